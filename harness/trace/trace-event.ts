@@ -1,0 +1,75 @@
+/**
+ * The recorded vocabulary: one JSON object per line of `trace.jsonl`, the header first.
+ *
+ * Everything a metric needs is in the trace and the WAV files beside it; nothing that computes a
+ * metric may ask the code that produced them.
+ */
+import type { DeviceEvent } from '../device/device-event.ts';
+import type { ProviderEvent, ServerEvent } from '../server/server-event.ts';
+
+/** Raise it when a field changes its meaning, and add an upgrade step for readers. */
+export const traceFormatVersion = 1;
+
+/** First line of `trace.jsonl`. Holds no wall-clock fact: those are in `manifest.toml`. */
+export interface TraceHeader {
+  readonly type: 'header';
+  readonly formatVersion: number;
+  readonly scenario: string;
+  readonly provider: string;
+  readonly device: string;
+  readonly network: string;
+  readonly seed: number;
+  readonly time: 'virtual' | 'real';
+}
+
+export type TraceEvent = { readonly seq: number } & (
+  | ({ readonly source: 'device' } & DeviceEvent)
+  | ({ readonly source: 'server' } & ServerEvent)
+  | ({ readonly source: 'provider' } & ProviderEvent)
+  | ({ readonly source: 'user' } & UserEvent)
+  | ({ readonly source: 'network' } & NetworkEvent)
+  | ({ readonly source: 'harness' } & HarnessEvent)
+);
+
+/** What the scripted user did. `turn` is the number of the turn in the scenario, from 1. */
+export type UserEvent = {
+  readonly atUs: number;
+  readonly turn: number;
+} & /** The clip starts at the microphone. `userOffset` is its first sample in `user.wav`. */
+(
+  | {
+      readonly type: 'speechStart';
+      readonly text: string;
+      readonly userOffset: number;
+      readonly samples: number;
+    }
+  /** The last voiced sample of the clip was at the microphone: `userStop` of the metrics. */
+  | { readonly type: 'speechStop' }
+  | { readonly type: 'press'; readonly key: string; readonly press: 'short' | 'long' }
+);
+
+export type NetworkEvent = { readonly atUs: number } & (
+  | {
+      readonly type: 'stall';
+      readonly turn: number;
+      readonly direction: 'down' | 'up' | 'both';
+      readonly durationUs: number;
+    }
+  | { readonly type: 'drop'; readonly turn: number }
+);
+
+export type HarnessEvent = { readonly atUs: number } & (
+  | { readonly type: 'turnStart'; readonly turn: number }
+  /** The turn is over for the scenario. `timeout`: it did not end within its limit. */
+  | {
+      readonly type: 'turnEnd';
+      readonly turn: number;
+      readonly outcome: 'finished' | 'timeout' | 'interrupted' | 'reboot';
+      readonly detail?: string;
+    }
+  | {
+      readonly type: 'end';
+      readonly outcome: 'finished' | 'interrupted' | 'failed';
+      readonly detail?: string;
+    }
+);

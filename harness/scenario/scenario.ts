@@ -1,0 +1,115 @@
+/**
+ * A scripted conversation as data: what a scenario file says, defaults filled in, units in names.
+ * `scenarios/README.md` describes the file format.
+ */
+export interface Scenario {
+  /** File name without folder and extension; names the cell and the recording folder. */
+  readonly name: string;
+  /** Path as the user gave it, for messages. */
+  readonly file: string;
+  readonly title: string;
+  readonly description?: string;
+  readonly tags: readonly string[];
+  /** Empty list: the command line or the default decides. */
+  readonly matrix: {
+    readonly providers: readonly string[];
+    readonly devices: readonly string[];
+    readonly networks: readonly string[];
+  };
+  /** Changes to the stand-in's personality for this scenario. */
+  readonly standIn: StandInChanges;
+  readonly server: ServerSettings;
+  readonly turns: readonly Turn[];
+  /** Judged for every cell. */
+  readonly expect: readonly Expectation[];
+}
+
+export interface StandInChanges {
+  /** Median time to the first byte of audio, instead of the profile's. */
+  readonly firstByteMs?: number;
+  /** Audio seconds produced per second, instead of the profile's; below 1 the provider is too slow. */
+  readonly speed?: number;
+  /** Silence in front of every clip, instead of the profile's. */
+  readonly leadSilenceMs?: number;
+  readonly fault?: StandInFault;
+}
+
+/** A failure the stand-in shows, in the provider's own wire form. */
+export interface StandInFault {
+  readonly kind: StandInFaultKind;
+  /** Only this request (from 1); absent: every request. */
+  readonly request?: number;
+  /** For `cut`, `early-end` and `stall`: the share of the clip sent before it happens, 0 to 1. */
+  readonly afterFraction: number;
+}
+
+export const standInFaultKinds = [
+  'auth', // credentials refused
+  'quota', // no credit left
+  'rate-limit', // 429, or its WebSocket form
+  'bad-voice', // unknown voice or speaker
+  'server', // 5xx, or its WebSocket form
+  'cut', // the connection breaks in mid audio
+  'early-end', // a clean end, too early
+  'empty', // success without audio
+  'stall', // nothing more is sent, the connection stays open
+] as const;
+export type StandInFaultKind = (typeof standInFaultKinds)[number];
+
+export interface ServerSettings {
+  /** `stream`: the server finds the end of speech. `submit`: the board's `Submit` does (old firmware). */
+  readonly asr: 'stream' | 'submit';
+  /** How long the scripted recogniser takes. */
+  readonly recognitionMs: number;
+  /** WAV file sent as hello on the first connection. */
+  readonly helloWav?: string;
+}
+
+export interface Turn {
+  /** From 1. */
+  readonly number: number;
+  /** Text for the offline voice. Exactly one of `say` and `wav`. */
+  readonly say?: string;
+  /** WAV file to play at the microphone; resolved against the scenario's folder. */
+  readonly wav?: string;
+  /** What the scripted recogniser understands; default: `say`, or the title of the WAV. */
+  readonly heard: string;
+  readonly reply: string;
+  readonly replyPace: { readonly firstTokenMs: number; readonly tokensPerSecond: number };
+  /** When the user starts. Default: as soon as the board listens, after `pauseMs`. */
+  readonly after?: { readonly event: string; readonly delayMs: number };
+  /** Quiet between "the board listens" and the user's first sample. */
+  readonly pauseMs: number;
+  /** The turn has failed when it has not ended by then. */
+  readonly timeoutMs: number;
+  /** Trouble on the link between board and server. */
+  readonly disturbances: readonly Disturbance[];
+  readonly expect: readonly Expectation[];
+}
+
+export interface Disturbance {
+  readonly kind: 'stall' | 'drop';
+  readonly direction: 'down' | 'up' | 'both';
+  readonly durationMs: number;
+  /** Server event (first of its name in the turn) that starts it, plus a delay. */
+  readonly after: { readonly event: string; readonly delayMs: number };
+}
+
+/** One line of an `[expect]` table. */
+export interface Expectation {
+  /** Dotted path into the metrics, for example `underruns.count` or `ttfa_ms.p95`. */
+  readonly metric: string;
+  readonly operator: '==' | '!=' | '<=' | '<' | '>=' | '>';
+  readonly value: number | string | boolean;
+  /** Turn it is about; absent: the whole cell. */
+  readonly turn?: number;
+  readonly at: SourcePosition;
+}
+
+export interface SourcePosition {
+  readonly file: string;
+  /** From 1. */
+  readonly line: number;
+  /** From 1. */
+  readonly column: number;
+}

@@ -1,0 +1,131 @@
+import test from 'ava';
+import { AlarmQueue } from './alarm-queue.ts';
+import { eventLoopTurn } from './event-loop.ts';
+import { SimulatedClock } from './simulated-clock.ts';
+import { SystemClock } from './system-clock.ts';
+
+test('alarms come out by instant, and in the order of setting within one instant', (t) => {
+  const queue = new AlarmQueue();
+  const names: string[] = [];
+  const rows: [number, string][] = [
+    [30, 'd'],
+    [10, 'a'],
+    [20, 'b'],
+    [20, 'c'],
+    [5, 'never'],
+  ];
+  for (const [at, name] of rows) {
+    const alarm = queue.add(at, () => names.push(name));
+    if (name === 'never') alarm.cancel();
+  }
+  t.is(queue.size, 4);
+  for (let alarm = queue.take(); alarm !== undefined; alarm = queue.take()) alarm.callback();
+  t.deepEqual(names, ['a', 'b', 'c', 'd']);
+  t.is(queue.size, 0);
+});
+
+test('a queue of many alarms agrees with a sorted list', (t) => {
+  const queue = new AlarmQueue();
+  const expected: { at: number; order: number }[] = [];
+  let x = 12345;
+  for (let order = 0; order < 2000; order++) {
+    x = (x * 1103515245 + 12345) % 2147483648;
+    const at = x % 97;
+    const alarm = queue.add(at, () => {});
+    if (x % 5 === 0) alarm.cancel();
+    else expected.push({ at, order });
+  }
+  expected.sort((a, b) => a.at - b.at || a.order - b.order);
+  const seen: number[] = [];
+  for (let alarm = queue.take(); alarm !== undefined; alarm = queue.take()) seen.push(alarm.dueUs);
+  t.deepEqual(
+    seen,
+    expected.map((row) => row.at),
+  );
+});
+
+test('virtual time jumps from alarm to alarm and stands still in between', async (t) => {
+  const clock = new SimulatedClock();
+  const seen: number[] = [];
+  const work = async (): Promise<string> => {
+    seen.push(clock.nowUs());
+    await clock.sleep(1_500_000);
+    seen.push(clock.nowUs());
+    for (let i = 0; i < 10; i++) await eventLoopTurn().then(() => clock.noteActivity());
+    seen.push(clock.nowUs());
+    await clock.sleep(3_600_000_000);
+    seen.push(clock.nowUs());
+    return 'done';
+  };
+  t.is(await clock.run(work()), 'done');
+  t.deepEqual(seen, [0, 1_500_000, 1_500_000, 3_601_500_000]);
+});
+
+test('held work outside the event loop stops virtual time', async (t) => {
+  const clock = new SimulatedClock();
+  let finished = false;
+  const outside = async (): Promise<void> => {
+    for (let i = 0; i < 50; i++) await eventLoopTurn();
+    finished = true;
+  };
+  const goal = (async () => {
+    void clock.hold(outside());
+    await clock.sleep(10);
+    return finished;
+  })();
+  t.true(await clock.run(goal));
+});
+
+test('virtual time with nothing left to happen reports a deadlock instead of hanging', async (t) => {
+  const clock = new SimulatedClock();
+  const error = await t.throwsAsync(clock.run(new Promise(() => {})));
+  t.is((error as { code?: string }).code, 'CLOCK_DEADLOCK');
+});
+
+test('virtual time does not pass its limit', async (t) => {
+  const clock = new SimulatedClock();
+  const error = await t.throwsAsync(clock.run(clock.sleep(2_000), 1_000));
+  t.is((error as { code?: string }).code, 'CLOCK_LIMIT');
+});
+
+test('a sleep ends with the reason of its signal and leaves no alarm behind', async (t) => {
+  const clock = new SimulatedClock();
+  const control = new AbortController();
+  const goal = (async () => {
+    const sleeping = clock.sleep(5_000, control.signal);
+    clock.after(1_000, () => control.abort(new Error('enough')));
+    await t.throwsAsync(sleeping, { message: 'enough' });
+    return clock.nowUs();
+  })();
+  t.is(await clock.run(goal), 1_000);
+  await t.throwsAsync(clock.sleep(1, control.signal), { message: 'enough' });
+});
+
+test('a failing goal rejects the run', async (t) => {
+  const clock = new SimulatedClock();
+  await t.throwsAsync(clock.run(Promise.reject(new Error('broken'))), { message: 'broken' });
+});
+
+test('real alarms are never early and keep their order', async (t) => {
+  const clock = new SystemClock();
+  const rows: { name: string; late: number }[] = [];
+  await new Promise<void>((resolve) => {
+    const set = (delayUs: number, name: string): void => {
+      const alarm = clock.after(delayUs, () => {
+        rows.push({ name, late: clock.nowUs() - alarm.dueUs });
+        if (rows.length === 4) resolve();
+      });
+    };
+    set(9_000, 'd');
+    set(300, 'b');
+    set(4_200, 'c');
+    set(0, 'a');
+    const gone = clock.after(2_000, () => t.fail('a cancelled alarm fired'));
+    gone.cancel();
+  });
+  t.deepEqual(
+    rows.map((row) => row.name),
+    ['a', 'b', 'c', 'd'],
+  );
+  t.true(rows.every((row) => row.late >= 0));
+});

@@ -1,0 +1,85 @@
+import { AlarmQueue } from './alarm-queue.ts';
+import type { Alarm, Clock } from './clock.ts';
+import { sleep } from './sleep.ts';
+
+/** Node's timers may be late by their granularity of 1 ms; the rest is bridged by polling. */
+const timerGranularityMs = 1;
+
+/**
+ * Real time, the only place that reads it. Monotonic; microseconds since creation.
+ *
+ * Alarms are never early. On an idle machine they are late by well under 0.1 ms: one Node timer
+ * waits for the earliest alarm minus a granule, and the event loop is polled through the rest.
+ */
+export class SystemClock implements Clock {
+  readonly kind = 'real';
+  readonly #startNs = process.hrtime.bigint();
+  readonly #alarms = new AlarmQueue();
+  #timer: NodeJS.Timeout | undefined;
+  #timerDueUs = Number.POSITIVE_INFINITY;
+  #polling = false;
+
+  nowUs(): number {
+    return Number((process.hrtime.bigint() - this.#startNs) / 1000n);
+  }
+
+  after(delayUs: number, callback: () => void): Alarm {
+    const alarm = this.#alarms.add(this.nowUs() + Math.max(0, Math.round(delayUs)), callback);
+    this.#arm();
+    return {
+      dueUs: alarm.dueUs,
+      cancel: () => {
+        alarm.cancel();
+        if (this.#alarms.size === 0) this.#disarm();
+      },
+    };
+  }
+
+  sleep(delayUs: number, signal?: AbortSignal): Promise<void> {
+    return sleep((us, callback) => this.after(us, callback), delayUs, signal);
+  }
+
+  #arm(): void {
+    const next = this.#alarms.peek();
+    if (next === undefined || this.#polling || next.dueUs >= this.#timerDueUs) return;
+    this.#disarm();
+    const waitMs = (next.dueUs - this.nowUs()) / 1000 - timerGranularityMs;
+    if (waitMs < timerGranularityMs) {
+      this.#polling = true;
+      setImmediate(() => this.#poll());
+      return;
+    }
+    this.#timerDueUs = next.dueUs;
+    this.#timer = setTimeout(() => {
+      this.#timerDueUs = Number.POSITIVE_INFINITY;
+      this.#timer = undefined;
+      this.#arm();
+    }, Math.floor(waitMs));
+  }
+
+  #disarm(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#timerDueUs = Number.POSITIVE_INFINITY;
+  }
+
+  /** Fires what is due; keeps polling while the next alarm is nearer than a timer can hit. */
+  #poll(): void {
+    this.#polling = false;
+    const nowUs = this.nowUs();
+    try {
+      for (let alarm = this.#alarms.peek(); alarm !== undefined && alarm.dueUs <= nowUs; ) {
+        this.#alarms.take();
+        alarm.callback();
+        alarm = this.#alarms.peek();
+      }
+    } finally {
+      this.#arm();
+    }
+  }
+}
+
+/** Facts of the wall clock for manifests: never for behaviour, never in a trace. */
+export function wallClockIso(): string {
+  return new Date().toISOString();
+}

@@ -1,0 +1,209 @@
+import { Duplex } from 'node:stream';
+import type { Clock } from '../clock/clock.ts';
+import type { LinkDirection, LinkProfile } from './link.ts';
+import { socketError } from './memory-stream.ts';
+
+interface PendingWrite {
+  rest: Buffer;
+  readonly callback: (error?: Error | null) => void;
+}
+
+/** A stream underneath: a `MemoryStream` or a `net.Socket`. */
+export type InnerStream = Duplex & { resetAndDestroy?(): unknown };
+
+/**
+ * The client's end of a connection seen through a link: everything is delayed, paced, stalled and
+ * windowed as {@link LinkProfile} says, in both directions, on the clock. The stream underneath is
+ * in memory or a socket; the shaping is the same code in virtual and in real time.
+ *
+ * The window counts bytes that are under way or that the receiver has not taken yet, and is opened
+ * again one latency after the receiver took them, as TCP's is.
+ */
+export class ShapedStream extends Duplex {
+  readonly remoteAddress = '127.0.0.1';
+  readonly encrypted = false;
+  readonly connecting = false;
+  readonly #inner: InnerStream;
+  readonly #clock: Clock;
+  readonly #latencyUs: number;
+  readonly #windowBytes: number;
+  readonly #up: LinkDirection;
+  readonly #down: LinkDirection;
+  readonly #writes: PendingWrite[] = [];
+  readonly #arrived: Buffer[] = [];
+  #upInFlight = 0;
+  #downInFlight = 0;
+  #downRest: Buffer | undefined;
+  #wanted = true;
+  #finish: ((error?: Error | null) => void) | undefined;
+  #innerEnded = false;
+  #endArrived = false;
+
+  constructor(
+    inner: InnerStream,
+    profile: LinkProfile,
+    up: LinkDirection,
+    down: LinkDirection,
+    clock: Clock,
+  ) {
+    super({ allowHalfOpen: false, readableHighWaterMark: profile.windowBytes ?? 64 * 1024 });
+    this.#inner = inner;
+    this.#clock = clock;
+    this.#latencyUs = profile.latencyUs;
+    this.#windowBytes = profile.windowBytes ?? Number.POSITIVE_INFINITY;
+    this.#up = up;
+    this.#down = down;
+    inner.on('readable', () => this.#pumpDown());
+    inner.on('end', () => {
+      this.#innerEnded = true;
+      this.#pumpDown();
+    });
+    inner.on('error', (error: Error) =>
+      this.#later(this.#down.arrivalUs(0, clock.nowUs()), () => this.destroy(error)),
+    );
+    inner.on('close', () => {
+      if (!this.#innerEnded)
+        this.#later(this.#down.arrivalUs(0, clock.nowUs()), () => this.#deliverEnd());
+    });
+  }
+
+  override _write(
+    chunk: Buffer,
+    _encoding: BufferEncoding,
+    callback: (error?: Error | null) => void,
+  ): void {
+    this.#writes.push({ rest: chunk, callback });
+    this.#pumpUp();
+  }
+
+  override _writev(
+    chunks: { chunk: Buffer; encoding: BufferEncoding }[],
+    callback: (error?: Error | null) => void,
+  ): void {
+    this._write(Buffer.concat(chunks.map((piece) => piece.chunk)), 'binary', callback);
+  }
+
+  override _final(callback: (error?: Error | null) => void): void {
+    this.#finish = callback;
+    this.#pumpUp();
+  }
+
+  override _read(): void {
+    this.#wanted = true;
+    this.#deliver();
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    for (const write of this.#writes.splice(0)) write.callback(socketError('EPIPE', 'write'));
+    this.#arrived.length = 0;
+    // What is under way still arrives; the end of the connection travels behind it.
+    this.#later(this.#up.arrivalUs(0, this.#clock.nowUs()), () => this.#inner.destroy());
+    callback(error);
+  }
+
+  /** Cuts the connection for both ends at once, without a trace of an orderly end. */
+  resetAndDestroy(): this {
+    if (this.#inner.resetAndDestroy !== undefined) this.#inner.resetAndDestroy();
+    else this.#inner.destroy();
+    return this.destroy(socketError('ECONNRESET', 'read'));
+  }
+
+  #later(atUs: number, action: () => void): void {
+    const delayUs = atUs - this.#clock.nowUs();
+    if (delayUs <= 0) action();
+    else this.#clock.after(delayUs, action);
+  }
+
+  #pumpUp(): void {
+    for (;;) {
+      const write = this.#writes[0];
+      if (write === undefined) break;
+      const room = this.#windowBytes - this.#upInFlight;
+      if (room <= 0) return;
+      const segment = write.rest.subarray(0, Math.min(room, write.rest.length));
+      write.rest = write.rest.subarray(segment.length);
+      if (write.rest.length === 0) this.#writes.shift();
+      this.#sendUp(segment);
+      if (write.rest.length === 0) write.callback();
+    }
+    const finish = this.#finish;
+    if (finish === undefined) return;
+    this.#finish = undefined;
+    this.#later(this.#up.arrivalUs(0, this.#clock.nowUs()), () => this.#inner.end());
+    finish();
+  }
+
+  #sendUp(segment: Buffer): void {
+    this.#upInFlight += segment.length;
+    this.#later(this.#up.arrivalUs(segment.length, this.#clock.nowUs()), () => {
+      if (this.#inner.destroyed || this.#inner.writableEnded) return;
+      this.#inner.write(segment, () =>
+        this.#acknowledge(() => {
+          this.#upInFlight -= segment.length;
+          if (!this.destroyed) this.#pumpUp();
+        }),
+      );
+    });
+  }
+
+  #pumpDown(): void {
+    for (;;) {
+      const room = this.#windowBytes - this.#downInFlight;
+      if (room <= 0) return;
+      const chunk: Buffer | null = this.#downRest ?? this.#inner.read();
+      this.#downRest = undefined;
+      if (chunk === null) break;
+      const segment = chunk.subarray(0, Math.min(room, chunk.length));
+      if (segment.length < chunk.length) this.#downRest = chunk.subarray(segment.length);
+      this.#downInFlight += segment.length;
+      this.#later(this.#down.arrivalUs(segment.length, this.#clock.nowUs()), () => {
+        if (this.destroyed) return;
+        this.#arrived.push(segment);
+        this.#deliver();
+      });
+    }
+    if (this.#innerEnded && !this.#endArrived) {
+      this.#later(this.#down.arrivalUs(0, this.#clock.nowUs()), () => this.#deliverEnd());
+    }
+  }
+
+  #deliver(): void {
+    while (this.#wanted && this.#arrived.length > 0) {
+      const segment = this.#arrived.shift()!;
+      this.#wanted = this.push(segment);
+      this.#acknowledge(() => {
+        this.#downInFlight -= segment.length;
+        if (!this.destroyed) this.#pumpDown();
+      });
+    }
+    if (this.#endArrived && this.#arrived.length === 0 && !this.readableEnded) this.push(null);
+  }
+
+  #deliverEnd(): void {
+    if (this.#endArrived || this.destroyed) return;
+    this.#endArrived = true;
+    this.#deliver();
+  }
+
+  /** Opens the window again, when there is one, as late as the acknowledgement needs to travel. */
+  #acknowledge(open: () => void): void {
+    if (this.#windowBytes === Number.POSITIVE_INFINITY) open();
+    else this.#later(this.#clock.nowUs() + this.#latencyUs, open);
+  }
+
+  setNoDelay(): this {
+    return this;
+  }
+  setKeepAlive(): this {
+    return this;
+  }
+  setTimeout(): this {
+    return this;
+  }
+  ref(): this {
+    return this;
+  }
+  unref(): this {
+    return this;
+  }
+}

@@ -45,10 +45,10 @@ export class SimulatedClock implements Clock {
   /** Stops time until `work`, which leaves the event loop, is done. Returns `work`. */
   hold<T>(work: Promise<T>): Promise<T> {
     this.#activity++;
-    const held = work.then(
-      () => this.#held.delete(held),
-      () => this.#held.delete(held),
-    );
+    const done = (): void => {
+      this.#held.delete(held);
+    };
+    const held: Promise<void> = work.then(done, done);
     this.#held.add(held);
     return work;
   }

@@ -33,7 +33,6 @@ export class ShapedStream extends Duplex {
   readonly #arrived: Buffer[] = [];
   #upInFlight = 0;
   #downInFlight = 0;
-  #downRest: Buffer | undefined;
   #wanted = true;
   #finish: ((error?: Error | null) => void) | undefined;
   #innerEnded = false;
@@ -150,11 +149,10 @@ export class ShapedStream extends Duplex {
     for (;;) {
       const room = this.#windowBytes - this.#downInFlight;
       if (room <= 0) return;
-      const chunk: Buffer | null = this.#downRest ?? this.#inner.read();
-      this.#downRest = undefined;
-      if (chunk === null) break;
-      const segment = chunk.subarray(0, Math.min(room, chunk.length));
-      if (segment.length < chunk.length) this.#downRest = chunk.subarray(segment.length);
+      // Reading no more than fits leaves the rest where its writer feels it.
+      const ready = Math.min(room, this.#inner.readableLength);
+      const segment: Buffer | null = ready === 0 ? this.#inner.read() : this.#inner.read(ready);
+      if (segment === null) break;
       this.#downInFlight += segment.length;
       this.#later(this.#down.arrivalUs(segment.length, this.#clock.nowUs()), () => {
         if (this.destroyed) return;

@@ -1,0 +1,172 @@
+/**
+ * What the player of the board must have done with the messages it was given: closed formulas of
+ * the EchoKit device protocol reference, sections 6.3 to 6.6. Written apart from the emulated
+ * board, so that one can be checked against the other.
+ *
+ * The player runs cycles of 16 ms; cycle k starts at `startUs + k * 16 ms` and plays the samples
+ * from position 256 k. A cycle takes at most one message, and a message that arrives at the very
+ * start of a cycle is taken by it. Samples become chunks of 256; what does not fill a chunk stays
+ * and is completed by the next samples, whatever sentence they belong to.
+ */
+export const cycleUs = 16_000;
+export const chunkSamples = 256;
+
+export type PlayerMessage = {
+  readonly atUs: number;
+  /** The sentence it belongs to, any number that tells sentences apart. */
+  readonly sentence: number;
+} & (
+  | { readonly kind: 'samples'; readonly samples: number }
+  | { readonly kind: 'end' }
+  | { readonly kind: 'clear' }
+  /** Start, volume, hello bytes: changes nothing but takes a cycle. */
+  | { readonly kind: 'other' }
+);
+
+/** A run of cycles that found the queue empty inside a sentence. */
+export interface EmptyRun {
+  readonly cycle: number;
+  readonly cycles: number;
+}
+
+export interface SentenceSchedule {
+  readonly sentence: number;
+  /** Samples left over from before, played at the start of this sentence's first chunk. */
+  readonly restBefore: number;
+  readonly restAfter: number;
+  readonly pushedSamples: number;
+  /** Chunks that were played. */
+  readonly chunks: number;
+  /** Samples of chunks thrown away by a `clear`. */
+  readonly clearedSamples: number;
+  /** Cycle of the first chunk; null when no chunk was completed. */
+  readonly firstCycle: number | null;
+  /** First cycle after the last chunk; null when no chunk was played. */
+  readonly endCycle: number | null;
+  /** Cycle in which the end marker was popped; null when there was none. */
+  readonly drainedCycle: number | null;
+  /** Between the first chunk and the end marker, in order. */
+  readonly emptyRuns: readonly EmptyRun[];
+}
+
+interface OpenSentence {
+  sentence: number;
+  restBefore: number;
+  pushed: number;
+  cleared: number;
+  /** Played chunks as spans of consecutive cycles, in order. */
+  spans: { cycle: number; chunks: number }[];
+  drainedCycle: number | null;
+  clearCycle: number | null;
+}
+
+/**
+ * @param messages in the order in which the main loop sent them; a sentence's messages are together.
+ * @param startUs instant of cycle 0.
+ * @param restSamples what the player had left over before the first message.
+ * @param cyclesPlayed the recording ends before this cycle; absent: everything is played out.
+ */
+export function schedulePlayer(
+  messages: readonly PlayerMessage[],
+  startUs: number,
+  restSamples = 0,
+  cyclesPlayed = Number.POSITIVE_INFINITY,
+): SentenceSchedule[] {
+  const sentences = new Map<number, OpenSentence>();
+  let intake = -1;
+  /** First cycle in which the queue holds nothing that was pushed so far. */
+  let queueFree = 0;
+  let rest = restSamples;
+
+  for (const message of messages) {
+    intake = Math.max(Math.ceil((message.atUs - startUs) / cycleUs), intake + 1);
+    if (intake >= cyclesPlayed) break;
+    if (message.kind === 'clear') {
+      for (const sentence of sentences.values()) clearFrom(sentence, intake);
+      queueFree = Math.min(queueFree, intake);
+      continue;
+    }
+    if (message.kind === 'other') continue;
+
+    let sentence = sentences.get(message.sentence);
+    if (sentence === undefined) {
+      sentence = {
+        sentence: message.sentence,
+        restBefore: rest,
+        pushed: 0,
+        cleared: 0,
+        spans: [],
+        drainedCycle: null,
+        clearCycle: null,
+      };
+      sentences.set(message.sentence, sentence);
+    }
+    if (message.kind === 'end') {
+      sentence.drainedCycle = Math.max(intake, queueFree);
+      continue;
+    }
+    const chunks = Math.floor((rest + message.samples) / chunkSamples);
+    rest = (rest + message.samples) % chunkSamples;
+    sentence.pushed += message.samples;
+    if (chunks > 0) {
+      const cycle = Math.max(intake, queueFree);
+      sentence.spans.push({ cycle, chunks });
+      queueFree = cycle + chunks;
+    }
+  }
+  return [...sentences.values()].map((sentence) => close(sentence, cyclesPlayed));
+}
+
+function clearFrom(sentence: OpenSentence, cycle: number): void {
+  // Chunks already played stay played; the end marker of a cleared queue fires at once.
+  sentence.cleared += truncate(sentence.spans, cycle) * chunkSamples;
+  if (sentence.drainedCycle === null || sentence.drainedCycle > cycle) {
+    sentence.drainedCycle = null;
+    sentence.clearCycle ??= cycle;
+  }
+}
+
+/** Cuts the spans at `cycle` and returns how many chunks fell away. */
+function truncate(spans: { cycle: number; chunks: number }[], cycle: number): number {
+  let removed = 0;
+  for (const span of spans) {
+    const kept = Math.max(0, Math.min(span.chunks, cycle - span.cycle));
+    removed += span.chunks - kept;
+    span.chunks = kept;
+  }
+  return removed;
+}
+
+function close(open: OpenSentence, cyclesPlayed: number): SentenceSchedule {
+  truncate(open.spans, cyclesPlayed);
+  const spans = open.spans.filter((span) => span.chunks > 0);
+  const first = spans[0];
+  const last = spans[spans.length - 1];
+  const emptyRuns: EmptyRun[] = [];
+  for (let i = 1; i < spans.length; i++) {
+    const previousEnd = spans[i - 1]!.cycle + spans[i - 1]!.chunks;
+    const cycles = spans[i]!.cycle - previousEnd;
+    if (cycles > 0) emptyRuns.push({ cycle: previousEnd, cycles });
+  }
+  if (last !== undefined) {
+    // Waiting for the end marker with an empty queue counts, until the marker, the clearing or
+    // the end of the recording.
+    const waitEnd = open.drainedCycle ?? open.clearCycle ?? cyclesPlayed;
+    const lastEnd = last.cycle + last.chunks;
+    const cycles = Math.min(waitEnd, cyclesPlayed) - lastEnd;
+    if (cycles > 0 && Number.isFinite(cycles)) emptyRuns.push({ cycle: lastEnd, cycles });
+  }
+  return {
+    sentence: open.sentence,
+    restBefore: open.restBefore,
+    restAfter: (open.restBefore + open.pushed) % chunkSamples,
+    pushedSamples: open.pushed,
+    chunks: spans.reduce((sum, span) => sum + span.chunks, 0),
+    clearedSamples: open.cleared,
+    firstCycle: first?.cycle ?? null,
+    endCycle: last === undefined ? null : last.cycle + last.chunks,
+    drainedCycle:
+      open.drainedCycle !== null && open.drainedCycle < cyclesPlayed ? open.drainedCycle : null,
+    emptyRuns,
+  };
+}

@@ -1,0 +1,587 @@
+/**
+ * The recorded conversation put back together: which turn of the scenario a message, a sentence, a
+ * provider request or a stretch of speaker audio belongs to. Everything else in this folder starts
+ * from here. Only the trace is read; a part that a recording lacks (no server events from an
+ * external server, no player events from a real board) is null or empty.
+ */
+import type { DeviceEvent } from '../device/device-event.ts';
+import type { ProviderEvent, ServerEvent } from '../server/server-event.ts';
+import type { HarnessEvent, TraceEvent, UserEvent } from '../trace/trace-event.ts';
+import type { RecordedCell } from './recorded-cell.ts';
+
+/** Something that happened: the instant, and the line of the trace that says so. */
+export interface Mark {
+  readonly atUs: number;
+  readonly seq: number;
+}
+
+export interface Conversation {
+  readonly turns: readonly Turn[];
+  /** In order of the server's numbers, sentences known from the board alone last. */
+  readonly sentences: readonly Sentence[];
+  readonly requests: readonly ProviderRequest[];
+  readonly frames: readonly ServerFrame[];
+  readonly boots: readonly Boot[];
+  /** Events of the player that are not tied to one sentence, in order. */
+  readonly cleared: readonly (Mark & { readonly samples: number; readonly cause: string })[];
+  readonly ledger: (Mark & Extract<DeviceEvent, { type: 'finished' }>) | null;
+  readonly stateChanges: readonly (Mark & Extract<DeviceEvent, { type: 'state' }>)[];
+  readonly connectionEnds: ReadonlyMap<number, Mark>;
+  readonly discardedHold: readonly (Mark & { readonly samples: number })[];
+  /** Samples in the hold buffer when the trace ended. */
+  readonly heldAtEnd: number;
+  readonly end: (Mark & Extract<HarnessEvent, { type: 'end' }>) | null;
+  /** Instant of the last event. */
+  readonly lastUs: number;
+}
+
+export interface Boot extends Mark {
+  readonly speakerStartUs: number;
+  /** Index into `speaker` of this boot's position 0. */
+  readonly speakerOffset: number;
+}
+
+/** One turn of the scenario. */
+export interface Turn {
+  readonly number: number;
+  readonly started: Mark | null;
+  readonly speechStart: Mark | null;
+  readonly userStop: Mark | null;
+  readonly presses: readonly Mark[];
+  readonly ended: (Mark & { readonly outcome: string; readonly detail?: string }) | null;
+  /** Turns the server counted while this one was the user's latest. */
+  readonly serverTurns: readonly ServerTurn[];
+  /** The one that answered: the first that spoke, else the last. */
+  readonly answer: ServerTurn | null;
+  /** In order, over all its server turns. */
+  readonly sentences: readonly Sentence[];
+  readonly requests: readonly ProviderRequest[];
+}
+
+export interface ServerTurn {
+  readonly turn: number;
+  readonly started: Mark;
+  endOfTurn: (Mark & { readonly speech: boolean; readonly by: string }) | null;
+  firstText: Mark | null;
+  ended: (Mark & { readonly outcome: string; readonly failure?: string }) | null;
+}
+
+export interface ProviderRequest {
+  readonly request: number;
+  serverTurn: number | null;
+  /** First sentence it speaks. */
+  sentence: number | null;
+  platform: string | null;
+  reused: boolean;
+  decidedUs: number | null;
+  connectedUs: number | null;
+  /** The request bytes were written. */
+  written: Mark | null;
+  readonly chunks: ProviderChunk[];
+  end: (Mark & { readonly sourceFrames: number; readonly samples: number }) | null;
+  failure: (Mark & Extract<ProviderEvent, { type: 'failure' }>) | null;
+  cancelled: Mark | null;
+}
+
+export interface ProviderChunk extends Mark {
+  readonly sentence: number;
+  readonly sourceBytes: number;
+  readonly sourceRateHz: number;
+  readonly samples: number;
+  /** Index of its first sample in the audio of the request. */
+  readonly offset: number;
+}
+
+/** An audio frame on its way from the server to the main loop of the board. */
+export interface ServerFrame extends Mark {
+  readonly connection: number;
+  readonly frame: number;
+  readonly turn: number;
+  readonly sentence: number | null;
+  readonly event: string;
+  /** 0 for messages without audio. */
+  readonly samples: number;
+  received: Mark | null;
+  handled: HandledAudio | null;
+  rejected: Mark | null;
+}
+
+export interface HandledAudio extends Mark {
+  readonly samples: number;
+  readonly disposition: 'played' | 'held' | 'dropped' | null;
+}
+
+export interface Sentence {
+  /** The server's number; null when only the board saw it. */
+  readonly number: number | null;
+  serverTurn: number | null;
+  /** Turn of the scenario. */
+  turn: number | null;
+  text: string | null;
+  /** Handed to the speech adapter. */
+  ready: Mark | null;
+  readonly frames: ServerFrame[];
+  framed: (Mark & Extract<ServerEvent, { type: 'framed' }>) | null;
+  /** The board's side; null when its `StartAudio` was never handled. */
+  board: BoardSentence | null;
+}
+
+export interface BoardSentence {
+  readonly boot: Boot;
+  /** Counted per boot by `StartAudio`. */
+  readonly number: number;
+  readonly started: Mark;
+  /** Audio that the main loop took while this was the current sentence. */
+  readonly arrivals: HandledAudio[];
+  /** Held samples that `EndAudio` handed to the player, older ones included. */
+  releasedSamples: number;
+  /** `EndAudio` was handled while Speaking, so an end marker went to the player. */
+  ended: Mark | null;
+  /** Positions here and below are indices into `speaker`. */
+  playStart: (Mark & { readonly position: number }) | null;
+  drained: (Mark & { readonly position: number; readonly restSamples: number }) | null;
+  readonly underruns: BoardUnderrun[];
+  /** Other messages that cost the player a cycle while this was the current sentence. */
+  readonly otherMessages: Mark[];
+  cleared: (Mark & { readonly samples: number }) | null;
+  /** Rest in the player when the sentence began, as the last `drained` told; null when unknown. */
+  restReported: number | null;
+}
+
+export interface BoardUnderrun {
+  readonly started: Mark;
+  readonly position: number;
+  /** Null when the recording ended in it. */
+  ended: Mark | null;
+  cycles: number | null;
+}
+
+export function readConversation(cell: RecordedCell): Conversation {
+  const reader = new ConversationReader();
+  for (const event of cell.events) reader.read(event);
+  return reader.finish();
+}
+
+interface TurnDraft {
+  number: number;
+  started: Mark | null;
+  speechStart: Mark | null;
+  userStop: Mark | null;
+  presses: Mark[];
+  ended: Turn['ended'];
+}
+
+class ConversationReader {
+  readonly #turns = new Map<number, TurnDraft>();
+  readonly #serverTurns = new Map<number, ServerTurn>();
+  readonly #requests = new Map<number, ProviderRequest>();
+  readonly #frames = new Map<string, ServerFrame>();
+  readonly #sentences = new Map<number, Sentence>();
+  readonly #boardOnly: Sentence[] = [];
+  readonly #boots: Boot[] = [];
+  readonly #boardSentences = new Map<string, BoardSentence>();
+  readonly #cleared: (Mark & { samples: number; cause: string })[] = [];
+  readonly #stateChanges: Conversation['stateChanges'][number][] = [];
+  readonly #connectionEnds = new Map<number, Mark>();
+  readonly #discardedHold: (Mark & { samples: number })[] = [];
+  #ledger: Conversation['ledger'] = null;
+  #end: Conversation['end'] = null;
+  #lastUs = 0;
+  #state = 'Idle';
+  #current: BoardSentence | null = null;
+  #currentCount = 0;
+  #heldSamples = 0;
+  #restReported: number | null = null;
+
+  read(event: TraceEvent): void {
+    this.#lastUs = event.atUs;
+    if (event.source === 'user') this.#readUser(event);
+    else if (event.source === 'harness') this.#readHarness(event);
+    else if (event.source === 'server') this.#readServer(event);
+    else if (event.source === 'provider') this.#readProvider(event);
+    else if (event.source === 'device') this.#readDevice(event);
+  }
+
+  finish(): Conversation {
+    const drafts = [...this.#turns.values()].sort((a, b) => a.number - b.number);
+    const byServerTurn = new Map<number, number>();
+    for (const [number, serverTurn] of this.#serverTurns) {
+      const owner = ownerOf(drafts, serverTurn.started.atUs);
+      if (owner !== null) byServerTurn.set(number, owner);
+    }
+    const sentences = [...this.#sentences.values()].sort((a, b) => a.number! - b.number!);
+    sentences.push(...this.#boardOnly);
+    for (const sentence of sentences) {
+      const at = sentence.board?.started.atUs;
+      if (sentence.serverTurn !== null)
+        sentence.turn = byServerTurn.get(sentence.serverTurn) ?? null;
+      else if (at !== undefined) sentence.turn = ownerOf(drafts, at);
+    }
+    const requests = [...this.#requests.values()].sort((a, b) => a.request - b.request);
+    const turns = drafts.map((draft): Turn => {
+      const belongs = (serverTurn: number | null) =>
+        serverTurn !== null && byServerTurn.get(serverTurn) === draft.number;
+      const serverTurns = [...this.#serverTurns.values()].filter(({ turn }) => belongs(turn));
+      const own = sentences.filter((sentence) => sentence.turn === draft.number);
+      const spoke = serverTurns.find(({ turn }) => own.some((s) => s.serverTurn === turn));
+      return {
+        ...draft,
+        serverTurns,
+        answer: spoke ?? serverTurns[serverTurns.length - 1] ?? null,
+        sentences: own,
+        requests: requests.filter((request) => belongs(request.serverTurn)),
+      };
+    });
+    return {
+      turns,
+      sentences,
+      requests,
+      frames: [...this.#frames.values()],
+      boots: this.#boots,
+      cleared: this.#cleared,
+      ledger: this.#ledger,
+      stateChanges: this.#stateChanges,
+      connectionEnds: this.#connectionEnds,
+      discardedHold: this.#discardedHold,
+      heldAtEnd: this.#heldSamples,
+      end: this.#end,
+      lastUs: this.#lastUs,
+    };
+  }
+
+  #turn(number: number): TurnDraft {
+    let turn = this.#turns.get(number);
+    if (turn === undefined) {
+      turn = { number, started: null, speechStart: null, userStop: null, presses: [], ended: null };
+      this.#turns.set(number, turn);
+    }
+    return turn;
+  }
+
+  #readUser(event: { seq: number } & UserEvent): void {
+    const turn = this.#turn(event.turn);
+    const mark = { atUs: event.atUs, seq: event.seq };
+    if (event.type === 'speechStart') turn.speechStart ??= mark;
+    if (event.type === 'speechStop') turn.userStop = mark;
+    if (event.type === 'press') turn.presses.push(mark);
+  }
+
+  #readHarness(event: { seq: number } & HarnessEvent): void {
+    if (event.type === 'turnStart') this.#turn(event.turn).started ??= event;
+    if (event.type === 'turnEnd') this.#turn(event.turn).ended = event;
+    if (event.type === 'end') this.#end = event;
+  }
+
+  #sentence(number: number): Sentence {
+    let sentence = this.#sentences.get(number);
+    if (sentence === undefined) {
+      sentence = emptySentence(number);
+      this.#sentences.set(number, sentence);
+    }
+    return sentence;
+  }
+
+  #readServer(event: { seq: number } & ServerEvent): void {
+    switch (event.type) {
+      case 'turnStart':
+        this.#serverTurns.set(event.turn, {
+          turn: event.turn,
+          started: event,
+          endOfTurn: null,
+          firstText: null,
+          ended: null,
+        });
+        break;
+      case 'endOfTurn': {
+        const turn = this.#serverTurns.get(event.turn);
+        if (turn !== undefined) turn.endOfTurn ??= event;
+        break;
+      }
+      case 'replyText': {
+        const turn = this.#serverTurns.get(event.turn);
+        if (turn !== undefined && event.text !== '') turn.firstText ??= event;
+        break;
+      }
+      case 'turnEnd': {
+        const turn = this.#serverTurns.get(event.turn);
+        if (turn !== undefined) turn.ended = event;
+        break;
+      }
+      case 'sentence': {
+        const sentence = this.#sentence(event.sentence);
+        sentence.serverTurn = event.turn;
+        sentence.text = event.text;
+        sentence.ready ??= event;
+        break;
+      }
+      case 'frame': {
+        const frame: ServerFrame = {
+          atUs: event.atUs,
+          seq: event.seq,
+          connection: event.connection,
+          frame: event.frame,
+          turn: event.turn,
+          sentence: event.sentence ?? null,
+          event: event.event,
+          samples: event.event.startsWith('AudioChunk') ? (event.samples ?? 0) : 0,
+          received: null,
+          handled: null,
+          rejected: null,
+        };
+        this.#frames.set(frameKey(event), frame);
+        if (event.sentence !== undefined) {
+          const sentence = this.#sentence(event.sentence);
+          sentence.serverTurn ??= event.turn;
+          if (frame.samples > 0) sentence.frames.push(frame);
+        }
+        break;
+      }
+      case 'framed': {
+        const sentence = this.#sentence(event.sentence);
+        sentence.serverTurn ??= event.turn;
+        sentence.framed = event;
+        break;
+      }
+      case 'disconnected':
+        if (!this.#connectionEnds.has(event.connection)) {
+          this.#connectionEnds.set(event.connection, event);
+        }
+        break;
+      default:
+        break;
+    }
+  }
+
+  #request(number: number): ProviderRequest {
+    let request = this.#requests.get(number);
+    if (request === undefined) {
+      request = {
+        request: number,
+        serverTurn: null,
+        sentence: null,
+        platform: null,
+        reused: false,
+        decidedUs: null,
+        connectedUs: null,
+        written: null,
+        chunks: [],
+        end: null,
+        failure: null,
+        cancelled: null,
+      };
+      this.#requests.set(number, request);
+    }
+    return request;
+  }
+
+  #readProvider(event: { seq: number } & ProviderEvent): void {
+    const request = this.#request(event.request);
+    switch (event.type) {
+      case 'request':
+        request.serverTurn = event.turn;
+        request.sentence = event.sentence;
+        request.platform = event.platform;
+        request.reused = event.reused;
+        request.decidedUs = event.decidedUs;
+        request.connectedUs = event.connectedUs;
+        request.written ??= event;
+        break;
+      case 'chunk': {
+        const previous = request.chunks[request.chunks.length - 1];
+        const offset = previous === undefined ? 0 : previous.offset + previous.samples;
+        request.chunks.push({ ...event, offset });
+        break;
+      }
+      case 'end':
+        request.end = event;
+        break;
+      case 'failure':
+      case 'cancelled':
+        request.serverTurn ??= event.turn;
+        request.sentence ??= event.sentence;
+        if (event.type === 'failure') request.failure ??= event;
+        else request.cancelled ??= event;
+        break;
+      case 'responseHead':
+        break;
+    }
+  }
+
+  #readDevice(event: { seq: number } & DeviceEvent): void {
+    const mark: Mark = { atUs: event.atUs, seq: event.seq };
+    switch (event.type) {
+      case 'boot': {
+        const origin = this.#boots[0]?.speakerStartUs ?? event.speakerStartUs;
+        const speakerOffset = Math.round((event.speakerStartUs - origin) * 0.016);
+        this.#boots.push({ ...mark, speakerStartUs: event.speakerStartUs, speakerOffset });
+        this.#state = 'Idle';
+        this.#current = null;
+        this.#currentCount = 0;
+        this.#heldSamples = 0;
+        this.#restReported = null;
+        break;
+      }
+      case 'state':
+        this.#state = event.to;
+        this.#stateChanges.push(event);
+        break;
+      case 'disconnected':
+        if (!this.#connectionEnds.has(event.connection)) {
+          this.#connectionEnds.set(event.connection, mark);
+        }
+        break;
+      case 'volume':
+        this.#current?.otherMessages.push(mark);
+        break;
+      case 'frameReceived': {
+        const frame = this.#frames.get(frameKey(event));
+        if (frame !== undefined) frame.received = mark;
+        break;
+      }
+      case 'frameRejected': {
+        const frame = this.#frames.get(frameKey(event));
+        if (frame !== undefined) frame.rejected = mark;
+        break;
+      }
+      case 'frameHandled':
+        this.#readHandled(event, mark);
+        break;
+      case 'playStart': {
+        const board = this.#boardSentence(event.sentence);
+        if (board !== undefined) {
+          board.playStart ??= { ...mark, position: event.position + board.boot.speakerOffset };
+        }
+        break;
+      }
+      case 'underrunStart': {
+        const board = this.#boardSentence(event.sentence);
+        board?.underruns.push({
+          started: mark,
+          position: event.position + board.boot.speakerOffset,
+          ended: null,
+          cycles: null,
+        });
+        break;
+      }
+      case 'underrunEnd': {
+        const underruns = this.#boardSentence(event.sentence)?.underruns ?? [];
+        const underrun = underruns[underruns.length - 1];
+        if (underrun !== undefined) {
+          underrun.ended = mark;
+          underrun.cycles = event.cycles;
+        }
+        break;
+      }
+      case 'drained': {
+        const board = this.#boardSentence(event.sentence);
+        if (board !== undefined) {
+          board.drained = {
+            ...mark,
+            position: event.position + board.boot.speakerOffset,
+            restSamples: event.restSamples,
+          };
+        }
+        this.#restReported = event.restSamples;
+        break;
+      }
+      case 'playerCleared':
+        this.#cleared.push({ ...mark, samples: event.samples, cause: event.cause });
+        if (this.#current !== null && this.#current.drained === null) {
+          this.#current.cleared ??= { ...mark, samples: event.samples };
+        }
+        this.#restReported = null;
+        break;
+      case 'finished':
+        this.#ledger = event;
+        break;
+      default:
+        break;
+    }
+  }
+
+  #boardSentence(number: number): BoardSentence | undefined {
+    return this.#boardSentences.get(`${this.#boots.length}:${number}`);
+  }
+
+  #readHandled(event: Extract<DeviceEvent, { type: 'frameHandled' }>, mark: Mark): void {
+    const frame = this.#frames.get(frameKey(event));
+    if (event.samples !== undefined) {
+      const audio: HandledAudio = {
+        ...mark,
+        samples: event.samples,
+        disposition: event.disposition ?? null,
+      };
+      if (frame !== undefined) frame.handled = audio;
+      if (audio.disposition === 'held') this.#heldSamples += audio.samples;
+      this.#current?.arrivals.push(audio);
+      return;
+    }
+    if (frame !== undefined) frame.handled = { ...mark, samples: 0, disposition: null };
+    if (event.event === 'StartAudio') this.#startSentence(frame, mark);
+    if (event.event === 'EndAudio' && this.#state === 'Speaking' && this.#current !== null) {
+      this.#current.ended ??= mark;
+      this.#current.releasedSamples = this.#heldSamples;
+      this.#heldSamples = 0;
+    }
+    if (event.event === 'HelloEnd') this.#current?.otherMessages.push(mark);
+    if (event.event === 'EndResponse' && this.#heldSamples > 0) {
+      this.#discardedHold.push({ ...mark, samples: this.#heldSamples });
+      this.#heldSamples = 0;
+    }
+  }
+
+  #startSentence(frame: ServerFrame | undefined, mark: Mark): void {
+    const boot = this.#boots[this.#boots.length - 1];
+    if (boot === undefined) return;
+    this.#currentCount++;
+    const board: BoardSentence = {
+      boot,
+      number: this.#currentCount,
+      started: mark,
+      arrivals: [],
+      releasedSamples: 0,
+      ended: null,
+      playStart: null,
+      drained: null,
+      underruns: [],
+      otherMessages: [],
+      cleared: null,
+      restReported: this.#restReported,
+    };
+    this.#current = board;
+    this.#restReported = null;
+    this.#boardSentences.set(`${this.#boots.length}:${this.#currentCount}`, board);
+    if (frame !== undefined && frame.sentence !== null) {
+      this.#sentence(frame.sentence).board = board;
+    } else {
+      this.#boardOnly.push({ ...emptySentence(null), board });
+    }
+  }
+}
+
+function emptySentence(number: number | null): Sentence {
+  return {
+    number,
+    serverTurn: null,
+    turn: null,
+    text: null,
+    ready: null,
+    frames: [],
+    framed: null,
+    board: null,
+  };
+}
+
+function frameKey(event: { readonly connection: number; readonly frame: number }): string {
+  return `${event.connection}:${event.frame}`;
+}
+
+/** The turn whose user began last before `atUs`: what the server hears is what was said last. */
+function ownerOf(turns: readonly TurnDraft[], atUs: number): number | null {
+  let owner: number | null = null;
+  for (const turn of turns) {
+    const anchor = turn.speechStart ?? turn.presses[0] ?? turn.started;
+    if (anchor !== null && anchor.atUs <= atUs) owner = turn.number;
+  }
+  return owner;
+}

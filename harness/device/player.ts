@@ -1,0 +1,436 @@
+/**
+ * The player loop of the firmware, exact to the cycle (EchoKit device protocol reference, sections
+ * 6.3 to 6.6). Pure: it knows no clock and is told the time.
+ *
+ * Cycle k begins at `startUs + k · 16 ms` and plays the samples from position 256·k. It first takes
+ * at most one message, of those handed over at or before its beginning, and then plays a chunk of
+ * 256 samples or, when the queue is empty, zeros. What does not fill a chunk stays in the rest and
+ * is completed by the next samples, whatever they belong to.
+ */
+export const cycleUs = 16_000;
+export const chunkSamples = 256;
+
+export type PlayerMessage =
+  /** A sentence begins. Changes nothing but takes a cycle. */
+  | { readonly kind: 'start'; readonly sentence: number }
+  /** Samples to play. The player keeps the array: the caller must not change it any more. */
+  | {
+      readonly kind: 'audio';
+      readonly sentence: number;
+      readonly samples: Int16Array;
+      readonly vowel?: number;
+    }
+  /** The sentence is complete: put its end marker into the queue. */
+  | { readonly kind: 'end'; readonly sentence: number }
+  /** Clear the queue, then play the hello sound. */
+  | { readonly kind: 'hello'; readonly cause: string }
+  /** Replace the hello sound. */
+  | { readonly kind: 'setHello'; readonly samples: Int16Array }
+  | { readonly kind: 'clear'; readonly cause: string }
+  /** Gain of samples that are completed to chunks from now on: divided by 2^gainShift. */
+  | { readonly kind: 'volume'; readonly gainShift: number };
+
+/** Something that happened in the player. `atUs` is the exact beginning of the cycle. */
+export type PlayerTransition = {
+  readonly atUs: number;
+} /** The first chunk of a sentence is played. */ & (
+  | { readonly type: 'playStart'; readonly sentence: number; readonly position: number }
+  /** First cycle without a chunk between a sentence's first chunk and its end marker. */
+  | { readonly type: 'underrunStart'; readonly sentence: number; readonly position: number }
+  | {
+      readonly type: 'underrunEnd';
+      readonly sentence: number;
+      readonly position: number;
+      readonly cycles: number;
+    }
+  /** The end marker was popped. `position` is the end of the last chunk that was played. */
+  | {
+      readonly type: 'drained';
+      readonly sentence: number;
+      readonly position: number;
+      readonly restSamples: number;
+    }
+  | { readonly type: 'helloStart' }
+  | { readonly type: 'helloDone' }
+  /** The queue was thrown away; end markers in it fired at this instant. */
+  | {
+      readonly type: 'cleared';
+      readonly samples: number;
+      readonly cause: string;
+      readonly firedSentences: readonly number[];
+      readonly firedHello: boolean;
+    }
+);
+
+/** Where every sample is. `pushed = played + cleared + queued + rest`, always. */
+export interface PlayerLedger {
+  /** Handed over, the hello included from the moment the player takes it. */
+  readonly pushedSamples: number;
+  readonly playedSamples: number;
+  readonly clearedSamples: number;
+  /** In messages not yet taken and in chunks not yet played. */
+  readonly queuedSamples: number;
+  readonly restSamples: number;
+}
+
+/** For accounting only: the sentence will get no end marker. Costs the player nothing. */
+interface AbandonNote {
+  readonly kind: 'abandon';
+  readonly sentence: number;
+}
+
+type Letter = { readonly atUs: number; readonly message: PlayerMessage | AbandonNote };
+
+interface AudioItem {
+  readonly kind: 'audio';
+  readonly sentence: number;
+  /** A whole number of chunks, gain applied. */
+  readonly samples: Int16Array;
+  /** Samples already played. */
+  played: number;
+  /** Its first chunk is the first of the sentence. */
+  readonly first: boolean;
+}
+
+type QueueItem =
+  | AudioItem
+  | { readonly kind: 'vowel' }
+  | { readonly kind: 'marker'; readonly sentence: number }
+  | { readonly kind: 'helloMarker' };
+
+/** A stretch of `samples` that was played without a break from `cycle` on. */
+interface PlayedRun {
+  readonly cycle: number;
+  readonly samples: Int16Array;
+  readonly from: number;
+  to: number;
+}
+
+export interface PlayerOptions {
+  /** Beginning of cycle 0. */
+  readonly startUs: number;
+  /** What `hello` plays until a `setHello`. */
+  readonly helloSamples: Int16Array;
+}
+
+/** `sentence` of samples that belong to none (the hello). */
+const noSentence = 0;
+
+export class Player {
+  readonly startUs: number;
+  readonly #inbox: Letter[] = [];
+  readonly #queue: QueueItem[] = [];
+  readonly #runs: PlayedRun[] = [];
+  #helloSamples: Int16Array;
+  /** The next cycle to run; all before it are final. */
+  #cycle = 0;
+  #rest: Int16Array = new Int16Array(0);
+  #gainShift = 0;
+  /** The sentence between its first chunk and its end marker. */
+  #speaking: number | undefined;
+  #underrunSince: number | undefined;
+  /** The last sentence of which a chunk was completed. */
+  #chunkedSentence = noSentence;
+  #abandonedSentence = noSentence;
+  #lastAudioEnd = 0;
+  #lastVowelUs = Number.NEGATIVE_INFINITY;
+  #pushed = 0;
+  #played = 0;
+  #cleared = 0;
+
+  constructor(options: PlayerOptions) {
+    this.startUs = options.startUs;
+    this.#helloSamples = options.helloSamples;
+  }
+
+  /** Hands a message over. Instants must not go back, nor before the last {@link advanceTo}. */
+  post(message: PlayerMessage, atUs: number): void {
+    if (message.kind === 'audio') this.#pushed += message.samples.length;
+    this.#inbox.push({ atUs, message });
+  }
+
+  /**
+   * The server has ended the answer without an end marker for `sentence`: when its audio has been
+   * played, the empty queue is no underrun. The firmware's player does not notice; this is not one
+   * of its messages.
+   */
+  abandon(sentence: number, atUs: number): void {
+    this.#inbox.push({ atUs, message: { kind: 'abandon', sentence } });
+  }
+
+  /**
+   * Runs every cycle that begins before `atUs` and returns what happened, in order. A cycle that
+   * begins exactly at `atUs` stays open, because something may still be handed over at that instant.
+   */
+  advanceTo(atUs: number): PlayerTransition[] {
+    const happened: PlayerTransition[] = [];
+    const end = Math.ceil((atUs - this.startUs) / cycleUs);
+    while (this.#cycle < end) this.#runFrom(end, happened);
+    return happened;
+  }
+
+  /**
+   * The instant to call {@link advanceTo} with to learn of the next happening, if nothing new is
+   * handed over: one microsecond after its cycle begins. May be early, never late; undefined when
+   * nothing can happen.
+   */
+  nextDeadlineUs(): number | undefined {
+    const cycle = Math.min(this.#nextQueueCycle(), this.#nextClearCycle());
+    return cycle === Number.POSITIVE_INFINITY ? undefined : this.#cycleStart(cycle) + 1;
+  }
+
+  /** When the last mouth shape left the queue; each is an event for the main loop. */
+  get lastVowelUs(): number {
+    return this.#lastVowelUs;
+  }
+
+  /** Index of the sample after the last that is final. */
+  get position(): number {
+    return this.#cycle * chunkSamples;
+  }
+
+  ledger(): PlayerLedger {
+    let queuedSamples = 0;
+    for (const { message } of this.#inbox) {
+      if (message.kind === 'audio') queuedSamples += message.samples.length;
+    }
+    for (const item of this.#queue) {
+      if (item.kind === 'audio') queuedSamples += item.samples.length - item.played;
+    }
+    return {
+      pushedSamples: this.#pushed,
+      playedSamples: this.#played,
+      clearedSamples: this.#cleared,
+      queuedSamples,
+      restSamples: this.#rest.length,
+    };
+  }
+
+  /** Everything played until now from sample 0, zeros where nothing was. A fresh array. */
+  speaker(): Int16Array {
+    const out = new Int16Array(this.position);
+    for (const run of this.#runs) {
+      out.set(run.samples.subarray(run.from, run.to), run.cycle * chunkSamples);
+    }
+    return out;
+  }
+
+  /** Runs the current cycle and all after it in which only the same goes on. */
+  #runFrom(end: number, happened: PlayerTransition[]): void {
+    this.#takeMessage(happened);
+    const next = this.#inbox[0];
+    const until =
+      next === undefined
+        ? end
+        : Math.min(end, Math.max(this.#cycle + 1, this.#visibleCycle(next.atUs)));
+
+    for (let item = this.#queue[0]; item !== undefined; item = this.#queue[0]) {
+      if (item.kind === 'audio') {
+        this.#playFrom(item, until, happened);
+        return;
+      }
+      this.#queue.shift();
+      if (item.kind === 'vowel') this.#lastVowelUs = this.#cycleStart(this.#cycle);
+      else this.#popMarker(item, happened);
+    }
+    this.#playNothing(until, happened);
+  }
+
+  #takeMessage(happened: PlayerTransition[]): void {
+    const nowUs = this.#cycleStart(this.#cycle);
+    for (let letter = this.#inbox[0]; letter !== undefined; letter = this.#inbox[0]) {
+      if (letter.atUs > nowUs) return;
+      this.#inbox.shift();
+      if (letter.message.kind !== 'abandon') {
+        this.#apply(letter.message, happened);
+        return;
+      }
+      this.#abandonedSentence = letter.message.sentence;
+      if ((this.#speaking ?? Number.POSITIVE_INFINITY) <= letter.message.sentence) {
+        this.#endUnderrun(happened);
+      }
+    }
+  }
+
+  #apply(message: PlayerMessage, happened: PlayerTransition[]): void {
+    switch (message.kind) {
+      case 'start':
+        break;
+      case 'audio':
+        if (message.vowel !== undefined) this.#queue.push({ kind: 'vowel' });
+        this.#push(message.samples, message.sentence);
+        break;
+      case 'end':
+        this.#queue.push({ kind: 'vowel' }, { kind: 'marker', sentence: message.sentence });
+        break;
+      case 'hello':
+        happened.push({ type: 'helloStart', atUs: this.#cycleStart(this.#cycle) });
+        this.#clear(message.cause, happened);
+        this.#pushed += this.#helloSamples.length;
+        this.#push(this.#helloSamples, noSentence);
+        this.#queue.push({ kind: 'helloMarker' });
+        break;
+      case 'setHello':
+        this.#helloSamples = message.samples;
+        break;
+      case 'clear':
+        this.#clear(message.cause, happened);
+        break;
+      case 'volume':
+        this.#gainShift = message.gainShift;
+        break;
+    }
+  }
+
+  /** Completes chunks from the rest and `samples`. Their gain is that of now (section 6.4). */
+  #push(samples: Int16Array, sentence: number): void {
+    const total = this.#rest.length + samples.length;
+    const whole = total - (total % chunkSamples);
+    const joined = new Int16Array(total);
+    joined.set(this.#rest);
+    joined.set(samples, this.#rest.length);
+    this.#rest = joined.slice(whole);
+    if (whole === 0) return;
+    const chunks = joined.subarray(0, whole);
+    if (this.#gainShift > 0) {
+      // Storing into an Int16Array truncates toward zero, as the firmware's integer division.
+      for (let i = 0; i < whole; i++) chunks[i] = chunks[i]! / 2 ** this.#gainShift;
+    }
+    const first = sentence !== noSentence && sentence !== this.#chunkedSentence;
+    if (first) this.#chunkedSentence = sentence;
+    this.#queue.push({ kind: 'audio', sentence, samples: chunks, played: 0, first });
+  }
+
+  #clear(cause: string, happened: PlayerTransition[]): void {
+    const firedSentences: number[] = [];
+    let firedHello = false;
+    let samples = 0;
+    for (const item of this.#queue) {
+      if (item.kind === 'audio') samples += item.samples.length - item.played;
+      else if (item.kind === 'marker') firedSentences.push(item.sentence);
+      else if (item.kind === 'helloMarker') firedHello = true;
+    }
+    this.#queue.length = 0;
+    this.#cleared += samples;
+    this.#endUnderrun(happened);
+    this.#speaking = undefined;
+    const atUs = this.#cycleStart(this.#cycle);
+    happened.push({ type: 'cleared', atUs, samples, cause, firedSentences, firedHello });
+  }
+
+  #playFrom(item: AudioItem, until: number, happened: PlayerTransition[]): void {
+    this.#endUnderrun(happened);
+    if (item.first && item.played === 0) {
+      this.#speaking = item.sentence;
+      happened.push({
+        type: 'playStart',
+        atUs: this.#cycleStart(this.#cycle),
+        sentence: item.sentence,
+        position: this.position,
+      });
+    }
+    const from = item.played;
+    const cycles = Math.min((item.samples.length - from) / chunkSamples, until - this.#cycle);
+    item.played = from + cycles * chunkSamples;
+    if (item.played === item.samples.length) this.#queue.shift();
+
+    const last = this.#runs[this.#runs.length - 1];
+    if (last?.samples === item.samples) last.to = item.played;
+    else
+      this.#runs.push({ cycle: this.#cycle, samples: item.samples, from: from, to: item.played });
+    this.#cycle += cycles;
+    this.#played += cycles * chunkSamples;
+    this.#lastAudioEnd = this.position;
+  }
+
+  #playNothing(until: number, happened: PlayerTransition[]): void {
+    if (this.#speaking !== undefined && this.#speaking <= this.#abandonedSentence) {
+      this.#speaking = undefined;
+    }
+    if (this.#speaking !== undefined && this.#underrunSince === undefined) {
+      this.#underrunSince = this.#cycle;
+      happened.push({
+        type: 'underrunStart',
+        atUs: this.#cycleStart(this.#cycle),
+        sentence: this.#speaking,
+        position: this.position,
+      });
+    }
+    this.#cycle = until;
+  }
+
+  #endUnderrun(happened: PlayerTransition[]): void {
+    if (this.#underrunSince === undefined) return;
+    happened.push({
+      type: 'underrunEnd',
+      atUs: this.#cycleStart(this.#cycle),
+      sentence: this.#speaking!,
+      position: this.position,
+      cycles: this.#cycle - this.#underrunSince,
+    });
+    this.#underrunSince = undefined;
+  }
+
+  #popMarker(
+    item: Extract<QueueItem, { kind: 'marker' | 'helloMarker' }>,
+    happened: PlayerTransition[],
+  ): void {
+    const atUs = this.#cycleStart(this.#cycle);
+    if (item.kind === 'helloMarker') {
+      happened.push({ type: 'helloDone', atUs });
+      return;
+    }
+    const spoken = this.#speaking === item.sentence;
+    if (spoken) {
+      this.#endUnderrun(happened);
+      this.#speaking = undefined;
+    }
+    happened.push({
+      type: 'drained',
+      atUs,
+      sentence: item.sentence,
+      position: spoken ? this.#lastAudioEnd : this.position,
+      restSamples: this.#rest.length,
+    });
+  }
+
+  /** The first cycle in which the queue, left alone, or the next message could show something. */
+  #nextQueueCycle(): number {
+    let chunks = 0;
+    for (const item of this.#queue) {
+      if (item.kind === 'marker' || item.kind === 'helloMarker') return this.#cycle + chunks;
+      if (item.kind !== 'audio') continue;
+      if (this.#underrunSince !== undefined || (item.first && item.played === 0)) {
+        return this.#cycle + chunks;
+      }
+      chunks += (item.samples.length - item.played) / chunkSamples;
+    }
+    const empty = this.#cycle + chunks;
+    if (this.#speaking !== undefined && this.#underrunSince === undefined) return empty;
+    const next = this.#inbox[0];
+    return next === undefined
+      ? Number.POSITIVE_INFINITY
+      : Math.max(empty, this.#visibleCycle(next.atUs));
+  }
+
+  /** No cycle before this one can take the first message that throws the queue away. */
+  #nextClearCycle(): number {
+    let ahead = 0;
+    for (const { message, atUs } of this.#inbox) {
+      if (message.kind === 'hello' || message.kind === 'clear') {
+        return Math.max(this.#cycle + ahead, this.#visibleCycle(atUs));
+      }
+      if (message.kind !== 'abandon') ahead++;
+    }
+    return Number.POSITIVE_INFINITY;
+  }
+
+  #cycleStart(cycle: number): number {
+    return this.startUs + cycle * cycleUs;
+  }
+
+  /** The first cycle that can take what is handed over at `atUs`. */
+  #visibleCycle(atUs: number): number {
+    return Math.max(0, Math.ceil((atUs - this.startUs) / cycleUs));
+  }
+}

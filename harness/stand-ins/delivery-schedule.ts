@@ -1,0 +1,93 @@
+import type { Random } from '../random/random.ts';
+import type { TimingProfile } from './timing-profile.ts';
+
+/** When the bytes of one clip leave the provider. Instants count from the request. */
+export interface DeliverySchedule {
+  /** First byte of audio; for a clip without audio, when that is known. */
+  readonly firstByteUs: number;
+  readonly chunks: readonly ScheduledChunk[];
+  /** Everything has been sent. */
+  readonly endUs: number;
+}
+
+export interface ScheduledChunk {
+  readonly atUs: number;
+  readonly bytes: number;
+}
+
+/** 95th percentile of the standard normal distribution. */
+const normal95 = 1.644853626951;
+const sampleBytes = 2;
+
+/**
+ * Draws a schedule for a clip of `clipBytes` s16le mono bytes. Pure but for the draws.
+ *
+ * A chunk leaves when the gap after its predecessor has passed and the engine has produced it:
+ * what follows the first chunk is produced at `speed` seconds of audio per second, so n chunks end
+ * no earlier than `firstByte + (audio seconds after the first chunk) / speed`. Jitter only delays.
+ */
+export function scheduleDelivery(
+  clipBytes: number,
+  rateHz: number,
+  profile: TimingProfile,
+  random: Random,
+): DeliverySchedule {
+  const bytesPerSecond = rateHz * sampleBytes;
+  const firstByteUs = drawFirstByteUs(profile, clipBytes / bytesPerSecond, random);
+  const chunks: ScheduledChunk[] = [];
+  let pacedUs = firstByteUs;
+  let sent = 0;
+  let firstBytes = 0;
+  while (sent < clipBytes) {
+    const size = drawChunkBytes(chunks.length, profile, bytesPerSecond, random);
+    const bytes = Math.min(size, clipBytes - sent);
+    sent += bytes;
+    if (chunks.length === 0) {
+      firstBytes = bytes;
+      chunks.push({ atUs: firstByteUs, bytes });
+      continue;
+    }
+    const gapMs = random.between(profile.cadenceMs.minimum, profile.cadenceMs.maximum);
+    const lateMs = profile.jitterMs * Math.abs(random.normal());
+    const producedUs = ((sent - firstBytes) / bytesPerSecond / profile.speed) * 1e6;
+    pacedUs = Math.max(pacedUs + gapMs * 1000, firstByteUs + producedUs);
+    const atUs = Math.max(chunks.at(-1)!.atUs, Math.ceil(pacedUs + lateMs * 1000));
+    chunks.push({ atUs, bytes });
+  }
+  return { firstByteUs, chunks, endUs: chunks.at(-1)?.atUs ?? firstByteUs };
+}
+
+function drawFirstByteUs(profile: TimingProfile, audioSeconds: number, random: Random): number {
+  const { p50, p95 } = profile.firstByteMs;
+  const deviation = p50 > 0 ? Math.log(p95 / p50) / normal95 : 0;
+  const ms = p50 * Math.exp(deviation * random.normal());
+  return Math.round((ms + profile.firstByteMsPerSecond * audioSeconds) * 1000);
+}
+
+function drawChunkBytes(
+  index: number,
+  profile: TimingProfile,
+  bytesPerSecond: number,
+  random: Random,
+): number {
+  const next = profile.nextChunkSeconds[Math.min(index, profile.nextChunkSeconds.length) - 1];
+  const seconds =
+    index === 0 || next === undefined
+      ? profile.firstChunkSeconds
+      : random.between(next.minimum, next.maximum);
+  if (seconds === Number.POSITIVE_INFINITY) return seconds;
+  const whole = Math.max(1, Math.round((seconds * bytesPerSecond) / sampleBytes)) * sampleBytes;
+  return whole + (profile.oddByteCuts ? random.integer(0, 1) : 0);
+}
+
+/** The schedule as far as `limitBytes`; it ends when the last of them has left. */
+export function truncateSchedule(schedule: DeliverySchedule, limitBytes: number): DeliverySchedule {
+  const chunks: ScheduledChunk[] = [];
+  let left = limitBytes;
+  for (const { atUs, bytes } of schedule.chunks) {
+    if (left <= 0) break;
+    chunks.push({ atUs, bytes: Math.min(bytes, left) });
+    left -= bytes;
+  }
+  return { ...schedule, chunks, endUs: chunks.at(-1)?.atUs ?? schedule.firstByteUs };
+}

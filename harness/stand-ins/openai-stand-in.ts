@@ -1,0 +1,321 @@
+import { scheduleDelivery } from './delivery-schedule.ts';
+import { fliteVoices } from './flite-engine.ts';
+import { sendSpeech } from './http-speech.ts';
+import { bearerKey, type Exchange, ProviderServer, replyJson } from './provider-server.ts';
+import { renderClip, wavHeader } from './rendered-clip.ts';
+import type { StandIn, StandInOptions } from './stand-in-contract.ts';
+import { signalNames } from './synthetic-signal.ts';
+import { timingProfiles } from './timing-profile.ts';
+
+/**
+ * OpenAI's `POST /v1/audio/speech` and the model list (TTS provider protocol reference, section 4).
+ * Renders `wav` and `pcm`, plain or as server-sent events.
+ */
+export function createOpenAiStandIn(options: StandInOptions): StandIn {
+  return new ProviderServer(options, timingProfiles['openai-mini'], (server) => ({
+    isSpeech: (method, path) => method === 'POST' && path === speechPath,
+    answer: (exchange) => answer(server, exchange),
+  }));
+}
+
+const speechPath = '/v1/audio/speech';
+const rateHz = 24_000;
+const unknownSize = 0xffff_ffff;
+const inputCharactersMax = 4096;
+
+const newModels = ['gpt-4o-mini-tts', 'gpt-4o-mini-tts-2025-12-15'];
+const models = ['tts-1', 'tts-1-hd', ...newModels];
+/** In the order in which the service lists them in its own messages. */
+const oldVoices = ['nova', 'shimmer', 'echo', 'onyx', 'fable', 'alloy', 'ash', 'sage', 'coral'];
+const voices = [...oldVoices, 'ballad', 'verse', 'marin', 'cedar'];
+/** Names only the stand-in knows: the engine's voices and the test signals. */
+const localVoices: readonly string[] = [...fliteVoices, ...signalNames];
+const formats = ['mp3', 'opus', 'aac', 'flac', 'wav', 'pcm'];
+
+function answer(server: ProviderServer, exchange: Exchange): void {
+  const { incoming, url, entry } = exchange;
+  const { method } = entry;
+  const key = bearerKey(incoming.headers.authorization);
+  const refused = server.strike(entry, 'auth') !== undefined;
+  if (refused || !server.accepts(key)) {
+    const shown = key === undefined || key === '' ? 'none' : `${key.slice(0, 3)}…`;
+    fail(exchange, 401, {
+      message: `Incorrect API key provided: ${shown}. Check the key of your account.`,
+      type: 'invalid_request_error',
+      code: 'invalid_api_key',
+    });
+  } else if (url.pathname === speechPath) {
+    if (method === 'POST') speak(server, exchange);
+    else fail(exchange, 405, { ...methodRefused(entry.method, url.pathname) });
+  } else if (url.pathname === '/v1/models' && (method === 'GET' || method === 'HEAD')) {
+    replyJson(exchange, 200, { object: 'list', data: models.map(modelCard) }, headers(exchange));
+  } else {
+    fail(exchange, 404, {
+      message: `Invalid URL (${method} ${url.pathname})`,
+      type: 'invalid_request_error',
+      code: null,
+    });
+  }
+}
+
+function methodRefused(method: string, path: string): OpenAiError {
+  return {
+    message: `Not allowed to ${method} on ${path}. (HINT: use POST.)`,
+    type: 'invalid_request_error',
+    code: 'method_not_supported',
+  };
+}
+
+function modelCard(id: string): object {
+  return { id, object: 'model', created: 1_700_000_000, owned_by: 'stand-in' };
+}
+
+function speak(server: ProviderServer, exchange: Exchange): void {
+  const { response, entry, random } = exchange;
+  const planted = server.strike(entry, 'quota', 'rate-limit', 'bad-voice', 'server');
+  if (planted === 'quota') {
+    fail(exchange, 429, {
+      message: 'You exceeded your current quota, please check your plan and billing details.',
+      type: 'insufficient_quota',
+      code: 'insufficient_quota',
+    });
+    return;
+  }
+  if (planted === 'rate-limit') {
+    const limited = { message: 'Rate limit reached for requests.', type: 'requests' };
+    fail(exchange, 429, { ...limited, code: 'rate_limit_exceeded' }, { 'retry-after': '1' });
+    return;
+  }
+  if (planted === 'server') {
+    const broken = 'The server had an error while processing your request.';
+    fail(exchange, 500, { message: broken, type: 'server_error', code: null });
+    return;
+  }
+  const request = parse(exchange, planted === 'bad-voice');
+  if (request === undefined) return;
+
+  const { profile, options } = server;
+  const clip = renderClip(options.voice, request.input, request.voice, rateHz, profile);
+  const schedule = scheduleDelivery(clip.length, rateHz, profile, random.fork('delivery'));
+  const events = request.streamFormat === 'sse';
+  const isWav = request.format === 'wav';
+  const header = isWav ? wavHeader(rateHz, unknownSize, unknownSize) : Buffer.alloc(0);
+  const event = (value: object): string => `data: ${JSON.stringify(value)}\n\n`;
+  const delta = (audio: Buffer): string =>
+    event({ type: 'speech.audio.delta', audio: audio.toString('base64') });
+  sendSpeech(server, exchange, {
+    clip,
+    rateHz,
+    schedule,
+    originUs: entry.atUs,
+    begin: () => {
+      entry.status = 200;
+      response.writeHead(200, {
+        'content-type': events ? 'text/event-stream' : isWav ? 'audio/wav' : 'audio/pcm',
+        ...headers(exchange, Math.round(schedule.firstByteUs / 1000)),
+      });
+      response.flushHeaders();
+      if (header.length > 0) response.write(events ? delta(header) : header);
+    },
+    ...(events && { frame: delta, trailer: () => event(done(request.input, clip.length)) }),
+  });
+}
+
+/** Token counts are plausible, not the real tokenizer's. */
+function done(input: string, clipBytes: number): object {
+  const inputTokens = Math.ceil(input.length / 4);
+  const outputTokens = Math.ceil((clipBytes / 2 / rateHz) * 20);
+  return {
+    type: 'speech.audio.done',
+    usage: {
+      input_tokens: inputTokens,
+      output_tokens: outputTokens,
+      total_tokens: inputTokens + outputTokens,
+    },
+  };
+}
+
+interface RawRequest {
+  readonly model?: unknown;
+  readonly input?: unknown;
+  readonly voice?: unknown;
+  readonly instructions?: unknown;
+  readonly response_format?: unknown;
+  readonly speed?: unknown;
+  readonly stream_format?: unknown;
+}
+
+interface SpeechRequest {
+  readonly input: string;
+  readonly voice: string;
+  readonly format: string;
+  readonly streamFormat: string;
+}
+
+/** The request, or `undefined` after it has been refused. */
+function parse(exchange: Exchange, refuseVoice: boolean): SpeechRequest | undefined {
+  const problem = (message: string, code: string | null = null, status = 400): undefined =>
+    fail(exchange, status, { message, type: 'invalid_request_error', code });
+  let body: unknown;
+  try {
+    body = JSON.parse(exchange.body.toString());
+  } catch {
+    return problem('We could not parse the JSON body of your request.');
+  }
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    return problem('We could not parse the JSON body of your request.');
+  }
+  const fields = body as RawRequest;
+  const model = fields.model;
+  if (typeof model === 'string' && !models.includes(model)) {
+    const message = `The model \`${model}\` does not exist or you do not have access to it.`;
+    return problem(message, 'model_not_found', 404);
+  }
+  const known = newModels.includes(String(model)) ? voices : oldVoices;
+  const issues = validate(fields, known, refuseVoice);
+  if (issues.length > 0) return problem(pythonLiteral(issues));
+
+  const format = (fields.response_format ?? 'mp3') as string;
+  if (format !== 'wav' && format !== 'pcm') {
+    return problem(
+      `This stand-in renders wav and pcm only, and "${format}" was asked for` +
+        `${fields.response_format === undefined ? ' (the default of the API)' : ''}. ` +
+        'Set response_format to "wav" or "pcm".',
+      'stand_in_format',
+    );
+  }
+  const streamFormat = (fields.stream_format ?? 'audio') as string;
+  if (streamFormat === 'sse' && !newModels.includes(String(model))) {
+    return problem(`stream_format "sse" is not supported for ${model}.`, 'unsupported_value');
+  }
+  const { voice } = fields;
+  const voiceName = typeof voice === 'string' ? voice : (voice as { id: string }).id;
+  return { input: fields.input as string, voice: voiceName, format, streamFormat };
+}
+
+type Issue = Readonly<Record<string, unknown>>;
+
+function validate(
+  fields: RawRequest,
+  knownVoices: readonly string[],
+  refuseVoice: boolean,
+): Issue[] {
+  const issues: Issue[] = [];
+  const issue = (type: string, name: string, msg: string, input: unknown): void => {
+    issues.push({ type, loc: new PythonTuple('body', name), msg, input });
+  };
+  const oneOf = (name: keyof RawRequest, values: readonly string[]): void => {
+    const value = fields[name];
+    if (value === undefined || (typeof value === 'string' && values.includes(value))) return;
+    issue('enum', name, `Input should be ${enumeration(values)}`, value);
+  };
+  for (const name of ['model', 'input', 'voice'] as const) {
+    if (fields[name] === undefined) issue('missing', name, 'Field required', fields);
+  }
+  for (const name of ['model', 'input', 'instructions'] as const) {
+    const value = fields[name];
+    if (value !== undefined && typeof value !== 'string') {
+      issue('string_type', name, 'Input should be a valid string', value);
+    }
+  }
+  for (const name of ['input', 'instructions'] as const) {
+    const value = fields[name];
+    if (typeof value !== 'string' || [...value].length <= inputCharactersMax) continue;
+    const message = `String should have at most ${inputCharactersMax} characters`;
+    issue('string_too_long', name, message, value);
+  }
+  if (fields.input === '') {
+    issue('string_too_short', 'input', 'String should have at least 1 character', '');
+  }
+  const { voice } = fields;
+  const custom =
+    typeof voice === 'object' && voice !== null && typeof Object(voice).id === 'string';
+  if (refuseVoice) {
+    const others = knownVoices.filter((name) => name !== voice);
+    oneOf('voice', others);
+  } else if (!custom && !localVoices.includes(String(voice))) {
+    oneOf('voice', knownVoices);
+  }
+  oneOf('response_format', formats);
+  oneOf('stream_format', ['audio', 'sse']);
+  const { speed } = fields;
+  if (speed !== undefined && typeof speed !== 'number') {
+    issue('float_type', 'speed', 'Input should be a valid number', speed);
+  } else if (speed !== undefined && speed < 0.25) {
+    issue('greater_than_equal', 'speed', 'Input should be greater than or equal to 0.25', speed);
+  } else if (speed !== undefined && speed > 4) {
+    issue('less_than_equal', 'speed', 'Input should be less than or equal to 4', speed);
+  }
+  for (const [name, value] of Object.entries(fields)) {
+    if (knownFields.has(name)) continue;
+    issue('extra_forbidden', name, 'Extra inputs are not permitted', value);
+  }
+  return issues;
+}
+
+const knownFields = new Set(
+  'model input voice instructions response_format speed stream_format'.split(' '),
+);
+
+function enumeration(values: readonly string[]): string {
+  const quoted = values.map((value) => `'${value}'`);
+  return `${quoted.slice(0, -1).join(', ')} or ${quoted.at(-1)}`;
+}
+
+class PythonTuple {
+  readonly items: readonly unknown[];
+  constructor(...items: unknown[]) {
+    this.items = items;
+  }
+}
+
+/** The service shows its validation errors as the text of a Python list (reference, 4.5). */
+function pythonLiteral(value: unknown): string {
+  if (value === null || value === undefined) return 'None';
+  if (value === true) return 'True';
+  if (value === false) return 'False';
+  if (typeof value === 'string') {
+    const escaped = value.replaceAll('\\', '\\\\').replaceAll('\n', '\\n');
+    if (escaped.includes("'") && !escaped.includes('"')) return `"${escaped}"`;
+    return `'${escaped.replaceAll("'", "\\'")}'`;
+  }
+  if (value instanceof PythonTuple) return `(${value.items.map(pythonLiteral).join(', ')})`;
+  if (Array.isArray(value)) return `[${value.map(pythonLiteral).join(', ')}]`;
+  if (typeof value === 'object') {
+    const pairs = Object.entries(value).map(
+      ([name, item]) => `${pythonLiteral(name)}: ${pythonLiteral(item)}`,
+    );
+    return `{${pairs.join(', ')}}`;
+  }
+  return String(value);
+}
+
+interface OpenAiError {
+  readonly message: string;
+  readonly type: string;
+  readonly code: string | null;
+}
+
+function fail(
+  exchange: Exchange,
+  status: number,
+  error: OpenAiError,
+  extra: Record<string, string> = {},
+): undefined {
+  exchange.entry.error = error.code ?? error.type;
+  const body = { error: { ...error, param: null } };
+  replyJson(exchange, status, body, { ...headers(exchange), ...extra });
+}
+
+function headers(exchange: Exchange, processingMs = 1): Record<string, string> {
+  const id = Buffer.from(exchange.random.fork('request-id').bytes(16)).toString('hex');
+  return {
+    'x-request-id': `req_${id}`,
+    'openai-processing-ms': String(processingMs),
+    'openai-version': '2020-10-01',
+    'openai-organization': 'stand-in',
+    'x-ratelimit-limit-requests': '500',
+    'x-ratelimit-remaining-requests': '499',
+    'x-ratelimit-reset-requests': '120ms',
+  };
+}

@@ -1,0 +1,253 @@
+import http from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Random } from '../random/random.ts';
+import type { StandInFault, StandInFaultKind } from '../scenario/scenario.ts';
+import type { StandIn, StandInOptions, StandInRequest } from './stand-in-contract.ts';
+import { changedProfile, type TimingProfile } from './timing-profile.ts';
+
+/** A log entry while the request is served. */
+export type OpenRequest = { -readonly [Key in keyof StandInRequest]: StandInRequest[Key] } & {
+  messages: { atUs: number; text: string }[];
+};
+
+/** One HTTP request, read to its end. */
+export interface Exchange {
+  readonly incoming: http.IncomingMessage;
+  readonly response: http.ServerResponse;
+  readonly url: URL;
+  readonly body: Buffer;
+  readonly entry: OpenRequest;
+  /** This request's own draws. */
+  readonly random: Random;
+}
+
+/** A request to switch to WebSocket. */
+export interface Upgrade {
+  readonly incoming: http.IncomingMessage;
+  readonly stream: Duplex;
+  readonly head: Buffer;
+  readonly url: URL;
+  readonly entry: OpenRequest;
+  readonly random: Random;
+}
+
+export interface ProviderService {
+  /** Whether this request asks for speech, so that it gets an ordinal. */
+  isSpeech(method: string, path: string): boolean;
+  answer(exchange: Exchange): void;
+  /** Absent: a request to upgrade is refused with 404. */
+  upgrade?(upgrade: Upgrade): void;
+  /** The stand-in is being closed. */
+  close?(): void;
+}
+
+/**
+ * What all stand-ins share: HTTP over given streams, the log, ordinals, the profile.
+ *
+ * Nothing in it runs on real time: no `Date` header, no time-outs, no check of idle connections.
+ */
+export class ProviderServer implements StandIn {
+  readonly platform: string;
+  readonly connectMs: number;
+  readonly options: StandInOptions;
+  /** With the changes of the scenario. */
+  readonly profile: TimingProfile;
+  readonly log: OpenRequest[] = [];
+  readonly #service: ProviderService;
+  readonly #http: http.Server;
+  readonly #streams = new Set<Duplex>();
+  #speechRequests = 0;
+
+  constructor(
+    options: StandInOptions,
+    profile: TimingProfile,
+    service: (server: ProviderServer) => ProviderService,
+  ) {
+    this.options = options;
+    this.platform = options.platform;
+    this.profile = changedProfile(options.profile ?? profile, options.changes ?? {});
+    this.connectMs = this.profile.connectMs;
+    this.#service = service(this);
+    this.#http = http.createServer({
+      requestTimeout: 0,
+      headersTimeout: 0,
+      keepAliveTimeout: 0,
+      connectionsCheckingInterval: 0x7fff_ffff,
+      highWaterMark: 64 * 1024,
+    });
+    this.#http.on('request', (incoming, response) => this.#onRequest(incoming, response));
+    this.#http.on('upgrade', (incoming, stream, head) => this.#onUpgrade(incoming, stream, head));
+  }
+
+  accept(stream: Duplex): void {
+    this.#streams.add(stream);
+    stream.once('close', () => this.#streams.delete(stream));
+    // A client that resets its connection is an everyday event.
+    stream.on('error', () => {});
+    this.#http.emit('connection', stream);
+  }
+
+  async close(): Promise<void> {
+    this.#service.close?.();
+    for (const stream of this.#streams) stream.destroy();
+  }
+
+  /** Whether a key opens the door. */
+  accepts(key: string | undefined): boolean {
+    if (key === undefined || key === '') return false;
+    const { credentials } = this.options;
+    return credentials === undefined ? !key.includes('invalid') : key === credentials;
+  }
+
+  /** The fault that strikes this request, if any. Not yet noted in the log. */
+  faultFor(entry: OpenRequest): StandInFault | undefined {
+    const fault = this.options.changes?.fault;
+    if (fault === undefined || entry.request === undefined) return undefined;
+    return fault.request === undefined || fault.request === entry.request ? fault : undefined;
+  }
+
+  /** As {@link faultFor}, for faults that replace the answer: notes it when it is one of `kinds`. */
+  strike<Kind extends StandInFaultKind>(entry: OpenRequest, ...kinds: Kind[]): Kind | undefined {
+    const struck = kinds.find((kind) => kind === this.faultFor(entry)?.kind);
+    if (struck !== undefined) entry.fault = struck;
+    return struck;
+  }
+
+  /** Ends a log entry; later calls change nothing. */
+  conclude(entry: OpenRequest, outcome: 'answered' | 'aborted' | 'cut'): void {
+    if (entry.outcome !== 'open') return;
+    entry.outcome = outcome;
+    entry.endedUs = this.options.clock.nowUs();
+    this.options.onRequest?.(entry);
+  }
+
+  #onRequest(incoming: http.IncomingMessage, response: http.ServerResponse): void {
+    response.sendDate = false;
+    const { entry, url, random } = this.#open(incoming);
+    const pieces: Buffer[] = [];
+    incoming.on('error', () => {});
+    response.on('error', () => {});
+    response.once('close', () => {
+      entry.status ||= response.headersSent ? response.statusCode : 0;
+      this.conclude(entry, response.writableFinished ? 'answered' : 'aborted');
+    });
+    incoming.on('data', (piece: Buffer) => pieces.push(piece));
+    incoming.once('end', () => {
+      const body = Buffer.concat(pieces);
+      entry.body = withoutKeys(body.toString());
+      this.#service.answer({ incoming, response, url, body, entry, random });
+    });
+  }
+
+  #onUpgrade(incoming: http.IncomingMessage, stream: Duplex, head: Buffer): void {
+    const { entry, url, random } = this.#open(incoming);
+    stream.once('close', () => this.conclude(entry, 'aborted'));
+    if (this.#service.upgrade !== undefined) {
+      this.#service.upgrade({ incoming, stream, head, url, entry, random });
+    } else {
+      this.refuseUpgrade(stream, entry, 404, {});
+    }
+  }
+
+  #open(incoming: http.IncomingMessage): { entry: OpenRequest; url: URL; random: Random } {
+    const method = incoming.method ?? 'GET';
+    const url = new URL(incoming.url ?? '/', 'http://stand-in');
+    const speech = this.#service.isSpeech(method, url.pathname);
+    const entry: OpenRequest = {
+      ...(speech && { request: ++this.#speechRequests }),
+      atUs: this.options.clock.nowUs(),
+      method,
+      path: loggedPath(url),
+      headers: loggedHeaders(incoming.headers),
+      body: '',
+      messages: [],
+      status: 0,
+      audioBytes: 0,
+      audioSeconds: 0,
+      outcome: 'open',
+    };
+    this.log.push(entry);
+    const label = speech ? `speech/${entry.request}` : `other/${this.log.length}`;
+    return { entry, url, random: this.options.random.fork(`${this.platform}/${label}`) };
+  }
+
+  /** Answers a WebSocket handshake with an HTTP status and a JSON body, and closes. */
+  refuseUpgrade(stream: Duplex, entry: OpenRequest, status: number, body: object): void {
+    const json = JSON.stringify(body);
+    entry.status = status;
+    this.conclude(entry, 'answered');
+    stream.end(
+      `HTTP/1.1 ${status} ${http.STATUS_CODES[status] ?? ''}\r\n` +
+        'Content-Type: application/json\r\n' +
+        `Content-Length: ${Buffer.byteLength(json)}\r\n` +
+        `Connection: close\r\n\r\n${json}`,
+    );
+  }
+}
+
+/** Answers with a complete body. For `HEAD` only the head is sent. */
+export function reply(
+  exchange: Exchange,
+  status: number,
+  type: string,
+  body: string | Buffer,
+  headers: http.OutgoingHttpHeaders = {},
+): void {
+  exchange.entry.status = status;
+  exchange.response.writeHead(status, {
+    'content-type': type,
+    'content-length': Buffer.byteLength(body),
+    ...headers,
+  });
+  exchange.response.end(body);
+}
+
+export function replyJson(
+  exchange: Exchange,
+  status: number,
+  body: unknown,
+  headers: http.OutgoingHttpHeaders = {},
+): void {
+  reply(exchange, status, 'application/json', JSON.stringify(body), headers);
+}
+
+/** The key of an `Authorization: Bearer` header. */
+export function bearerKey(authorization: string | undefined): string | undefined {
+  return /^Bearer\s+(.*)$/i.exec(authorization ?? '')?.[1]?.trim();
+}
+
+const secretNames = new Set([
+  'authorization',
+  'cookie',
+  'single_use_token',
+  'xi-api-key',
+  'xi_api_key',
+  'api-key',
+  'api_key',
+  'token',
+]);
+
+function loggedHeaders(headers: http.IncomingHttpHeaders): Record<string, string> {
+  const out: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    out[name] = secretNames.has(name) ? '***' : String(value);
+  }
+  return out;
+}
+
+function loggedPath(url: URL): string {
+  const query = [...url.searchParams].map(
+    ([name, value]) =>
+      `${encodeURIComponent(name)}=${secretNames.has(name) ? '***' : encodeURIComponent(value)}`,
+  );
+  return query.length === 0 ? url.pathname : `${url.pathname}?${query.join('&')}`;
+}
+
+/** JSON text with the values of credential fields replaced. */
+export function withoutKeys(json: string): string {
+  return json.replaceAll(
+    /"([\w-]+)"(\s*:\s*)"(?:[^"\\]|\\.)*"/g,
+    (whole, name: string, colon: string) =>
+      secretNames.has(name) ? `"${name}"${colon}"***"` : whole,
+  );
+}

@@ -1,0 +1,68 @@
+import type { Duplex } from 'node:stream';
+import type { Clock } from '../clock/clock.ts';
+import type { Random } from '../random/random.ts';
+import type { StandInChanges, StandInFaultKind } from '../scenario/scenario.ts';
+import type { OfflineVoice } from './offline-voice.ts';
+import type { TimingProfile } from './timing-profile.ts';
+
+/**
+ * A local server that speaks one provider's wire protocol. It never listens: whoever owns the
+ * network hands it the connections made to the provider's endpoint.
+ */
+export interface StandIn {
+  /** EchoKit's spelling of the platform. */
+  readonly platform: string;
+  /** How long a connection to this provider takes to be usable. For the link of its endpoint. */
+  readonly connectMs: number;
+  /** What clients sent and got, in order of arrival. Grows; entries change until they have ended. */
+  readonly log: readonly StandInRequest[];
+  /** Serves a new connection and owns it from now on. */
+  accept(stream: Duplex): void;
+  /** Destroys all connections and forgets everything planned. */
+  close(): Promise<void>;
+}
+
+export interface StandInOptions {
+  readonly platform: string;
+  readonly voice: OfflineVoice;
+  /** The only source of time; the stand-in sets no timer of its own. */
+  readonly clock: Clock;
+  /** Each request draws from its own fork, so one request never shifts the draws of another. */
+  readonly random: Random;
+  /** Default: the platform's. */
+  readonly profile?: TimingProfile;
+  readonly changes?: StandInChanges;
+  /** The one accepted key. Default: any that is not empty and does not contain `invalid`. */
+  readonly credentials?: string;
+  /** Called once for each entry of the log, when it has ended. */
+  readonly onRequest?: (request: StandInRequest) => void;
+}
+
+/** One HTTP request or one WebSocket connection. Credentials are replaced by `***` everywhere. */
+export interface StandInRequest {
+  /** Ordinal among the requests for speech, from 1; absent for all others. Faults count by it. */
+  readonly request?: number;
+  readonly atUs: number;
+  readonly method: string;
+  /** Path and query. */
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** HTTP body as text. */
+  readonly body: string;
+  /** WebSocket messages from the client. */
+  readonly messages: readonly { readonly atUs: number; readonly text: string }[];
+  /** HTTP status of the answer; 101 for a WebSocket; 0 before there is one. */
+  readonly status: number;
+  /** Code with which the stand-in closed the WebSocket, or the client did. */
+  readonly closeCode?: number;
+  /** Audio payload handed to the connection, containers and encodings excluded. */
+  readonly audioBytes: number;
+  readonly audioSeconds: number;
+  /** The provider's error code that was sent. */
+  readonly error?: string;
+  /** The planted fault that struck. */
+  readonly fault?: StandInFaultKind;
+  /** `answered`: to the end. `aborted`: the client went away. `cut`: the stand-in broke it off. */
+  readonly outcome: 'open' | 'answered' | 'aborted' | 'cut';
+  readonly endedUs?: number;
+}

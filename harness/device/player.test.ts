@@ -7,7 +7,7 @@ function ramp(samples: number, from = 1): Int16Array {
   return Int16Array.from({ length: samples }, (_, i) => ((from + i) % 30_000) + 1);
 }
 
-function createPlayer(helloSamples = new Int16Array(0)): Player {
+function createPlayer(helloSamples: Int16Array = new Int16Array(0)): Player {
   return new Player({ startUs: 0, helloSamples });
 }
 

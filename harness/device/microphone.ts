@@ -1,0 +1,179 @@
+import { type VoiceDetector, voiceFrameSamples } from '../voice-detection/voice-detection.ts';
+import { type GateOutput, VoiceGate } from './voice-gate.ts';
+
+const sampleRateHz = 16_000;
+/**
+ * Digital silence after which one more chunk of it changes nothing: the detector's filters have run
+ * out, its hangover is over and the cache of the gate holds nothing else.
+ */
+const settledSamples = sampleRateHz;
+
+export interface MicrophoneOptions {
+  /** Instant of sample 0; chunk k is complete at the end of its last sample. */
+  readonly startUs: number;
+  readonly chunkSamples: number;
+  readonly preRollChunks: number;
+  readonly speechMinimumMs: number;
+  readonly noiseMinimumMs: number;
+  readonly detector: VoiceDetector;
+  /** Processes every chunk even when nothing can change. For tests. */
+  readonly eager?: boolean;
+}
+
+/**
+ * Microphone, audio front end and gate of the board (EchoKit device protocol reference, section
+ * 6.2): hears what is played to it and digital silence otherwise, cuts it into chunks, decides per
+ * chunk whether it is speech and what leaves the audio thread.
+ *
+ * Echo cancellation, gain control and the time the front end takes are not modelled: chunks carry
+ * what was played to the microphone, at the instant at which their last sample was there. Pure; it
+ * is told the time. While nothing can change it announces no deadline and costs nothing, and
+ * everything later is as if every chunk had been processed.
+ */
+export class Microphone {
+  readonly #options: MicrophoneOptions;
+  readonly #gate: VoiceGate;
+  readonly #speech: SpeechSwitch;
+  /** Sounds that are not over, with the position of their first sample. */
+  #sounds: { readonly start: number; readonly samples: Int16Array }[] = [];
+  /** The next chunk to process. */
+  #chunk = 0;
+  #silentSamples = 0;
+
+  constructor(options: MicrophoneOptions) {
+    this.#options = options;
+    this.#gate = new VoiceGate(options.preRollChunks);
+    this.#speech = new SpeechSwitch(options);
+  }
+
+  /** Plays a sound to the microphone, from `atUs` on, mixed with what is there. Copies it. */
+  play(samples: Int16Array, atUs: number): void {
+    const { startUs } = this.#options;
+    const start = Math.ceil(((atUs - startUs) * sampleRateHz) / 1_000_000);
+    this.#sounds.push({ start, samples: samples.slice() });
+  }
+
+  /** The main loop switches the gate off. */
+  closeGate(): void {
+    this.#gate.close();
+  }
+
+  /** When the next chunk is complete; undefined when it cannot make a difference. */
+  nextDeadlineUs(): number | undefined {
+    if (!this.#idle()) return this.#chunkEndUs(this.#chunk);
+    const next = Math.min(...this.#sounds.map(({ start }) => start));
+    if (next === Number.POSITIVE_INFINITY) return undefined;
+    return this.#chunkEndUs(Math.floor(next / this.#options.chunkSamples));
+  }
+
+  /** Processes every chunk that is complete at `atUs`; returns what left the audio thread, in order. */
+  advanceTo(atUs: number): GateOutput[] {
+    const output: GateOutput[] = [];
+    const { chunkSamples, startUs } = this.#options;
+    const complete = Math.floor(((atUs - startUs) * sampleRateHz) / 1_000_000 / chunkSamples);
+    while (this.#chunk < complete) {
+      if (this.#idle()) this.#skipTo(complete);
+      else output.push(...this.#processChunk());
+    }
+    return output;
+  }
+
+  #processChunk(): GateOutput[] {
+    const samples = this.#hear();
+    this.#chunk += 1;
+    this.#silentSamples = samples.every((s) => s === 0) ? this.#silentSamples + samples.length : 0;
+    return this.#gate.chunk(samples, this.#speech.process(samples));
+  }
+
+  #skipTo(chunk: number): void {
+    // A sound that has been played to the microphone ends the skipped stretch.
+    const { chunkSamples } = this.#options;
+    let next = chunk;
+    for (const { start } of this.#sounds) {
+      next = Math.min(next, Math.max(this.#chunk, Math.floor(start / chunkSamples)));
+    }
+    this.#speech.skipSilence((next - this.#chunk) * chunkSamples);
+    this.#chunk = next;
+  }
+
+  #idle(): boolean {
+    if (this.#options.eager === true) return false;
+    if (this.#gate.open || this.#gate.wasSpeech || this.#speech.active) return false;
+    if (this.#silentSamples < settledSamples) return false;
+    const end = (this.#chunk + 1) * this.#options.chunkSamples;
+    return !this.#sounds.some(({ start }) => start < end);
+  }
+
+  #chunkEndUs(chunk: number): number {
+    const { startUs, chunkSamples } = this.#options;
+    return startUs + Math.round(((chunk + 1) * chunkSamples * 1_000_000) / sampleRateHz);
+  }
+
+  /** The next chunk as the microphone hears it; forgets sounds that are over. */
+  #hear(): Int16Array {
+    const { chunkSamples } = this.#options;
+    const from = this.#chunk * chunkSamples;
+    const heard = new Int16Array(chunkSamples);
+    for (const { start, samples } of this.#sounds) {
+      const first = Math.max(0, start - from);
+      const last = Math.min(chunkSamples, start + samples.length - from);
+      for (let i = first; i < last; i++) {
+        const mixed = heard[i]! + samples[from + i - start]!;
+        heard[i] = Math.max(-32_768, Math.min(32_767, mixed));
+      }
+    }
+    const end = from + chunkSamples;
+    this.#sounds = this.#sounds.filter(({ start, samples }) => start + samples.length > end);
+    return heard;
+  }
+}
+
+/** The detector's answers per 10 ms, held until speech or quiet has lasted long enough. */
+class SpeechSwitch {
+  readonly #detector: VoiceDetector;
+  readonly #speechMinimumFrames: number;
+  readonly #noiseMinimumFrames: number;
+  readonly #frame = new Int16Array(voiceFrameSamples);
+  #filled = 0;
+  #voiceFrames = 0;
+  #noiseFrames = 0;
+  active = false;
+
+  constructor(options: MicrophoneOptions) {
+    this.#detector = options.detector;
+    this.#speechMinimumFrames = Math.ceil(options.speechMinimumMs / 10);
+    this.#noiseMinimumFrames = Math.ceil(options.noiseMinimumMs / 10);
+  }
+
+  /** The next samples; true when it is speech at their end. */
+  process(samples: Int16Array): boolean {
+    for (let at = 0; at < samples.length; ) {
+      const piece = samples.subarray(at, at + voiceFrameSamples - this.#filled);
+      this.#frame.set(piece, this.#filled);
+      this.#filled += piece.length;
+      at += piece.length;
+      if (this.#filled < voiceFrameSamples) break;
+      this.#filled = 0;
+      this.#count(this.#detector.process(this.#frame));
+    }
+    return this.active;
+  }
+
+  /** Silence that is known to change nothing but the position within the frame. */
+  skipSilence(samples: number): void {
+    this.#frame.fill(0);
+    this.#filled = (this.#filled + samples) % voiceFrameSamples;
+  }
+
+  #count(voice: boolean): void {
+    if (voice) {
+      this.#voiceFrames += 1;
+      this.#noiseFrames = 0;
+      if (this.#voiceFrames >= this.#speechMinimumFrames) this.active = true;
+    } else {
+      this.#noiseFrames += 1;
+      this.#voiceFrames = 0;
+      if (this.#noiseFrames >= this.#noiseMinimumFrames) this.active = false;
+    }
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * Which microphone chunks leave the audio thread: the gate of the EchoKit device protocol reference,
+ * section 6.2. Pure.
+ */
+export type GateOutput =
+  | { readonly type: 'speechStarted' }
+  /** "Mic end" for the main loop. */
+  | { readonly type: 'speechEnded' }
+  | { readonly type: 'chunk'; readonly samples: Int16Array };
+
+export class VoiceGate {
+  readonly #preRollChunks: number;
+  /** The newest chunks that were not sent, oldest first. */
+  #cached: Int16Array[] = [];
+  #open = false;
+  #wasSpeech = false;
+
+  constructor(preRollChunks: number) {
+    this.#preRollChunks = preRollChunks;
+  }
+
+  /** "Keep uploading": silence is streamed as well. */
+  get open(): boolean {
+    return this.#open;
+  }
+
+  /** Speech has started and its end was not announced. */
+  get wasSpeech(): boolean {
+    return this.#wasSpeech;
+  }
+
+  /** The main loop wants no more. Speech that goes on is still streamed, silence is not. */
+  close(): void {
+    this.#open = false;
+  }
+
+  /** @param samples one chunk; kept, so the caller must not change it any more */
+  chunk(samples: Int16Array, speech: boolean): GateOutput[] {
+    if (speech && !this.#wasSpeech) {
+      this.#open = true;
+      this.#wasSpeech = true;
+      const cached = this.#cached;
+      this.#cached = [];
+      return [
+        { type: 'speechStarted' },
+        ...[...cached, samples].map((chunk) => ({ type: 'chunk' as const, samples: chunk })),
+      ];
+    }
+    if (speech || this.#open) return [{ type: 'chunk', samples }];
+    this.#cached.push(samples);
+    if (this.#cached.length > this.#preRollChunks) this.#cached.shift();
+    if (!this.#wasSpeech) return [];
+    this.#wasSpeech = false;
+    return [{ type: 'speechEnded' }];
+  }
+}

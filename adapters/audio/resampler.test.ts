@@ -141,7 +141,7 @@ test('it agrees with the resampler of ffmpeg on band-limited noise', (t) => {
       ),
     );
     const raw = execFileSync(
-      process.env['FFMPEG_PATH'] ?? ffmpeg.path,
+      ffmpeg.path,
       `-v error -f s16le -ar ${rateHz} -ac 1 -i - -af aresample=16000:resampler=soxr:precision=28 -f f64le -`.split(
         ' ',
       ),

@@ -1,0 +1,49 @@
+/**
+ * The registry: the only place where the program knows platforms by name. A new platform is one
+ * file in `platforms/` and one line here.
+ */
+import type { Platform } from './platform.ts';
+import { elevenLabs } from './platforms/elevenlabs.ts';
+import { openAi } from './platforms/openai.ts';
+import { streamGsv } from './platforms/stream-gsv.ts';
+import type { SpeechAdapter } from './speech-adapter.ts';
+
+/** A platform whose own configuration type is known to nobody but itself. */
+export type AnyPlatform = Omit<Platform, 'configFrom' | 'adapter'> & {
+  readonly configFrom: (values: Parameters<Platform['configFrom']>[0]) => unknown;
+  readonly adapter: SpeechAdapter;
+};
+
+export const platforms: readonly AnyPlatform[] = [
+  anyPlatform(elevenLabs),
+  anyPlatform(openAi),
+  anyPlatform(streamGsv),
+];
+
+/** Platforms of EchoKit that this version does not speak yet, with their accepted spellings. */
+export const platformsNotSupported: readonly (readonly [string, ...string[]])[] = [
+  ['groq', 'Groq'],
+  ['gsv', 'GSV', 'Stable'],
+  ['fish', 'Fish'],
+  ['cosyvoice', 'CosyVoice'],
+];
+
+/** The platform with this name in any of its spellings. */
+export function platformNamed(name: string): AnyPlatform | undefined {
+  return platforms.find((platform) => platform.names.includes(name));
+}
+
+/**
+ * The adapter for a configuration as `readTtsConfig` returns it:
+ * `adapterFor(tts).open(tts.config, deps)`.
+ */
+export function adapterFor(tts: { readonly platform: string }): SpeechAdapter {
+  const platform = platformNamed(tts.platform);
+  if (platform === undefined) throw new RangeError(`No adapter for platform "${tts.platform}".`);
+  return platform.adapter;
+}
+
+/** Sound because a platform's adapter is only ever given what its own `configFrom` made. */
+function anyPlatform<Config>(platform: Platform<Config>): AnyPlatform {
+  return platform as unknown as AnyPlatform;
+}

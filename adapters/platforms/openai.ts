@@ -1,0 +1,158 @@
+/**
+ * OpenAI `POST /v1/audio/speech` and the many services that copy it (TTS provider protocol
+ * reference, sections 3.2, 4 and 5.7).
+ */
+import type { IncomingMessage } from 'node:http';
+import type { SpeechSource } from '../audio/speech-normalizer.ts';
+import type { Platform } from '../platform.ts';
+import type { SpeechAdapter, SpeechCapabilities } from '../speech-adapter.ts';
+import { openHttpSpeech } from '../transport/http-speech.ts';
+import type { FailureTable } from '../transport/provider-failure.ts';
+import { defaultTimeLimitsMs, type TimeLimitsMs } from '../transport/time-limit.ts';
+
+export interface OpenAiConfig {
+  readonly url: string;
+  /** Sent as bearer token; no header when it is empty. */
+  readonly apiKey: string;
+  readonly model: string;
+  readonly voice: string;
+  /** `pcm`: raw 24 kHz audio, played while it arrives. Absent: a WAV, read to its end first. */
+  readonly stream?: 'pcm';
+  readonly timeoutMs?: Partial<TimeLimitsMs>;
+}
+
+/** Raw PCM of OpenAI has no header and this rate (section 4.3). */
+const pcmRateHz = 24_000;
+
+/** Longest input of the services whose limit is published; the copies mostly have none. */
+const charactersMaxByHost: Readonly<Record<string, number>> = {
+  'api.openai.com': 4_096,
+  'api.groq.com': 200,
+};
+
+const failures: FailureTable = {
+  codes: {
+    invalid_api_key: 'auth',
+    insufficient_quota: 'quota',
+    billing_hard_limit_reached: 'quota',
+    rate_limit_exceeded: 'rate-limit',
+    string_above_max_length: 'too-long',
+    model_not_found: 'bad-request',
+    server_error: 'server',
+  },
+  words: [
+    [/'loc': \('body', 'voice'\)/, 'bad-voice'],
+    [/\b(?:unknown|invalid|unsupported|no such) (?:voice|speaker)\b/i, 'bad-voice'],
+    [
+      /\bvoice\b.*\b(?:not found|not available|unknown|invalid|does not exist|not supported|must be|should be)\b/i,
+      'bad-voice',
+    ],
+    [
+      /maximum input limit|too long|at most \d+ characters|max(?:imum)? (?:length|characters)/i,
+      'too-long',
+    ],
+    [/\binsufficient (?:quota|credits?|balance)\b/i, 'quota'],
+  ],
+  hints: {
+    auth: 'Check "api_key" and what it may do.',
+    quota: 'Check the plan and the balance of the account.',
+    'bad-voice': 'Check "voice"; not every voice works with every model.',
+    'too-long': 'Speak the text in shorter pieces.',
+    'bad-request': 'Check "model", "voice" and "url".',
+  },
+};
+
+export const openAiAdapter: SpeechAdapter<OpenAiConfig> = {
+  platform: 'openai',
+  capabilities,
+  open(config, deps) {
+    const streaming = config.stream === 'pcm';
+    return openHttpSpeech(
+      {
+        platform: 'openai',
+        url: new URL(config.url),
+        capabilities: capabilities(config),
+        headers: config.apiKey === '' ? {} : { Authorization: `Bearer ${config.apiKey}` },
+        secrets: [config.apiKey],
+        timeoutMs: { ...defaultTimeLimitsMs, ...config.timeoutMs },
+        failures,
+        body: (input) => ({
+          model: config.model,
+          voice: config.voice,
+          input,
+          response_format: streaming ? 'pcm' : 'wav',
+        }),
+        source: (response) => (streaming ? pcmSource(response) : { container: 'wav' }),
+      },
+      deps,
+    );
+  },
+};
+
+function capabilities(config: OpenAiConfig): SpeechCapabilities {
+  const charactersMax = charactersMaxByHost[new URL(config.url).hostname];
+  return {
+    textIn: 'whole',
+    audioOut: config.stream === 'pcm' ? 'chunks' : 'whole',
+    connectionReuse: true,
+    marks: false,
+    ...(charactersMax === undefined ? {} : { charactersMax }),
+  };
+}
+
+/**
+ * Services with another rate say so in the content type (OpenRouter, Fish) or in headers of their
+ * own (sglang-omni); OpenAI says nothing.
+ */
+function pcmSource({ headers }: IncomingMessage): SpeechSource {
+  const type = headers['content-type'] ?? '';
+  return {
+    container: 'pcm',
+    rateHz:
+      declared(/;\s*rate=(\d+)/i.exec(type)?.[1] ?? headers['x-sample-rate'], 4_000, 192_000) ??
+      pcmRateHz,
+    channels: declared(/;\s*channels=(\d+)/i.exec(type)?.[1] ?? headers['x-channels'], 1, 8) ?? 1,
+  };
+}
+
+function declared(
+  value: string | string[] | undefined,
+  least: number,
+  most: number,
+): number | undefined {
+  const number = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : Number.NaN;
+  return number >= least && number <= most ? number : undefined;
+}
+
+export const openAi: Platform<OpenAiConfig> = {
+  names: ['openai', 'OpenAI', 'Openai'],
+  keys: {
+    api_key: {
+      kind: 'text',
+      about: 'API key, sent as bearer token.',
+      required: true,
+      secret: true,
+    },
+    model: { kind: 'text', about: 'Model name.', default: 'gpt-4o-tts' },
+    voice: { kind: 'text', about: 'Voice name.', default: 'alloy' },
+    url: {
+      kind: 'url',
+      about: 'Speech endpoint of OpenAI or of a service that copies it.',
+      default: 'https://api.openai.com/v1/audio/speech',
+      schemes: ['https', 'http'],
+    },
+    stream: {
+      kind: 'text',
+      about: 'Own key: "pcm" plays raw 24 kHz audio while it arrives; absent, a WAV is read whole.',
+      choices: ['pcm'],
+    },
+  },
+  configFrom: ({ url, api_key, model, voice, stream }) => ({
+    url: url!,
+    apiKey: api_key!,
+    model: model!,
+    voice: voice!,
+    ...(stream === 'pcm' ? { stream } : {}),
+  }),
+  adapter: openAiAdapter,
+};

@@ -1,0 +1,223 @@
+/**
+ * Tiny servers for tests that speak the wire protocols of section 3.2, 4, 6.2 and 8.1 over given
+ * streams and do what a script says. They are no stand-ins: no voice, no profile, no state.
+ */
+import { createServer, type ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { bytesOf, pcmBytes, wavHeader } from './audio/wav-fixture.contract.ts';
+import type { AdapterClock } from './speech-adapter.ts';
+
+export interface WireScript {
+  /**
+   * `speak`: everything. `cut`: the connection is torn down after half of the chunks. `stall`:
+   * nothing comes after half of the chunks. `silent`: no answer at all. `empty`: an orderly answer
+   * without audio. `refuse`: the key is refused.
+   */
+  readonly outcome: 'speak' | 'cut' | 'stall' | 'silent' | 'empty' | 'refuse';
+  readonly chunkBytes: number;
+  /** Wait before each chunk. */
+  readonly gapUs: number;
+  /** Samples of audio per character of text. */
+  readonly samplesPerCharacter: number;
+}
+
+export const steadyScript: WireScript = {
+  outcome: 'speak',
+  chunkBytes: 4_001,
+  gapUs: 30_000,
+  samplesPerCharacter: 480,
+};
+
+export interface ScriptedWire {
+  readonly accept: (stream: Duplex) => void;
+  readonly log: WireLog;
+}
+
+export interface WireLog {
+  connections: number;
+  /** Streams that are still open. */
+  open: number;
+  /** Request line and headers as they came, lower case names. */
+  readonly requests: { path: string; headers: Record<string, string | undefined> }[];
+  /** Bodies, or messages of a socket. */
+  readonly received: string[];
+  /** Chunks of audio (without headers) that were sent. */
+  readonly chunks: { atUs: number; bytes: number }[];
+}
+
+/**
+ * What the servers say for a text: each character has its own sound, so the audio of two pieces in
+ * a row is the audio of the whole.
+ */
+export function voice(text: string, samplesPerCharacter: number): Int16Array {
+  const samples = new Int16Array(text.length * samplesPerCharacter);
+  for (let at = 0; at < samples.length; at++) {
+    const code = text.charCodeAt(Math.floor(at / samplesPerCharacter));
+    samples[at] = ((at % samplesPerCharacter) * code * 2_654_435 + code * 97) % 20_011;
+  }
+  return samples;
+}
+
+/** Answers a POST with audio, chunked. */
+export function httpWire(
+  clock: AdapterClock,
+  script: WireScript,
+  options: {
+    /** Member of the JSON body that holds the text. */
+    readonly textKey: string;
+    readonly contentType: string;
+    readonly refusal: { readonly status: number; readonly body: string };
+    /** Rate of the WAV header with placeholder sizes that is sent first; absent: raw PCM. */
+    readonly wavRateHz?: number;
+  },
+): ScriptedWire {
+  const log = emptyLog();
+  const server = createServer(
+    { requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 0 },
+    (request, response) => {
+      let body = '';
+      request.on('data', (piece) => {
+        body += piece;
+      });
+      request.on('end', () => {
+        log.requests.push({ path: request.url ?? '', headers: headersOf(request.headers) });
+        log.received.push(body);
+        answer(String((JSON.parse(body) as Record<string, unknown>)[options.textKey]), response);
+      });
+    },
+  );
+  const answer = (text: string, response: ServerResponse): void => {
+    response.sendDate = false;
+    if (script.outcome === 'silent') return;
+    if (script.outcome === 'refuse') {
+      response.writeHead(options.refusal.status, { 'content-type': 'application/json' });
+      response.end(options.refusal.body);
+      return;
+    }
+    response.writeHead(200, { 'content-type': options.contentType, 'x-request-id': 'req_1' });
+    if (options.wavRateHz !== undefined) {
+      const unknown = { riffSize: 0xffff_ffff, dataSize: 0xffff_ffff };
+      response.write(wavHeader(0, { rateHz: options.wavRateHz, ...unknown }));
+    } else response.flushHeaders();
+    sendChunks(clock, script, log, pcmBytes(voice(text, script.samplesPerCharacter)), {
+      write: (chunk, done) => void response.write(chunk, done),
+      end: () => response.end(),
+      cut: () => response.socket?.destroy(),
+    });
+  };
+  return { accept: acceptor(log, (stream) => void server.emit('connection', stream)), log };
+}
+
+/** Speaks `stream-input`: audio of each flushed piece, `isFinal` and close 1000 after the end. */
+export function elevenLabsWire(clock: AdapterClock, script: WireScript, key: string): ScriptedWire {
+  const log = emptyLog();
+  const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
+  const server = createServer({ requestTimeout: 0, headersTimeout: 0 });
+  server.on('upgrade', (request, stream, head) => {
+    log.requests.push({ path: request.url ?? '', headers: headersOf(request.headers) });
+    if (script.outcome === 'refuse') {
+      const body = `{"detail":{"status":"invalid_api_key","message":"Invalid API key ${key}"}}`;
+      stream.end(
+        `HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+      );
+      return;
+    }
+    sockets.handleUpgrade(request, stream, head, (socket) => converse(socket, stream));
+  });
+  const converse = (socket: WebSocket, stream: Duplex): void => {
+    let turn = Promise.resolve();
+    socket.on('error', () => {});
+    socket.on('message', (data) => {
+      const message = JSON.parse(String(data)) as { text: string };
+      log.received.push(String(data));
+      if (script.outcome === 'silent') return;
+      turn = turn.then(
+        () =>
+          new Promise((resolve) => {
+            if (message.text === '') {
+              socket.send('{"audio":null,"isFinal":true,"alignment":null}');
+              socket.close(1000);
+              return;
+            }
+            if (message.text === ' ' || script.outcome === 'empty') {
+              resolve();
+              return;
+            }
+            sendChunks(
+              clock,
+              script,
+              log,
+              pcmBytes(voice(message.text, script.samplesPerCharacter)),
+              {
+                write: (chunk, done) => {
+                  const audio = Buffer.from(chunk).toString('base64');
+                  socket.send(JSON.stringify({ audio, isFinal: null, alignment: null }), done);
+                },
+                end: resolve,
+                cut: () => stream.destroy(),
+              },
+            );
+          }),
+      );
+    });
+  };
+  return { accept: acceptor(log, (stream) => void server.emit('connection', stream)), log };
+}
+
+interface ChunkSink {
+  write(chunk: Uint8Array, done: () => void): void;
+  end(): void;
+  cut(): void;
+}
+
+/** The next chunk waits until the one before was accepted, so a full window is felt. */
+function sendChunks(
+  clock: AdapterClock,
+  script: WireScript,
+  log: WireLog,
+  bytes: Uint8Array,
+  sink: ChunkSink,
+): void {
+  const total = script.outcome === 'empty' ? 0 : Math.ceil(bytes.length / script.chunkBytes);
+  const half =
+    script.outcome === 'cut' || script.outcome === 'stall' ? Math.ceil(total / 2) : total;
+  const step = (index: number): void => {
+    if (index === half) {
+      if (script.outcome === 'cut') clock.after(script.gapUs, () => sink.cut());
+      else if (script.outcome !== 'stall') sink.end();
+      return;
+    }
+    clock.after(script.gapUs, () => {
+      const chunk = bytes.slice(index * script.chunkBytes, (index + 1) * script.chunkBytes);
+      log.chunks.push({ atUs: clock.nowUs(), bytes: chunk.length });
+      sink.write(chunk, () => step(index + 1));
+    });
+  };
+  step(0);
+}
+
+function acceptor(log: WireLog, serve: (stream: Duplex) => void): (stream: Duplex) => void {
+  return (stream) => {
+    log.connections++;
+    log.open++;
+    stream.on('error', () => {});
+    stream.once('close', () => log.open--);
+    // A half-open stream counts as open until its server side has ended as well.
+    stream.once('end', () => stream.end());
+    serve(stream);
+  };
+}
+
+function emptyLog(): WireLog {
+  return { connections: 0, open: 0, requests: [], received: [], chunks: [] };
+}
+
+function headersOf(headers: NodeJS.Dict<string | string[]>): Record<string, string | undefined> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, String(value)]));
+}
+
+/** Bytes of the audio a wire sends for a text, in one piece. */
+export function voiceBytes(text: string, samplesPerCharacter: number): Uint8Array {
+  return bytesOf(pcmBytes(voice(text, samplesPerCharacter)));
+}

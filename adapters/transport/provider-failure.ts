@@ -1,0 +1,228 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { SpeechError, type SpeechFailureKind } from '../speech-error.ts';
+import { httpDateSeconds } from './http-date.ts';
+
+/** Failures that may pass by themselves; the others need a change of request, key or plan. */
+const retryableKinds: ReadonlySet<SpeechFailureKind> = new Set([
+  'rate-limit',
+  'timeout',
+  'truncated',
+  'network',
+  'server',
+]);
+
+export interface Failure {
+  readonly kind: SpeechFailureKind;
+  readonly message: string;
+  readonly retryable?: boolean | undefined;
+  readonly providerCode?: string | undefined;
+  readonly status?: number | undefined;
+  readonly retryAfterMs?: number | undefined;
+  readonly cause?: unknown;
+}
+
+/** @param deliveredSamples 16 kHz samples yielded before */
+export function speechError(failure: Failure, deliveredSamples: number): SpeechError {
+  const { kind, message, providerCode, status, retryAfterMs, cause } = failure;
+  return new SpeechError({
+    kind,
+    message,
+    retryable: failure.retryable ?? retryableKinds.has(kind),
+    deliveredSamples,
+    ...(providerCode === undefined ? {} : { providerCode }),
+    ...(status === undefined ? {} : { status }),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+/** How one platform's refusals are told apart. First match wins: code, then words, then status. */
+export interface FailureTable {
+  /** The provider's own code (or type) → class. */
+  readonly codes: Readonly<Record<string, SpeechFailureKind>>;
+  /** Tried on the provider's words, for services that send no usable code. */
+  readonly words: readonly (readonly [RegExp, SpeechFailureKind])[];
+  /** What to try next, by class. */
+  readonly hints?: Partial<Record<SpeechFailureKind, string>>;
+}
+
+/** What the provider said, as far as it can be found in its answer. */
+export interface ProviderWords {
+  readonly message: string;
+  readonly code?: string;
+  readonly type?: string;
+  readonly param?: string;
+}
+
+const wordsLengthMax = 600;
+
+/**
+ * Finds the message in an error body. Understood are the envelopes of TTS provider protocol
+ * reference, sections 4.5, 5.1–5.7, 6.5 and 8.2, plain text and HTML.
+ */
+export function providerWords(body: string): ProviderWords {
+  const text = body.trim();
+  if (text.startsWith('{') || text.startsWith('[')) {
+    try {
+      const found = wordsOf(JSON.parse(text));
+      if (found !== undefined) return { ...found, message: shorten(found.message) };
+    } catch {
+      // Cut off or no JSON after all: the text itself is the best there is.
+    }
+  }
+  if (/^<(?:!doctype|html)/i.test(text)) {
+    const title = /<title[^>]*>([^<]*)<\/title>/i.exec(text)?.[1];
+    return { message: shorten(title ?? text.replace(/<[^>]*>/g, ' ')) };
+  }
+  return { message: shorten(text) };
+}
+
+function wordsOf(value: unknown): ProviderWords | undefined {
+  if (typeof value === 'string') return { message: value };
+  // FastAPI's validation list, or a list of errors: the first one speaks for all.
+  if (Array.isArray(value)) return value.length > 0 ? wordsOf(value[0]) : undefined;
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { detail, errors, error, message, msg, title, loc, param, code, status, type } =
+    value as Envelope;
+  const inner = detail ?? errors ?? error;
+  if (typeof inner === 'object' && inner !== null) return wordsOf(inner);
+  const text = [message, msg, detail, title, error].find(isWord);
+  if (text === undefined) return undefined;
+  // The code stands in `code`, or in `error` (Kokoro) or `status` (ElevenLabs) beside a message; a
+  // number is mostly the status once more.
+  const names = [code, status, error].filter((name) => name !== text);
+  const name = names.find(isWord) ?? names.find((candidate) => typeof candidate === 'number');
+  const field = Array.isArray(loc) ? loc.at(-1) : param;
+  return {
+    message: text,
+    ...(name === undefined ? {} : { code: String(name) }),
+    ...(isWord(type) ? { type } : {}),
+    ...(isWord(field) ? { param: field } : {}),
+  };
+}
+
+/** Keys that error bodies use; a body has some of them. */
+type Envelope = Partial<
+  Record<
+    | 'detail'
+    | 'errors'
+    | 'error'
+    | 'message'
+    | 'msg'
+    | 'title'
+    | 'loc'
+    | 'param'
+    | 'code'
+    | 'status'
+    | 'type',
+    unknown
+  >
+>;
+
+function isWord(value: unknown): value is string {
+  return typeof value === 'string' && value !== '';
+}
+
+/** A refusal in HTTP, at a request or at a WebSocket upgrade. */
+export interface HttpRefusal {
+  readonly platform: string;
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+export function classifyRefusal(refusal: HttpRefusal, table: FailureTable): Failure {
+  const { platform, status, headers } = refusal;
+  const words = providerWords(refusal.body);
+  const kind =
+    classifyWords(words, table, status < 500) ??
+    (words.param === 'voice' ? 'bad-voice' : undefined) ??
+    kindOfStatus(status);
+  const location = status >= 300 && status < 400 ? ` to ${headers.location ?? 'nowhere'}` : '';
+  const hint =
+    location === '' ? table.hints?.[kind] : 'Redirects are not followed: set "url" to it.';
+  return {
+    kind,
+    status,
+    message: sentence(
+      `${platform} answered ${status}${location}: ${words.message || 'no explanation'}`,
+      hint,
+    ),
+    providerCode: words.code ?? words.type,
+    retryAfterMs: retryAfterMs(headers),
+  };
+}
+
+/** The class that a provider's code or words stand for; undefined when they say nothing known. */
+export function classifyWords(
+  words: ProviderWords,
+  table: FailureTable,
+  readWords = true,
+): SpeechFailureKind | undefined {
+  for (const name of [words.code, words.type]) {
+    const kind = name === undefined ? undefined : table.codes[name];
+    if (kind !== undefined) return kind;
+  }
+  return readWords ? table.words.find(([pattern]) => pattern.test(words.message))?.[1] : undefined;
+}
+
+function kindOfStatus(status: number): SpeechFailureKind {
+  if (status === 401 || status === 403 || status === 407) return 'auth';
+  if (status === 402) return 'quota';
+  if (status === 408) return 'timeout';
+  if (status === 413) return 'too-long';
+  if (status === 429) return 'rate-limit';
+  if (status === 204) return 'empty';
+  if (status >= 400 && status < 500) return 'bad-request';
+  return status >= 500 ? 'server' : 'protocol';
+}
+
+/**
+ * How long the provider asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date.
+ * A date only counts from the answer's own `Date` header; without one it is ignored.
+ */
+export function retryAfterMs(headers: IncomingHttpHeaders): number | undefined {
+  const precise = headers['retry-after-ms'];
+  if (typeof precise === 'string' && /^\d+(\.\d+)?$/.test(precise)) {
+    return Math.round(Number(precise));
+  }
+  const value = headers['retry-after'];
+  if (value === undefined) return undefined;
+  if (/^\d+(\.\d+)?$/.test(value)) return Math.round(Number(value) * 1_000);
+  const until = httpDateSeconds(value);
+  const now = headers.date === undefined ? undefined : httpDateSeconds(headers.date);
+  return until === undefined || now === undefined ? undefined : Math.max(0, until - now) * 1_000;
+}
+
+/** Takes known secrets out of a text that a provider wrote. */
+export function redact(text: string, secrets: readonly string[]): string {
+  return secrets.reduce(
+    (rest, secret) => (secret === '' ? rest : rest.replaceAll(secret, '[redacted]')),
+    text,
+  );
+}
+
+const secretParameters =
+  /^(?:authorization|token|single_use_token|key|api[-_]?key|xi[-_]api[-_]key)$/i;
+
+/** The URL without anything that could be a credential. */
+export function publicUrl(url: URL): string {
+  const copy = new URL(url);
+  copy.username = '';
+  copy.password = '';
+  for (const name of [...copy.searchParams.keys()]) {
+    if (secretParameters.test(name)) copy.searchParams.set(name, '[redacted]');
+  }
+  return copy.href;
+}
+
+/** `what` and, when there is one, what to try next, as sentences. */
+export function sentence(what: string, hint?: string): string {
+  const end = /[.!?…]$/.test(what) ? what : `${what}.`;
+  return hint === undefined ? end : `${end} ${hint}`;
+}
+
+function shorten(text: string): string {
+  const line = text.replace(/\s+/g, ' ').trim();
+  return line.length > wordsLengthMax ? `${line.slice(0, wordsLengthMax)}…` : line;
+}

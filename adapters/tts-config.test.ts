@@ -1,0 +1,228 @@
+import test from 'ava';
+import { parse } from 'smol-toml';
+import { nearestName } from './nearest-name.ts';
+import { adapterFor, platforms } from './platforms.ts';
+import { ConfigError, readTtsConfig } from './tts-config.ts';
+
+function read(toml: string): ReturnType<typeof readTtsConfig> {
+  const { tts } = parse(toml);
+  return readTtsConfig(tts as Record<string, unknown>);
+}
+
+function refusal(table: Record<string, unknown>): ConfigError {
+  try {
+    readTtsConfig(table);
+  } catch (error) {
+    if (error instanceof ConfigError) return error;
+  }
+  throw new Error('the table was accepted');
+}
+
+// As printed on the EchoKit documentation page, "Text to speech services (TTS)".
+test('the sections of the EchoKit documentation are accepted unchanged and without a warning', (t) => {
+  t.deepEqual(
+    read(`
+      [tts]
+      platform = "elevenlabs"
+      url = "wss://api.elevenlabs.io/v1/text-to-speech/"
+      token = "sk_1234"
+      voice = "YOUR-VOICE-ID"
+    `),
+    {
+      platform: 'elevenlabs',
+      config: {
+        url: 'wss://api.elevenlabs.io/v1/text-to-speech/',
+        token: 'sk_1234',
+        voice: 'YOUR-VOICE-ID',
+        modelId: 'eleven_flash_v2_5',
+      },
+      warnings: [],
+      secrets: ['sk_1234'],
+    },
+  );
+  t.deepEqual(
+    read(`
+      [tts]
+      platform = "stream_gsv"
+      url = "http://localhost:9094/v1/audio/stream_speech"
+      speaker = "texan"
+    `),
+    {
+      platform: 'stream_gsv',
+      config: { url: 'http://localhost:9094/v1/audio/stream_speech', speaker: 'texan' },
+      warnings: [],
+      secrets: [],
+    },
+  );
+  t.deepEqual(
+    read(`
+      [tts]
+      platform = "openai"
+      url = "https://api.openai.com/v1/audio/speech"
+      model = "gpt-4o-mini-tts"
+      api_key = "sk_ABCD"
+      voice = "ash"
+    `),
+    {
+      platform: 'openai',
+      config: {
+        url: 'https://api.openai.com/v1/audio/speech',
+        apiKey: 'sk_ABCD',
+        model: 'gpt-4o-mini-tts',
+        voice: 'ash',
+      },
+      warnings: [],
+      secrets: ['sk_ABCD'],
+    },
+  );
+});
+
+test('the defaults are those of EchoKit', (t) => {
+  t.deepEqual(readTtsConfig({ platform: 'openai', api_key: 'k' }).config, {
+    url: 'https://api.openai.com/v1/audio/speech',
+    apiKey: 'k',
+    model: 'gpt-4o-tts',
+    voice: 'alloy',
+  });
+  t.deepEqual(
+    readTtsConfig({
+      platform: 'elevenlabs',
+      token: 'k',
+      voice: 'v',
+      model_id: '',
+      language_code: 'EN',
+    }).config,
+    {
+      url: 'wss://api.elevenlabs.io/v1/text-to-speech',
+      token: 'k',
+      voice: 'v',
+      modelId: 'eleven_flash_v2_5',
+      languageCode: 'en',
+    },
+  );
+});
+
+test('every spelling of a platform leads to its adapter', (t) => {
+  for (const [spellings, canonical, keys] of [
+    [['Openai', 'OpenAI', 'openai'], 'openai', { api_key: 'k' }],
+    [['StreamGSV', 'stream_gsv'], 'stream_gsv', { url: 'http://h/', speaker: 's' }],
+    [['Elevenlabs', 'elevenlabs'], 'elevenlabs', { token: 'k', voice: 'v' }],
+  ] as const) {
+    for (const platform of spellings) {
+      const tts = readTtsConfig({ platform, ...keys });
+      t.is(tts.platform, canonical);
+      t.is(adapterFor(tts).platform, canonical);
+    }
+  }
+});
+
+test('the streaming mode of openai is a key of the same platform', (t) => {
+  const tts = readTtsConfig({ platform: 'openai', api_key: 'k', stream: 'pcm' });
+  t.is(adapterFor(tts).capabilities(tts.config).audioOut, 'chunks');
+  const whole = readTtsConfig({ platform: 'openai', api_key: 'k' });
+  t.is(adapterFor(whole).capabilities(whole.config).audioOut, 'whole');
+  const error = refusal({ platform: 'openai', api_key: 'k', stream: 'pmc' });
+  t.is(error.code, 'TTS_CONFIG_BAD_VALUE');
+  t.is(error.keyPath, 'tts.stream');
+  t.deepEqual(error.validNames, ['pcm']);
+  t.true(error.message.includes('Did you mean "pcm"?'));
+});
+
+test('EchoKit platforms that are still to come are told from unknown ones', (t) => {
+  for (const platform of [
+    'groq',
+    'Groq',
+    'gsv',
+    'GSV',
+    'Stable',
+    'fish',
+    'Fish',
+    'cosyvoice',
+    'CosyVoice',
+  ]) {
+    const error = refusal({ platform });
+    t.is(error.code, 'TTS_CONFIG_UNSUPPORTED_PLATFORM');
+    t.true(error.message.includes('not supported yet by this version'));
+    t.deepEqual(error.validNames, ['elevenlabs', 'openai', 'stream_gsv']);
+  }
+  const unknown = refusal({ platform: 'elevnlabs' });
+  t.is(unknown.code, 'TTS_CONFIG_UNKNOWN_PLATFORM');
+  t.true(unknown.message.includes('Did you mean "elevenlabs"?'));
+  t.false(refusal({ platform: 'nothing like it' }).message.includes('Did you mean'));
+});
+
+test('a missing or wrong key is named with its path', (t) => {
+  const missing = refusal({ platform: 'openai', api_keey: 'k' });
+  t.is(missing.code, 'TTS_CONFIG_MISSING_KEY');
+  t.is(missing.keyPath, 'tts.api_key');
+  t.true(missing.message.includes('There is "api_keey"'));
+  t.is(refusal({}).keyPath, 'tts.platform');
+  t.is(refusal({ platform: 3 }).code, 'TTS_CONFIG_WRONG_TYPE');
+  const type = refusal({ platform: 'openai', api_key: 'k', voice: 7 });
+  t.is(type.code, 'TTS_CONFIG_WRONG_TYPE');
+  t.is(type.message, 'tts.voice must be a string, not a number.');
+  t.is(
+    refusal({ platform: 'stream_gsv', url: 'http://h/', speaker: '' }).code,
+    'TTS_CONFIG_BAD_VALUE',
+  );
+  t.is(
+    refusal({ platform: 'stream_gsv', url: 'http://h/', speaker: 's', text_optimization: 'x' })
+      .code,
+    'TTS_CONFIG_WRONG_TYPE',
+  );
+});
+
+test('a URL that cannot be used is refused before anything is dialed', (t) => {
+  for (const [platform, url] of [
+    ['openai', 'wss://api.openai.com/'],
+    ['openai', 'api.openai.com/v1'],
+    ['elevenlabs', 'https://api.elevenlabs.io/v1/text-to-speech'],
+  ] as const) {
+    const error = refusal({ platform, api_key: 'k', token: 'k', voice: 'v', url });
+    t.is(error.code, 'TTS_CONFIG_BAD_VALUE', url);
+    t.is(error.keyPath, 'tts.url');
+  }
+});
+
+test('a key with a line break is refused without being shown', (t) => {
+  const error = refusal({ platform: 'openai', api_key: 'sk_secret\n' });
+  t.is(error.code, 'TTS_CONFIG_BAD_VALUE');
+  t.false(error.message.includes('sk_secret'));
+});
+
+test('what EchoKit passes over in silence becomes a warning', (t) => {
+  const { warnings } = readTtsConfig({
+    platform: 'openai',
+    api_key: 'Bearer sk',
+    voise: 'ash',
+    colour: 'red',
+    model: `\${MODEL}`,
+  });
+  t.is(warnings.length, 4);
+  t.true(warnings.some((text) => text.includes('tts.voise') && text.includes('"voice"')));
+  t.true(warnings.some((text) => text.includes('tts.colour') && text.includes('Known are')));
+  t.true(warnings.some((text) => text.includes('sent twice')));
+  t.true(warnings.some((text) => text.includes('environment variables')));
+  const gsv = readTtsConfig({
+    platform: 'stream_gsv',
+    url: 'http://h/',
+    speaker: 's',
+    api_key: 'k',
+    text_optimization: { url: 'http://x/' },
+  });
+  t.is(gsv.warnings.length, 2);
+  t.deepEqual(gsv.secrets, ['k']);
+});
+
+test('no two platforms share a spelling', (t) => {
+  const names = platforms.flatMap((platform) => platform.names);
+  t.is(new Set(names).size, names.length);
+  t.throws(() => adapterFor({ platform: 'fish' }), { instanceOf: RangeError });
+});
+
+test('the nearest name is near', (t) => {
+  t.is(nearestName('opneai', ['elevenlabs', 'openai']), 'openai');
+  t.is(nearestName('OPENAI', ['elevenlabs', 'openai']), 'openai');
+  t.is(nearestName('apikey', ['api_key', 'voice']), 'api_key');
+  t.is(nearestName('speed', ['api_key', 'voice']), undefined);
+});

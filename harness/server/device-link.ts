@@ -1,0 +1,234 @@
+/**
+ * One WebSocket connection of a board, as the conversation sees it: a bounded inbox of what the
+ * board said, and sending that waits for the board instead of piling up.
+ */
+import type { WebSocket } from 'ws';
+import type { ClientCommand } from '../../firmware-protocol/client-command.ts';
+import { decodeClientCommand } from '../../firmware-protocol/client-command.ts';
+import type { ConnectQuery } from '../../firmware-protocol/connect-url.ts';
+import {
+  type ServerEvent as DeviceMessage,
+  encodeServerEvent,
+} from '../../firmware-protocol/server-event.ts';
+import type { Clock } from '../clock/clock.ts';
+import { AsyncQueue } from './async-queue.ts';
+import type { ServerEvent } from './server-event.ts';
+
+/** What arrives in the inbox of a connection. */
+export type Mail =
+  | { readonly kind: 'audio'; readonly samples: Int16Array }
+  | { readonly kind: 'command'; readonly command: ClientCommand }
+  | { readonly kind: 'wake' };
+
+/** What a sent message belongs to; turn 0 is no turn (hello, farewell of an idle connection). */
+export interface MessagePlace {
+  readonly turn: number;
+  readonly sentence?: number;
+  /** Samples of audio in the message. */
+  readonly samples?: number;
+}
+
+export interface DeviceLinkOptions {
+  readonly clock: Clock;
+  readonly socket: WebSocket;
+  readonly connection: number;
+  readonly deviceId: string;
+  readonly query: ConnectQuery;
+  readonly downlinkBufferBytes: number;
+  report(event: ServerEvent): void;
+}
+
+/** Messages that wait before the socket is no longer read, as the reference server has it (7.1). */
+const inboxMessages = 1024;
+
+/** Why a connection serves no longer. */
+export class LinkRetired extends Error {
+  override readonly name = 'LinkRetired';
+  readonly code: 'SERVER_CONNECTION_REPLACED' | 'SERVER_CONNECTION_CLOSED' | 'SERVER_CLOSING';
+
+  constructor(code: LinkRetired['code'], message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+export class DeviceLink {
+  readonly connection: number;
+  readonly deviceId: string;
+  readonly query: ConnectQuery;
+  /** Waiting here for mail fails with {@link LinkRetired} once the connection serves no longer. */
+  readonly inbox: AsyncQueue<Mail>;
+  readonly #socket: WebSocket;
+  readonly #clock: Clock;
+  readonly #bufferBytes: number;
+  readonly #report: (event: ServerEvent) => void;
+  readonly #retirement = new AbortController();
+  /** Whoever waits for room in the socket. */
+  readonly #waiting: (() => void)[] = [];
+  #frames = 0;
+  #uplinkSamples = 0;
+
+  constructor(options: DeviceLinkOptions) {
+    this.connection = options.connection;
+    this.deviceId = options.deviceId;
+    this.query = options.query;
+    this.#socket = options.socket;
+    this.#clock = options.clock;
+    this.#bufferBytes = options.downlinkBufferBytes;
+    this.#report = options.report;
+    this.inbox = new AsyncQueue(this.signal);
+    this.signal.addEventListener('abort', () => {
+      this.#socket.resume();
+      this.#wakeSenders();
+    });
+
+    this.#socket.on('message', (data: Buffer, isBinary) => {
+      if (isBinary) this.#takeAudio(data);
+      else this.#takeText(data.toString());
+    });
+    // A protocol error of the peer; `close` follows.
+    this.#socket.on('error', () => {});
+    this.#socket.on('close', (code) => {
+      this.#report({
+        type: 'disconnected',
+        atUs: this.#clock.nowUs(),
+        connection: this.connection,
+        code,
+      });
+      this.#retireClosed(code);
+    });
+  }
+
+  /** Aborts, with a {@link LinkRetired}, when the connection serves no longer. */
+  get signal(): AbortSignal {
+    return this.#retirement.signal;
+  }
+
+  retire(reason: LinkRetired): void {
+    this.#retirement.abort(reason);
+  }
+
+  /** Puts a note into the inbox: something else the conversation waits for has happened. */
+  wake(): void {
+    this.inbox.push({ kind: 'wake' });
+  }
+
+  /**
+   * Waits until the socket has room for another message.
+   *
+   * @throws {LinkRetired} when the connection serves no longer, also while waiting.
+   */
+  async room(): Promise<void> {
+    this.signal.throwIfAborted();
+    while (this.#socket.bufferedAmount > this.#bufferBytes) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      this.signal.throwIfAborted();
+    }
+  }
+
+  /**
+   * Writes one message without waiting.
+   *
+   * @throws {LinkRetired} when the connection serves no longer.
+   */
+  write(message: DeviceMessage, place: MessagePlace): void {
+    // The peer has begun to close; the `close` event has not come yet.
+    if (this.#socket.readyState !== this.#socket.OPEN) this.#retireClosed(1006);
+    this.signal.throwIfAborted();
+    this.#write(message, place);
+  }
+
+  /** Writes one message as soon as there is room. */
+  async send(message: DeviceMessage, place: MessagePlace): Promise<void> {
+    await this.room();
+    this.write(message, place);
+  }
+
+  /** The last message to a connection that serves no longer, when it can still be written. */
+  sendFarewell(message: DeviceMessage, place: MessagePlace): void {
+    if (this.#socket.readyState === this.#socket.OPEN) this.#write(message, place);
+  }
+
+  /** Ends the connection without waiting for the peer. */
+  terminate(): void {
+    // The close frame reaches the board when the socket has room for it.
+    this.#socket.close(1001);
+    this.#socket.terminate();
+  }
+
+  #write(message: DeviceMessage, place: MessagePlace): void {
+    const bytes = encodeServerEvent(message);
+    this.#socket.send(bytes, () => this.#wakeSenders());
+    this.#frames += 1;
+    this.#report({
+      type: 'frame',
+      atUs: this.#clock.nowUs(),
+      connection: this.connection,
+      frame: this.#frames,
+      event: message.type,
+      bytes: bytes.length,
+      ...place,
+    });
+  }
+
+  #takeAudio(data: Buffer): void {
+    const samples = pcmSamples(data);
+    if (data.length % 2 !== 0) {
+      this.#ignored(`audio message of ${data.length} bytes: the last byte is half a sample`);
+    }
+    this.#uplinkSamples += samples.length;
+    this.#report({
+      type: 'uplink',
+      atUs: this.#clock.nowUs(),
+      connection: this.connection,
+      samples: samples.length,
+      totalSamples: this.#uplinkSamples,
+    });
+    if (!this.signal.aborted) this.#deliver({ kind: 'audio', samples });
+  }
+
+  #takeText(text: string): void {
+    const decoded = decodeClientCommand(text);
+    if (!decoded.ok) this.#ignored(decoded.reason);
+    else if (this.signal.aborted)
+      this.#ignored(`${decoded.command.event}: ${this.signal.reason.message}`);
+    else this.#deliver({ kind: 'command', command: decoded.command });
+  }
+
+  #deliver(mail: Mail): void {
+    this.inbox.push(mail);
+    if (this.inbox.load < inboxMessages || this.#socket.isPaused) return;
+    this.#socket.pause();
+    const resume = (): void => this.#socket.resume();
+    this.inbox.room(inboxMessages / 2).then(resume, resume);
+  }
+
+  #ignored(reason: string): void {
+    this.#report({
+      type: 'commandIgnored',
+      atUs: this.#clock.nowUs(),
+      connection: this.connection,
+      reason,
+    });
+  }
+
+  #retireClosed(code: number): void {
+    this.retire(
+      new LinkRetired(
+        'SERVER_CONNECTION_CLOSED',
+        `Connection ${this.connection} of ${this.deviceId} was closed with code ${code}.`,
+      ),
+    );
+  }
+
+  #wakeSenders(): void {
+    for (const resume of this.#waiting.splice(0)) resume();
+  }
+}
+
+/** Whole samples of a message of 16-bit little-endian PCM. */
+function pcmSamples(data: Buffer): Int16Array {
+  const samples = new Int16Array(data.length >> 1);
+  for (let i = 0; i < samples.length; i++) samples[i] = data.readInt16LE(2 * i);
+  return samples;
+}

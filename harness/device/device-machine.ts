@@ -10,7 +10,9 @@ import type { DeviceEvent, DeviceKey, DeviceState } from './device-event.ts';
 import type { DeviceProfile } from './device-profile.ts';
 import type { PlayerMessage } from './player.ts';
 import {
-  type ActionName,
+  type InstantAction,
+  isInstant,
+  type LastingAction,
   type MachineEventName,
   type Transition,
   transitionTable,
@@ -269,8 +271,9 @@ export class DeviceMachine {
       const taken = this.#take();
       this.#lastEventUs = this.#nowUs;
       const transition = transitionTable[taken.name][this.#state];
-      const handling = this.#actions[transition.action](taken, transition);
-      if (handling) yield* handling;
+      const { action } = transition;
+      if (isInstant(action)) this.#instantActions[action](taken);
+      else yield* this.#lastingActions[action](taken, transition);
     }
   }
 
@@ -300,46 +303,20 @@ export class DeviceMachine {
     return { name: event.type, downlink };
   }
 
-  readonly #actions: {
-    readonly [Name in ActionName]: (taken: Taken, transition: Transition) => Task | undefined;
+  readonly #instantActions: {
+    readonly [Name in InstantAction]: (taken: Taken) => void;
   } = {
-    connect: (_taken, transition) => this.#connectByKey(transition),
-    disconnect: (taken, transition) => this.#disconnect(taken, transition),
-    toggleInterrupt: () => this.#toggleInterrupt(),
-    volumeUp: () => this.#setVolume(Math.min(fullVolume, this.#volume + 1)),
-    volumeDown: () => this.#setVolume(Math.max(1, this.#volume - 1)),
-    logIdle: () => {
-      this.#info('Received idle event');
-    },
+    logIdle: () => this.#info('Received idle event'),
     resumeServerEvents: () => {
       this.#info('Received notify event');
       this.#waitNotify = false;
     },
-    rejectChunk: () => {
-      this.#rejectChunk();
-    },
-    upload: (taken) => this.#upload(taken.samples!),
-    interruptOrReject: (taken, transition) => this.#interruptOrReject(taken.samples!, transition),
-    logMicEnd: () => {
-      this.#info('Received MicAudioEnd');
-    },
-    showRecognized: (taken) => this.#showRecognized(taken),
-    showAction: (taken) => this.#showAction(taken),
-    startSentence: (taken, transition) => this.#startSentence(taken, transition),
-    takeAudio: (taken) => {
-      this.#takeAudio(taken);
-    },
-    dropAudio: (taken) => {
-      this.#reportAudio(taken, 'dropped');
-    },
-    endSentence: () => {
-      this.#endSentence();
-    },
-    endUtterance: (_taken, transition) => this.#endUtterance(transition),
-    closeGate: () => {
-      this.#effect({ type: 'closeGate' });
-    },
-    endResponse: (_taken, transition) => this.#endResponse(transition),
+    rejectChunk: () => this.#rejectChunk(),
+    logMicEnd: () => this.#info('Received MicAudioEnd'),
+    takeAudio: (taken) => this.#takeAudio(taken),
+    dropAudio: (taken) => this.#reportAudio(taken, 'dropped'),
+    endSentence: () => this.#endSentence(),
+    closeGate: () => this.#effect({ type: 'closeGate' }),
     helloStart: () => {
       this.#info('Received hello start');
       this.#helloPieces = [];
@@ -348,10 +325,25 @@ export class DeviceMachine {
       const event = taken.downlink!.event;
       if (event.type === 'HelloChunk' && !this.#helloDone) this.#helloPieces.push(event.data);
     },
-    helloEnd: () => {
-      this.#acceptHello();
-    },
-    ignore: () => undefined,
+    helloEnd: () => this.#acceptHello(),
+    ignore: () => {},
+  };
+
+  readonly #lastingActions: {
+    readonly [Name in LastingAction]: (taken: Taken, transition: Transition) => Task;
+  } = {
+    connect: (_taken, transition) => this.#connectByKey(transition),
+    disconnect: (taken, transition) => this.#disconnect(taken, transition),
+    toggleInterrupt: () => this.#toggleInterrupt(),
+    volumeUp: () => this.#setVolume(Math.min(fullVolume, this.#volume + 1)),
+    volumeDown: () => this.#setVolume(Math.max(1, this.#volume - 1)),
+    upload: (taken) => this.#upload(taken.samples!),
+    interruptOrReject: (taken, transition) => this.#interruptOrReject(taken.samples!, transition),
+    showRecognized: (taken) => this.#showRecognized(taken),
+    showAction: (taken) => this.#showAction(taken),
+    startSentence: (taken, transition) => this.#startSentence(taken, transition),
+    endUtterance: (_taken, transition) => this.#endUtterance(transition),
+    endResponse: (_taken, transition) => this.#endResponse(transition),
   };
 
   // ---- keys ----

@@ -38,7 +38,8 @@ export class Microphone {
   #sounds: { readonly start: number; readonly samples: Int16Array }[] = [];
   /** The next chunk to process. */
   #chunk = 0;
-  #silentSamples = 0;
+  /** Digital silence that went into the cache of the gate. */
+  #restingSamples = 0;
 
   constructor(options: MicrophoneOptions) {
     this.#options = options;
@@ -81,8 +82,10 @@ export class Microphone {
   #processChunk(): GateOutput[] {
     const samples = this.#hear();
     this.#chunk += 1;
-    this.#silentSamples = samples.every((s) => s === 0) ? this.#silentSamples + samples.length : 0;
-    return this.#gate.chunk(samples, this.#speech.process(samples));
+    const output = this.#gate.chunk(samples, this.#speech.process(samples));
+    const atRest = samples.every((s) => s === 0) && !this.#gate.open && !this.#gate.wasSpeech;
+    this.#restingSamples = atRest ? this.#restingSamples + samples.length : 0;
+    return output;
   }
 
   #skipTo(chunk: number): void {
@@ -99,7 +102,7 @@ export class Microphone {
   #idle(): boolean {
     if (this.#options.eager === true) return false;
     if (this.#gate.open || this.#gate.wasSpeech || this.#speech.active) return false;
-    if (this.#silentSamples < settledSamples) return false;
+    if (this.#restingSamples < settledSamples) return false;
     const end = (this.#chunk + 1) * this.#options.chunkSamples;
     return !this.#sounds.some(({ start }) => start < end);
   }

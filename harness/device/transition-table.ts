@@ -33,34 +33,44 @@ export const machineEvents = [
 ] as const;
 export type MachineEventName = (typeof machineEvents)[number];
 
-export type ActionName =
+/** Actions that take no time. */
+const instantActions = [
+  'logIdle',
+  'resumeServerEvents',
+  'rejectChunk',
+  'logMicEnd',
+  'takeAudio',
+  'dropAudio',
+  'endSentence',
+  'closeGate',
+  'helloStart',
+  'helloChunk',
+  'helloEnd',
+  'ignore',
+] as const;
+export type InstantAction = (typeof instantActions)[number];
+
+/** Actions that rewrite the screen, send, or wait for something. */
+export type LastingAction =
   | 'connect'
   | 'disconnect'
   | 'toggleInterrupt'
   | 'volumeUp'
   | 'volumeDown'
-  | 'logIdle'
-  | 'resumeServerEvents'
-  | 'rejectChunk'
   | 'upload'
   | 'interruptOrReject'
-  | 'logMicEnd'
   | 'showRecognized'
   | 'showAction'
   | 'startSentence'
-  | 'takeAudio'
-  | 'dropAudio'
-  | 'endSentence'
   | 'endUtterance'
-  | 'closeGate'
-  | 'endResponse'
-  | 'helloStart'
-  | 'helloChunk'
-  | 'helloEnd'
-  | 'ignore';
+  | 'endResponse';
+
+export function isInstant(action: InstantAction | LastingAction): action is InstantAction {
+  return (instantActions as readonly string[]).includes(action);
+}
 
 export interface Transition {
-  readonly action: ActionName;
+  readonly action: InstantAction | LastingAction;
   /** The state afterwards; absent: unchanged. */
   readonly to?: DeviceState;
   /** The action itself decides whether the state changes. */
@@ -69,7 +79,7 @@ export interface Transition {
 
 type Row = { readonly [State in DeviceState]: Transition };
 
-const everywhere = (action: ActionName, to?: DeviceState): Row => {
+const everywhere = (action: Transition['action'], to?: DeviceState): Row => {
   const transition = to === undefined ? { action } : { action, to };
   return { Idle: transition, Listening: transition, Waiting: transition, Speaking: transition };
 };

@@ -67,8 +67,16 @@ export class ClipCache {
       writeFileSync(temporary, Buffer.concat([digestOf(bytes), bytes]));
       renameSync(temporary, file);
     } catch {
-      rmSync(temporary, { force: true });
+      removeIfPossible(temporary);
     }
+  }
+}
+
+function removeIfPossible(file: string): void {
+  try {
+    rmSync(file, { force: true });
+  } catch {
+    // Nothing was written there, or nobody may remove it.
   }
 }
 

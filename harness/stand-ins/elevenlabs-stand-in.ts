@@ -169,12 +169,13 @@ class Conversation {
   /** The last planned chunk leaves here; the next generation queues behind it. */
   #engineFreeUs = 0;
   #inputEnded = false;
+  #finalDue = false;
   /** Nothing more is sent, but the socket stays open. */
   #muted = false;
   #over = false;
   #idle: Alarm | undefined;
   #closing: Alarm | undefined;
-  readonly #deliveries: Delivery[] = [];
+  readonly #deliveries = new Set<Delivery>();
 
   constructor(
     server: ProviderServer,
@@ -342,10 +343,12 @@ class Conversation {
         });
       },
       end: () => {
+        this.#deliveries.delete(delivery);
         if (fault !== undefined) this.#break(fault.kind);
+        else this.#finalWhenDue();
       },
     });
-    this.#deliveries.push(delivery);
+    this.#deliveries.add(delivery);
   }
 
   /** The planted fault that shortens this generation. */
@@ -372,9 +375,15 @@ class Conversation {
 
   #finish(): void {
     this.#idle?.cancel();
-    const { clock } = this.#server.options;
-    const atUs = Math.max(clock.nowUs() + finalMessageUs, this.#engineFreeUs);
-    this.#closing = clock.after(atUs - clock.nowUs(), () => this.#final());
+    this.#closing = this.#server.options.clock.after(finalMessageUs, () => {
+      this.#finalDue = true;
+      this.#finalWhenDue();
+    });
+  }
+
+  /** The final message follows the end of input and the last audio, whichever is later. */
+  #finalWhenDue(): void {
+    if (this.#finalDue && this.#deliveries.size === 0) this.#final();
   }
 
   #final(): void {

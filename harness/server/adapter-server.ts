@@ -101,7 +101,9 @@ export function createAdapterServer(options: AdapterServerOptions): AdapterServe
     async close() {
       closed = true;
       await Promise.all([...conversations.values()].map((conversation) => conversation.close()));
-      for (const link of links) link.terminate();
+      const closing = [...links];
+      for (const link of closing) link.terminate();
+      await Promise.all(closing.map((link) => link.closed));
       for (const stream of streams) stream.destroy();
     },
   };

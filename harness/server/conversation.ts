@@ -73,8 +73,12 @@ type Heard =
 interface Turn {
   readonly number: number;
   readonly mode: 'stream' | 'submit' | 'text';
-  /** Class of the first failure. */
-  failure?: string;
+  /** The first failure: its class and what happened. */
+  failure?: { readonly kind: string; readonly message: string };
+}
+
+function fail(turn: Turn, kind: string, error: unknown): void {
+  turn.failure ??= { kind, message: error instanceof Error ? error.message : String(error) };
 }
 
 export class Conversation {
@@ -199,7 +203,9 @@ export class Conversation {
       type: 'turnEnd',
       turn: turn.number,
       outcome,
-      ...(turn.failure === undefined ? {} : { failure: turn.failure }),
+      ...(turn.failure === undefined
+        ? {}
+        : { failure: turn.failure.kind, message: turn.failure.message }),
     });
   }
 
@@ -212,7 +218,7 @@ export class Conversation {
       return await part();
     } catch (error) {
       if (error instanceof LinkRetired) throw error;
-      turn.failure ??= 'internal';
+      fail(turn, 'internal', error);
       this.#options.onDefect(error);
       return undefined;
     }
@@ -340,7 +346,7 @@ export class Conversation {
   /** The text of a recognition when it is there; nothing when it fails. */
   async #recognized(turn: Turn, recognition: Recognition | undefined): Promise<string> {
     await recognition?.over;
-    if (recognition?.failed) turn.failure ??= 'recognition';
+    if (recognition?.failure !== undefined) fail(turn, 'recognition', recognition.failure.error);
     return recognition?.text ?? '';
   }
 
@@ -372,9 +378,7 @@ export class Conversation {
           request,
           samples,
         }),
-      onFailure: (kind) => {
-        turn.failure ??= kind;
-      },
+      onFailure: (kind, message) => fail(turn, kind, message),
     });
     const delivering = deliverSentences(sentences, {
       clock,
@@ -416,20 +420,27 @@ export class Conversation {
       clock,
       limitMs,
       signal,
-      () => new Error(`Silent for ${limitMs} ms.`),
+      () => new Error(`The reply was silent for ${limitMs} ms; the server gave up on it.`),
     );
     const context = { deviceId: this.#deviceId, turn: turn.number, history: this.#history };
+    const pieces = replies.reply(heard, context, watchdog.signal)[Symbol.asyncIterator]();
     let said = '';
     try {
-      for await (const piece of replies.reply(heard, context, watchdog.signal)) {
+      for (;;) {
+        let next: IteratorResult<string>;
+        try {
+          next = await watchdog.guard(pieces.next());
+        } catch (error) {
+          signal.throwIfAborted();
+          fail(turn, 'reply', error);
+          break;
+        }
+        if (next.done === true) break;
         watchdog.kick();
-        said += piece;
-        this.#report({ type: 'replyText', turn: turn.number, text: piece });
-        for (const text of splitter.push(piece)) texts.push(text);
+        said += next.value;
+        this.#report({ type: 'replyText', turn: turn.number, text: next.value });
+        for (const text of splitter.push(next.value)) texts.push(text);
       }
-    } catch {
-      signal.throwIfAborted();
-      turn.failure ??= 'reply';
     } finally {
       watchdog.stop();
       if (said !== '') this.#history = [...this.#history, { user: heard, assistant: said }];

@@ -58,6 +58,8 @@ export class DeviceLink {
   readonly query: ConnectQuery;
   /** Waiting here for mail fails with {@link LinkRetired} once the connection serves no longer. */
   readonly inbox: AsyncQueue<Mail>;
+  /** Resolves when the socket is closed and everything about it has been reported. */
+  readonly closed: Promise<void>;
   readonly #socket: WebSocket;
   readonly #clock: Clock;
   readonly #bufferBytes: number;
@@ -88,6 +90,7 @@ export class DeviceLink {
     });
     // A protocol error of the peer; `close` follows.
     this.#socket.on('error', () => {});
+    this.closed = new Promise((resolve) => this.#socket.once('close', () => resolve()));
     this.#socket.on('close', (code) => {
       this.#report({
         type: 'disconnected',

@@ -22,11 +22,6 @@ export class PieceBoundaries {
   #position = 0;
   #piece = 0;
 
-  /** Piece that the next sample belongs to, as far as is known. */
-  get piece(): number {
-    return this.#piece;
-  }
-
   /** The next piece of text. Must be added before its characters are marked. */
   add(text: string): void {
     if (this.#characters > 0) this.#firstCharacters.push(this.#characters);

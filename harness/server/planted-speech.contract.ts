@@ -83,18 +83,7 @@ export function plantedSpeech(
         if (first && timing.failure !== 'auth') {
           yield { type: 'responseHead', atUs: clock.nowUs(), request, status: 200 };
         }
-        if (declared.marks) {
-          const characters = [...piece];
-          yield {
-            type: 'mark',
-            atUs: clock.nowUs(),
-            request,
-            characters,
-            startSamples: characters.map(
-              (_, i) => delivered + Math.floor((i * samples.length) / characters.length),
-            ),
-          };
-        }
+        const start = delivered;
         const chunkSamples = timing.chunkSamples ?? 1600;
         for (let at = 0; at < samples.length; at += chunkSamples) {
           if (at > 0) await clock.sleep((timing.chunkEveryMs ?? 0) * 1000, signal);
@@ -109,6 +98,18 @@ export function plantedSpeech(
             sourceBytes: chunk.length * 2,
             sourceRateHz: 16_000,
             sourceChannels: 1,
+          };
+          // As ElevenLabs: the first message of a generation carries the timing of all of it.
+          if (at > 0 || !declared.marks) continue;
+          const characters = [...piece];
+          yield {
+            type: 'mark',
+            atUs: clock.nowUs(),
+            request,
+            characters,
+            startSamples: characters.map(
+              (_, i) => start + Math.floor((i * samples.length) / characters.length),
+            ),
           };
         }
         if (timing.failure !== undefined) {

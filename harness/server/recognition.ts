@@ -6,7 +6,8 @@ import { Watchdog } from './watchdog.ts';
 export class Recognition {
   /** The text, once there is one. */
   text: string | undefined;
-  failed = false;
+  /** Why there is no text, unless it was cancelled. */
+  failure: { readonly error: unknown } | undefined;
   /** Resolves when the recognition is over, however it ended. */
   readonly over: Promise<void>;
   readonly #stop = new AbortController();
@@ -26,17 +27,16 @@ export class Recognition {
       clock,
       timeoutMs,
       parent,
-      () => new Error(`No recognition after ${timeoutMs} ms.`),
+      () => new Error(`There was no recognition after ${timeoutMs} ms; the server gave up on it.`),
     );
-    const recognizing = recognizer.recognize(options.samples, options.context, watchdog.signal);
-    // A recognizer that does not heed its signal must not hold up the turn.
-    this.over = Promise.race([recognizing, whenAborted(watchdog.signal)])
+    this.over = watchdog
+      .guard(recognizer.recognize(options.samples, options.context, watchdog.signal))
       .then(
         (text) => {
           this.text = text.trim();
         },
-        () => {
-          this.failed = !parent.aborted;
+        (error: unknown) => {
+          if (!parent.aborted) this.failure = { error };
         },
       )
       .finally(() => watchdog.stop());
@@ -45,12 +45,4 @@ export class Recognition {
   cancel(): void {
     this.#stop.abort(new Error('The recognition is no longer needed.'));
   }
-}
-
-function whenAborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    const abort = (): void => reject(signal.reason);
-    if (signal.aborted) abort();
-    else signal.addEventListener('abort', abort, { once: true });
-  });
 }

@@ -84,6 +84,8 @@ export type ServerEvent = { readonly atUs: number } & (
       readonly outcome: 'spoken' | 'empty' | 'failed' | 'interrupted';
       /** Failure class of the first failure in the turn. */
       readonly failure?: string;
+      /** What happened, in words. */
+      readonly message?: string;
     }
 );
 

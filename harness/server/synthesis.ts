@@ -6,11 +6,15 @@
  * takes pieces gets one request for the whole answer; its audio is cut into sentences where the
  * provider's marks say that a piece begins.
  */
-import type { SpeechEvent, SpeechSession } from '../../adapters/speech-adapter.ts';
+import type {
+  SpeechAudioEvent,
+  SpeechEvent,
+  SpeechSession,
+} from '../../adapters/speech-adapter.ts';
 import { SpeechError } from '../../adapters/speech-error.ts';
-import type { Clock } from '../clock/clock.ts';
+import type { Alarm, Clock } from '../clock/clock.ts';
 import { AsyncQueue } from './async-queue.ts';
-import { PieceBoundaries } from './piece-boundaries.ts';
+import { type PieceAudio, PieceBoundaries } from './piece-boundaries.ts';
 import type { ProviderEvent, ServerEvent } from './server-event.ts';
 
 /** A sentence on its way to the board. Audio may still be arriving. */
@@ -36,7 +40,7 @@ export interface SynthesisOptions {
   /** Audio of a request as the adapter yielded it; only valid during the call. */
   onAudio(request: number, samples: Int16Array): void;
   /** A sentence failed; the answer goes on. */
-  onFailure(kind: string): void;
+  onFailure(kind: string, message: string): void;
 }
 
 /** Samples of one sentence that may wait for the board before its adapter is not read any more. */
@@ -125,24 +129,39 @@ async function speakPieces(
   add(first.value);
   let current = 0;
   sentences.push(pieces[0]!);
-  const advance = (piece: number): void => {
-    while (current < piece) {
-      pieces[current]!.audio.close();
-      current += 1;
-      sentences.push(pieces[current]!);
-    }
-  };
-  await request.run(spaced(), async (event) => {
-    if (event.type === 'mark') boundaries.mark(event.characters, event.startSamples);
-    if (event.type !== 'audio') return;
-    const parts = boundaries.split(event.samples);
-    request.reportChunk(event, pieces[parts[0]?.piece ?? current]!.sentence);
+  const hand = (parts: PieceAudio[]): void => {
     for (const { piece, samples } of parts) {
-      advance(piece);
+      for (; current < piece; current += 1) {
+        pieces[current]!.audio.close();
+        sentences.push(pieces[current + 1]!);
+      }
       pieces[piece]!.audio.push(samples);
     }
-    await pieces[current]!.audio.room(waitingSamplesMax);
-  });
+  };
+
+  // Marks come behind the audio of the same message, so audio is held for the rest of its instant.
+  let held: SpeechAudioEvent | undefined;
+  let alarm: Alarm | undefined;
+  const release = (): void => {
+    alarm?.cancel();
+    const event = held;
+    held = undefined;
+    if (event === undefined || options.signal.aborted) return;
+    hand(boundaries.split(event.samples));
+    request.reportChunk(event, pieces[current]!.sentence);
+  };
+  await request.run(
+    spaced(),
+    async (event) => {
+      if (event.type === 'mark') boundaries.mark(event.characters, event.startSamples);
+      release();
+      if (event.type !== 'audio') return;
+      held = event;
+      alarm = options.clock.after(0, release);
+      await pieces[current]!.audio.room(waitingSamplesMax);
+    },
+    release,
+  );
   pieces[current]!.audio.close();
 }
 
@@ -171,28 +190,34 @@ class SpeechRequest {
     this.#sentence = sentence;
   }
 
-  /** Speaks and hands the events on. A failure is reported and ends the run without an error. */
+  /**
+   * Speaks and hands the events on. A failure is reported and ends the run without an error.
+   *
+   * @param flush is called before a failure is reported, to hand on what `take` held back
+   */
   async run(
     text: AsyncIterable<string>,
     take: (event: SpeechEvent) => Promise<void>,
+    flush: () => void = () => {},
   ): Promise<void> {
     const { session, signal } = this.#options;
     try {
       for await (const event of session.speak(text, signal)) {
         this.#request = event.request;
-        this.#reportEvent(event);
         await take(event);
+        this.#reportEvent(event);
       }
     } catch (error) {
       if (signal.aborted) {
         this.#reportCancelled();
         throw signal.reason;
       }
+      flush();
       this.#reportFailure(error);
     }
   }
 
-  reportChunk(event: SpeechEvent & { type: 'audio' }, sentence: number): void {
+  reportChunk(event: SpeechAudioEvent, sentence: number): void {
     this.#sentence = sentence;
     this.#deliveredSamples += event.samples.length;
     this.#options.report({
@@ -282,7 +307,7 @@ class SpeechRequest {
       deliveredSamples: this.#deliveredSamples,
       ...failure,
     });
-    this.#options.onFailure(failure.kind);
+    this.#options.onFailure(failure.kind, failure.message);
   }
 }
 

@@ -1,50 +1,43 @@
 import type { VoiceDetector } from '../voice-detection/voice-detection.ts';
 import { pieceSamples } from './end-of-speech.ts';
-import { SampleQueue } from './sample-queue.ts';
 
 /** What the user has said since `StartChat`: a growing recording, judged in pieces of 32 ms. */
 export class Utterance {
   readonly #detector: VoiceDetector;
-  readonly #pending = new SampleQueue();
-  #recording = new Int16Array(16_000);
-  #judged = 0;
+  #buffer = new Int16Array(16_000);
   #received = 0;
+  #judged = 0;
 
   constructor(detector: VoiceDetector) {
     this.#detector = detector;
     detector.reset();
   }
 
-  /** Samples received, judged or not. */
   get receivedSamples(): number {
     return this.#received;
   }
 
   push(samples: Int16Array): void {
-    this.#received += samples.length;
-    this.#pending.push(samples);
+    const received = this.#received + samples.length;
+    if (received > this.#buffer.length) {
+      const grown = new Int16Array(Math.max(received, this.#buffer.length * 2));
+      grown.set(this.#buffer);
+      this.#buffer = grown;
+    }
+    this.#buffer.set(samples, this.#received);
+    this.#received = received;
   }
 
   /** Listens to the next piece: its probability of speech, or `undefined` when none is complete. */
   nextPiece(): number | undefined {
-    if (this.#pending.length < pieceSamples) return undefined;
-    const piece = this.#pending.take(pieceSamples);
-    this.#append(piece);
+    if (this.#received - this.#judged < pieceSamples) return undefined;
+    const piece = this.#buffer.subarray(this.#judged, this.#judged + pieceSamples);
+    this.#judged += pieceSamples;
     return this.#detector.process(piece) ? 1 : 0;
   }
 
-  /** A copy of everything listened to so far. */
+  /** A copy of everything received. */
   recording(): Int16Array {
-    return this.#recording.slice(0, this.#judged);
-  }
-
-  #append(piece: Int16Array): void {
-    if (this.#judged + piece.length > this.#recording.length) {
-      const grown = new Int16Array(this.#recording.length * 2);
-      grown.set(this.#recording);
-      this.#recording = grown;
-    }
-    this.#recording.set(piece, this.#judged);
-    this.#judged += piece.length;
+    return this.#buffer.slice(0, this.#received);
   }
 }

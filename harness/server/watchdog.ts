@@ -42,6 +42,20 @@ export class Watchdog {
     );
   }
 
+  /**
+   * The outcome of a step of the work, or the reason of the abort if that comes first: work that
+   * does not heed its signal cannot hold anybody up.
+   */
+  guard<T>(step: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const abort = (): void => reject(this.signal.reason);
+      if (this.signal.aborted) abort();
+      else this.signal.addEventListener('abort', abort);
+      const over = (): void => this.signal.removeEventListener('abort', abort);
+      step.then(resolve, reject).finally(over);
+    });
+  }
+
   stop(): void {
     this.#alarm?.cancel();
     this.#parent.removeEventListener('abort', this.#follow);

@@ -570,8 +570,8 @@ export class DeviceMachine {
     this.#toPlayer({ kind: 'end', sentence });
     this.#sentenceOpen = false;
     if (this.#needCompute) {
-      const elapsedSeconds = (this.#nowUs - this.#measureStartUs) / 1_000_000;
-      this.#downloadRatio = elapsedSeconds / (this.#measuredBytes / bytesPerSecond);
+      const elapsedUs = this.#nowUs - this.#measureStartUs;
+      this.#downloadRatio = (elapsedUs * bytesPerSecond) / (this.#measuredBytes * 1_000_000);
       this.#needCompute = false;
       const ratio = this.#downloadRatio;
       this.#report({ type: 'downloadRatio', ratio, buffered: ratio >= 1 });

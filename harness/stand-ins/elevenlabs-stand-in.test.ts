@@ -304,8 +304,10 @@ for (const [name, path, headers, status, code] of refusals) {
 
 test('an unknown WebSocket path is 404', async (t) => {
   const lab = await laboratory('elevenlabs');
-  const record = await converse(lab, '/v1/text-to-speech/x/other', []);
-  t.is(record.refused?.status, 404);
+  for (const path of ['/v1/text-to-speech/x/other', pathOf().replace(voiceId, '%zz'), '//']) {
+    const record = await converse(lab, path, []);
+    t.is(record.refused?.status, 404, path);
+  }
 });
 
 test('arguments the Python SDK leaves out count as absent', async (t) => {

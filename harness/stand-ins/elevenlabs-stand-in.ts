@@ -92,7 +92,7 @@ function shakeHands(server: ProviderServer, upgrade: Upgrade): Settings | undefi
     entry.error = code;
     server.refuseUpgrade(stream, entry, status, { detail: { status: code, message } });
   };
-  const voice = streamInputPath.exec(url.pathname)?.[1];
+  const voice = voiceOf(url.pathname);
   if (voice === undefined) {
     server.refuseUpgrade(stream, entry, 404, { detail: 'Not Found' });
     return undefined;
@@ -132,7 +132,7 @@ function shakeHands(server: ProviderServer, upgrade: Upgrade): Settings | undefi
     return refuse(400, 'invalid_inactivity_timeout', message);
   }
   return {
-    voice: decodeURIComponent(voice),
+    voice,
     model,
     rateHz,
     inactivityUs: inactivity * 1e6,
@@ -140,6 +140,16 @@ function shakeHands(server: ProviderServer, upgrade: Upgrade): Settings | undefi
     syncAlignment: query('sync_alignment') === 'true',
     authenticated: key !== undefined,
   };
+}
+
+/** The voice id in the path; absent when the path is another one or not decodable. */
+function voiceOf(path: string): string | undefined {
+  const encoded = streamInputPath.exec(path)?.[1];
+  try {
+    return encoded === undefined ? undefined : decodeURIComponent(encoded);
+  } catch {
+    return undefined;
+  }
 }
 
 function offeredKey(incoming: http.IncomingMessage, url: URL): string | undefined {

@@ -228,6 +228,7 @@ test('models are listed, other paths are answered as the service does', async (t
   t.is(head.body.length, 0);
   t.is((await clock.run(request('HEAD', '/v1/models'))).status, 401);
   t.is((await clock.run(request('GET', speechPath, { headers }))).status, 405);
+  t.is((await clock.run(request('GET', '//', { headers }))).status, 404);
   const lost = await clock.run(request('GET', '/v1/nothing', { headers }));
   t.is(lost.status, 404);
   t.is(JSON.parse(lost.body.toString()).error.message, 'Invalid URL (GET /v1/nothing)');

@@ -151,7 +151,7 @@ export class ProviderServer implements StandIn {
 
   #open(incoming: http.IncomingMessage): { entry: OpenRequest; url: URL; random: Random } {
     const method = incoming.method ?? 'GET';
-    const url = new URL(incoming.url ?? '/', 'http://stand-in');
+    const url = requestUrl(incoming.url ?? '/');
     const speech = this.#service.isSpeech(method, url.pathname);
     const entry: OpenRequest = {
       ...(speech && { request: ++this.#speechRequests }),
@@ -226,6 +226,12 @@ const secretNames = new Set([
   'api_key',
   'token',
 ]);
+
+/** A target that is no URL is served as `/`, which every provider answers as an unknown path. */
+function requestUrl(target: string): URL {
+  const base = 'http://stand-in';
+  return URL.canParse(target, base) ? new URL(target, base) : new URL(base);
+}
 
 function loggedHeaders(headers: http.IncomingHttpHeaders): Record<string, string> {
   const out: Record<string, string> = {};

@@ -2,7 +2,7 @@
  * Tiny servers for tests that speak the wire protocols of section 3.2, 4, 6.2 and 8.1 over given
  * streams and do what a script says. They are no stand-ins: no voice, no profile, no state.
  */
-import { createServer, type ServerResponse } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { bytesOf, pcmBytes, wavHeader } from './audio/wav-fixture.contract.ts';
@@ -39,7 +39,7 @@ export interface WireLog {
   /** Streams that are still open. */
   open: number;
   /** Request line and headers as they came, lower case names. */
-  readonly requests: { path: string; headers: Record<string, string | undefined> }[];
+  readonly requests: { path: string; headers: IncomingHttpHeaders }[];
   /** Bodies, or messages of a socket. */
   readonly received: string[];
   /** Chunks of audio (without headers) that were sent. */
@@ -81,7 +81,7 @@ export function httpWire(
         body += piece;
       });
       request.on('end', () => {
-        log.requests.push({ path: request.url ?? '', headers: headersOf(request.headers) });
+        log.requests.push({ path: request.url ?? '', headers: request.headers });
         log.received.push(body);
         answer(String((JSON.parse(body) as Record<string, unknown>)[options.textKey]), response);
       });
@@ -115,8 +115,9 @@ export function elevenLabsWire(clock: AdapterClock, script: WireScript, key: str
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
   const server = createServer({ requestTimeout: 0, headersTimeout: 0 });
   server.on('upgrade', (request, stream, head) => {
-    log.requests.push({ path: request.url ?? '', headers: headersOf(request.headers) });
+    log.requests.push({ path: request.url ?? '', headers: request.headers });
     if (script.outcome === 'refuse') {
+      stream.resume();
       const body = `{"detail":{"status":"invalid_api_key","message":"Invalid API key ${key}"}}`;
       stream.end(
         `HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
@@ -165,8 +166,49 @@ export function elevenLabsWire(clock: AdapterClock, script: WireScript, key: str
   return { accept: acceptor(log, (stream) => void server.emit('connection', stream)), log };
 }
 
+/** An HTTP server that answers every request as told, once its body has been read. */
+export function httpAnswers(answer: (response: ServerResponse) => void): ScriptedWire {
+  const log = emptyLog();
+  const server = createServer(
+    { requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 0 },
+    (request, response) => {
+      request.setEncoding('utf8').on('data', (piece) => log.received.push(piece));
+      request.on('end', () => {
+        log.requests.push({ path: request.url ?? '', headers: request.headers });
+        response.sendDate = false;
+        answer(response);
+      });
+    },
+  );
+  return { accept: acceptor(log, (stream) => void server.emit('connection', stream)), log };
+}
+
+/** A WebSocket server that does as told with every message. */
+export function webSocketAnswers(
+  onMessage: (
+    message: { text: string; flush?: boolean },
+    socket: WebSocket,
+    stream: Duplex,
+  ) => void,
+): ScriptedWire {
+  const log = emptyLog();
+  const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
+  const server = createServer({ requestTimeout: 0, headersTimeout: 0 });
+  server.on('upgrade', (request, stream, head) => {
+    log.requests.push({ path: request.url ?? '', headers: request.headers });
+    sockets.handleUpgrade(request, stream, head, (socket) => {
+      socket.on('error', () => {});
+      socket.on('message', (data) => {
+        log.received.push(String(data));
+        onMessage(JSON.parse(String(data)), socket, stream);
+      });
+    });
+  });
+  return { accept: acceptor(log, (stream) => void server.emit('connection', stream)), log };
+}
+
 interface ChunkSink {
-  write(chunk: Uint8Array, done: () => void): void;
+  write(chunk: Uint8Array, done: (error?: Error | null) => void): void;
   end(): void;
   cut(): void;
 }
@@ -191,7 +233,9 @@ function sendChunks(
     clock.after(script.gapUs, () => {
       const chunk = bytes.slice(index * script.chunkBytes, (index + 1) * script.chunkBytes);
       log.chunks.push({ atUs: clock.nowUs(), bytes: chunk.length });
-      sink.write(chunk, () => step(index + 1));
+      sink.write(chunk, (error) => {
+        if (!error) step(index + 1);
+      });
     });
   };
   step(0);
@@ -211,10 +255,6 @@ function acceptor(log: WireLog, serve: (stream: Duplex) => void): (stream: Duple
 
 function emptyLog(): WireLog {
   return { connections: 0, open: 0, requests: [], received: [], chunks: [] };
-}
-
-function headersOf(headers: NodeJS.Dict<string | string[]>): Record<string, string | undefined> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, String(value)]));
 }
 
 /** Bytes of the audio a wire sends for a text, in one piece. */

@@ -118,7 +118,10 @@ export function speechAdapterContract<Config extends { readonly url: string }>(
         return 'ended';
       })();
       const outcome = await stage.clock.run(taking.catch((error: unknown) => error));
-      if (outcome === 'ended') return;
+      if (outcome === 'ended') {
+        await stage.finish();
+        return;
+      }
       t.is(outcome, stopReason);
       t.is(stage.clock.nowUs(), abortUs, 'the iteration ends in the instant of the abort');
       await stage.clock.run(stage.clock.sleep(2 * latencyUs + 1_000));

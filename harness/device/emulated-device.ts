@@ -151,8 +151,8 @@ class Board implements EmulatedDevice {
           reject(
             new DeviceError(
               'DEVICE_UNREACHABLE',
-              `Board ${this.#options.deviceId} cannot reach ${this.#options.serverUrl}: ${message}. ` +
-                'Start the server first, or check the address.',
+              `Board ${this.#options.deviceId} cannot reach ${this.#options.serverUrl} ` +
+                `(${message}). Start the server first, or check the address.`,
             ),
           );
         },

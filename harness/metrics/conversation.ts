@@ -27,7 +27,11 @@ export interface Conversation {
   readonly ledger: (Mark & Extract<DeviceEvent, { type: 'finished' }>) | null;
   readonly stateChanges: readonly (Mark & Extract<DeviceEvent, { type: 'state' }>)[];
   readonly connectionEnds: ReadonlyMap<number, Mark>;
+  /** Every piece of audio the main loop took, in order. */
+  readonly handledAudio: readonly HandledAudio[];
   readonly discardedHold: readonly (Mark & { readonly samples: number })[];
+  /** The hello sound may have been played after the last sentence. */
+  readonly helloAtEnd: boolean;
   /** Samples in the hold buffer when the trace ended. */
   readonly heldAtEnd: number;
   readonly end: (Mark & Extract<HarnessEvent, { type: 'end' }>) | null;
@@ -131,6 +135,8 @@ export interface BoardSentence {
   /** Counted per boot by `StartAudio`. */
   readonly number: number;
   readonly started: Mark;
+  /** The start message went to the player, after the screen was redrawn. */
+  startPosted: Mark;
   /** Audio that the main loop took while this was the current sentence. */
   readonly arrivals: HandledAudio[];
   /** Held samples that `EndAudio` handed to the player, older ones included. */
@@ -143,9 +149,14 @@ export interface BoardSentence {
   readonly underruns: BoardUnderrun[];
   /** Other messages that cost the player a cycle while this was the current sentence. */
   readonly otherMessages: Mark[];
-  cleared: (Mark & { readonly samples: number }) | null;
+  /** K0 or barge-in sent the player the order to throw its queue away. */
+  cleared: Mark | null;
+  /** Another sentence, turn or the end of the answer came before `EndAudio`: no end marker will. */
+  abandoned: Mark | null;
   /** Rest in the player when the sentence began, as the last `drained` told; null when unknown. */
-  restReported: number | null;
+  readonly restReported: number | null;
+  /** The hello sound may have been played since the sentence before, which changes the rest. */
+  readonly helloBefore: boolean;
 }
 
 export interface BoardUnderrun {
@@ -183,6 +194,7 @@ class ConversationReader {
   readonly #cleared: (Mark & { samples: number; cause: string })[] = [];
   readonly #stateChanges: Conversation['stateChanges'][number][] = [];
   readonly #connectionEnds = new Map<number, Mark>();
+  readonly #handledAudio: HandledAudio[] = [];
   readonly #discardedHold: (Mark & { samples: number })[] = [];
   #ledger: Conversation['ledger'] = null;
   #end: Conversation['end'] = null;
@@ -192,6 +204,13 @@ class ConversationReader {
   #currentCount = 0;
   #heldSamples = 0;
   #restReported: number | null = null;
+  #helloPlayed = true;
+  #helloAccepted = false;
+  #bargeIn = false;
+  /** The screen is being redrawn for a `StartAudio`; then the player is told. */
+  #awaitsStart = false;
+  /** Messages to the player since the last sentence was played. */
+  readonly #looseMessages: Mark[] = [];
 
   read(event: TraceEvent): void {
     this.#lastUs = event.atUs;
@@ -242,7 +261,9 @@ class ConversationReader {
       ledger: this.#ledger,
       stateChanges: this.#stateChanges,
       connectionEnds: this.#connectionEnds,
+      handledAudio: this.#handledAudio,
       discardedHold: this.#discardedHold,
+      helloAtEnd: this.#helloPlayed,
       heldAtEnd: this.#heldSamples,
       end: this.#end,
       lastUs: this.#lastUs,
@@ -417,12 +438,23 @@ class ConversationReader {
         this.#state = 'Idle';
         this.#current = null;
         this.#currentCount = 0;
-        this.#heldSamples = 0;
+        this.#discardHold(mark);
         this.#restReported = null;
+        this.#helloPlayed = true;
+        this.#helloAccepted = false;
+        this.#looseMessages.length = 0;
         break;
       }
+      case 'connected':
+        if (event.reconnect) this.#clearPlayer(mark);
+        break;
+      case 'display':
+        if (this.#current !== null && this.#awaitsStart) this.#current.startPosted = mark;
+        this.#awaitsStart = false;
+        break;
       case 'state':
         this.#state = event.to;
+        if (event.cause === 'barge-in') this.#bargeIn = true;
         this.#stateChanges.push(event);
         break;
       case 'disconnected':
@@ -431,7 +463,7 @@ class ConversationReader {
         }
         break;
       case 'volume':
-        this.#current?.otherMessages.push(mark);
+        this.#costCycle(mark);
         break;
       case 'frameReceived': {
         const frame = this.#frames.get(frameKey(event));
@@ -486,10 +518,6 @@ class ConversationReader {
       }
       case 'playerCleared':
         this.#cleared.push({ ...mark, samples: event.samples, cause: event.cause });
-        if (this.#current !== null && this.#current.drained === null) {
-          this.#current.cleared ??= { ...mark, samples: event.samples };
-        }
-        this.#restReported = null;
         break;
       case 'finished':
         this.#ledger = event;
@@ -511,6 +539,7 @@ class ConversationReader {
         samples: event.samples,
         disposition: event.disposition ?? null,
       };
+      this.#handledAudio.push(audio);
       if (frame !== undefined) frame.handled = audio;
       if (audio.disposition === 'held') this.#heldSamples += audio.samples;
       this.#current?.arrivals.push(audio);
@@ -523,33 +552,72 @@ class ConversationReader {
       this.#current.releasedSamples = this.#heldSamples;
       this.#heldSamples = 0;
     }
-    if (event.event === 'HelloEnd') this.#current?.otherMessages.push(mark);
-    if (event.event === 'EndResponse' && this.#heldSamples > 0) {
-      this.#discardedHold.push({ ...mark, samples: this.#heldSamples });
-      this.#heldSamples = 0;
+    if (event.event === 'HelloEnd' && !this.#helloAccepted) {
+      this.#helloAccepted = true;
+      this.#costCycle(mark);
     }
+    if (event.event === 'EndVad' && ['Listening', 'Speaking'].includes(this.#state)) {
+      this.#abandonSentence(mark);
+    }
+    if (event.event === 'EndResponse') {
+      this.#abandonSentence(mark);
+      this.#discardHold(mark);
+    }
+  }
+
+  /** The player was sent something that does nothing but take a cycle. */
+  #costCycle(mark: Mark): void {
+    const { drained } = this.#current ?? { drained: mark };
+    if (drained === null) this.#current!.otherMessages.push(mark);
+    else this.#looseMessages.push(mark);
+  }
+
+  /** A new connection is followed at once by `clear` (barge-in) or by the hello sound (K0). */
+  #clearPlayer(mark: Mark): void {
+    if (this.#current?.drained === null) this.#current.cleared ??= mark;
+    if (!this.#bargeIn) {
+      this.#helloPlayed = true;
+      this.#restReported = null;
+    }
+    this.#bargeIn = false;
+  }
+
+  #abandonSentence(mark: Mark): void {
+    if (this.#current?.ended === null) this.#current.abandoned ??= mark;
+  }
+
+  #discardHold(mark: Mark): void {
+    if (this.#heldSamples === 0) return;
+    this.#discardedHold.push({ ...mark, samples: this.#heldSamples });
+    this.#heldSamples = 0;
   }
 
   #startSentence(frame: ServerFrame | undefined, mark: Mark): void {
     const boot = this.#boots[this.#boots.length - 1];
     if (boot === undefined) return;
+    this.#abandonSentence(mark);
     this.#currentCount++;
     const board: BoardSentence = {
       boot,
       number: this.#currentCount,
       started: mark,
+      startPosted: mark,
       arrivals: [],
       releasedSamples: 0,
       ended: null,
       playStart: null,
       drained: null,
       underruns: [],
-      otherMessages: [],
+      otherMessages: this.#looseMessages.splice(0),
       cleared: null,
+      abandoned: null,
       restReported: this.#restReported,
+      helloBefore: this.#helloPlayed,
     };
     this.#current = board;
     this.#restReported = null;
+    this.#helloPlayed = false;
+    this.#awaitsStart = true;
     this.#boardSentences.set(`${this.#boots.length}:${this.#currentCount}`, board);
     if (frame !== undefined && frame.sentence !== null) {
       this.#sentence(frame.sentence).board = board;

@@ -30,6 +30,8 @@ export function readPlaybacks(conversation: Conversation, cell: RecordedCell): P
 
   const playbacks: Playback[] = [];
   let previous: Playback | undefined;
+  // Interrupting clears the queue but not the rest, so what was computed stays true.
+  let restCertain = false;
   for (let i = 0; i < spoken.length; ) {
     // Sentences without an end marker may still be playing when the next begins, so they are
     // worked out together.
@@ -38,13 +40,20 @@ export function readPlaybacks(conversation: Conversation, cell: RecordedCell): P
       end < spoken.length &&
       spoken[end - 1]!.board.ended === null &&
       spoken[end - 1]!.board.cleared === null &&
+      !spoken[end]!.board.helloBefore &&
       spoken[end]!.board.boot === spoken[i]!.board.boot
     ) {
       end++;
     }
     const group = spoken.slice(i, end);
-    const rest = restBefore(group[0]!.board, previous);
-    const schedules = rest === null ? [] : scheduleGroup(group, rest, cell);
+    const first = group[0]!.board;
+    const chained: number | null =
+      !first.helloBefore && restCertain ? (previous?.schedule?.restAfter ?? null) : null;
+    const rest: number | null =
+      first.restReported ?? chained ?? inferRest(spoken.slice(i), conversation);
+    restCertain = rest !== null;
+    const schedules =
+      rest === null ? fittingSchedule(group, cell) : scheduleGroup(group, rest, cell);
     for (const { sentence, board } of group) {
       const schedule = schedules.find((candidate) => candidate.sentence === board.number) ?? null;
       previous = playback(sentence, board, schedule);
@@ -66,6 +75,12 @@ export function usToPosition(conversation: Conversation, atUs: number): number {
   return Math.max(0, Math.ceil(((atUs - startUs) * 2) / 125));
 }
 
+/** The user cut the sentence off: its queue was thrown away before all of it was played. */
+export function wasCleared({ board, schedule }: Playback): boolean {
+  if (board.cleared === null) return false;
+  return board.abandoned === null || (schedule?.clearedSamples ?? 0) > 0;
+}
+
 /** Samples that this sentence handed to the player. */
 export function pushedSamples(board: BoardSentence): number {
   return board.arrivals
@@ -73,18 +88,53 @@ export function pushedSamples(board: BoardSentence): number {
     .reduce((sum, { samples }) => sum + samples, board.releasedSamples);
 }
 
-function restBefore(board: BoardSentence, previous: Playback | undefined): number | null {
-  if (board.restReported !== null) return board.restReported;
-  // Interrupting clears the queue but not the rest.
-  if (previous?.board.boot === board.boot && previous.schedule !== null) {
-    return previous.schedule.restAfter;
+/**
+ * The rest before the first of `spoken`, from a rest reported later: nothing but whole chunks
+ * leaves the player. Null when a hello sound or the end of the recording comes before.
+ */
+function inferRest(
+  spoken: readonly { readonly board: BoardSentence }[],
+  { ledger, helloAtEnd }: Conversation,
+): number | null {
+  let pushed = 0;
+  const before = (restAfter: number) =>
+    (((restAfter - pushed) % chunkSamples) + chunkSamples) % chunkSamples;
+  for (const [i, { board }] of spoken.entries()) {
+    if (i > 0 && board.restReported !== null) return before(board.restReported);
+    if (i > 0 && (board.helloBefore || board.boot !== spoken[0]!.board.boot)) return null;
+    pushed += pushedSamples(board);
+    if (board.drained !== null) return before(board.drained.restSamples);
   }
-  // Nothing but whole chunks leaves the player, so the rest afterwards gives the rest before.
-  if (board.drained !== null) {
-    const rest = (board.drained.restSamples - pushedSamples(board)) % chunkSamples;
-    return (rest + chunkSamples) % chunkSamples;
+  if (ledger === null || helloAtEnd || ledger.queuedSamples > 0) return null;
+  return before(ledger.restSamples);
+}
+
+/**
+ * When nothing tells the rest (a hello sound came before and the sentence was cut), any rest that
+ * explains the first chunk and the underruns will do.
+ */
+function fittingSchedule(
+  group: readonly { board: BoardSentence }[],
+  cell: RecordedCell,
+): SentenceSchedule[] {
+  const { board } = group[0]!;
+  const { speakerOffset } = board.boot;
+  let unfitting: SentenceSchedule[] = [];
+  for (let rest = 0; rest < chunkSamples; rest++) {
+    const schedules = scheduleGroup(group, rest, cell);
+    const own = schedules.find(({ sentence }) => sentence === board.number);
+    const first =
+      own?.firstCycle == null ? undefined : own.firstCycle * chunkSamples + speakerOffset;
+    const runs = own?.emptyRuns.map(({ cycle }) => cycle * chunkSamples + speakerOffset) ?? [];
+    if (
+      first === board.playStart?.position &&
+      runs.join() === board.underruns.map(({ position }) => position).join()
+    ) {
+      return schedules;
+    }
+    if (rest === 0) unfitting = schedules;
   }
-  return null;
+  return unfitting;
 }
 
 function scheduleGroup(
@@ -106,7 +156,7 @@ function scheduleGroup(
 function playerMessages(board: BoardSentence): PlayerMessage[] {
   const sentence = board.number;
   const marked: (PlayerMessage & { seq: number })[] = [];
-  for (const mark of [board.started, ...board.otherMessages]) {
+  for (const mark of [board.startPosted, ...board.otherMessages]) {
     marked.push({ ...at(mark), sentence, kind: 'other' });
   }
   for (const arrival of board.arrivals) {
@@ -121,6 +171,7 @@ function playerMessages(board: BoardSentence): PlayerMessage[] {
     marked.push({ ...at(board.ended), sentence, kind: 'end' });
   }
   if (board.cleared !== null) marked.push({ ...at(board.cleared), sentence, kind: 'clear' });
+  if (board.abandoned !== null) marked.push({ ...at(board.abandoned), sentence, kind: 'abandon' });
   // Stable: the held block stays in front of its end marker.
   return marked.sort((a, b) => a.seq - b.seq);
 }

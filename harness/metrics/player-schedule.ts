@@ -19,6 +19,8 @@ export type PlayerMessage = {
   | { readonly kind: 'samples'; readonly samples: number }
   | { readonly kind: 'end' }
   | { readonly kind: 'clear' }
+  /** The answer was ended without an end marker: waiting is over. Takes no cycle. */
+  | { readonly kind: 'abandon' }
   /** Start, volume, hello bytes: changes nothing but takes a cycle. */
   | { readonly kind: 'other' }
 );
@@ -57,7 +59,8 @@ interface OpenSentence {
   /** Played chunks as spans of consecutive cycles, in order. */
   spans: { cycle: number; chunks: number }[];
   drainedCycle: number | null;
-  clearCycle: number | null;
+  /** The wait for an end marker is given up: the queue was cleared or the answer ended. */
+  givenUpCycle: number | null;
 }
 
 /**
@@ -79,8 +82,13 @@ export function schedulePlayer(
   let rest = restSamples;
 
   for (const message of messages) {
-    intake = Math.max(Math.ceil((message.atUs - startUs) / cycleUs), intake + 1);
-    if (intake >= cyclesPlayed) break;
+    const cycle = Math.max(Math.ceil((message.atUs - startUs) / cycleUs), intake + 1);
+    if (cycle >= cyclesPlayed) break;
+    if (message.kind === 'abandon') {
+      for (const sentence of sentences.values()) sentence.givenUpCycle ??= cycle;
+      continue;
+    }
+    intake = cycle;
     if (message.kind === 'clear') {
       for (const sentence of sentences.values()) clearFrom(sentence, intake);
       queueFree = Math.min(queueFree, intake);
@@ -97,7 +105,7 @@ export function schedulePlayer(
         cleared: 0,
         spans: [],
         drainedCycle: null,
-        clearCycle: null,
+        givenUpCycle: null,
       };
       sentences.set(message.sentence, sentence);
     }
@@ -109,12 +117,17 @@ export function schedulePlayer(
     rest = (rest + message.samples) % chunkSamples;
     sentence.pushed += message.samples;
     if (chunks > 0) {
-      const cycle = Math.max(intake, queueFree);
-      sentence.spans.push({ cycle, chunks });
-      queueFree = cycle + chunks;
+      const playCycle = Math.max(intake, queueFree);
+      sentence.spans.push({ cycle: playCycle, chunks });
+      queueFree = playCycle + chunks;
     }
   }
-  return [...sentences.values()].map((sentence) => close(sentence, cyclesPlayed));
+  const all = [...sentences.values()];
+  return all.map((sentence, i) => {
+    // Without an end marker a sentence lasts until the next one is heard.
+    const next = all.slice(i + 1).find(({ spans }) => spans.length > 0)?.spans[0]?.cycle;
+    return close(sentence, cyclesPlayed, next ?? cyclesPlayed);
+  });
 }
 
 function clearFrom(sentence: OpenSentence, cycle: number): void {
@@ -122,7 +135,7 @@ function clearFrom(sentence: OpenSentence, cycle: number): void {
   sentence.cleared += truncate(sentence.spans, cycle) * chunkSamples;
   if (sentence.drainedCycle === null || sentence.drainedCycle > cycle) {
     sentence.drainedCycle = null;
-    sentence.clearCycle ??= cycle;
+    sentence.givenUpCycle ??= cycle;
   }
 }
 
@@ -137,7 +150,7 @@ function truncate(spans: { cycle: number; chunks: number }[], cycle: number): nu
   return removed;
 }
 
-function close(open: OpenSentence, cyclesPlayed: number): SentenceSchedule {
+function close(open: OpenSentence, cyclesPlayed: number, nextCycle: number): SentenceSchedule {
   truncate(open.spans, cyclesPlayed);
   const spans = open.spans.filter((span) => span.chunks > 0);
   const first = spans[0];
@@ -149,11 +162,11 @@ function close(open: OpenSentence, cyclesPlayed: number): SentenceSchedule {
     if (cycles > 0) emptyRuns.push({ cycle: previousEnd, cycles });
   }
   if (last !== undefined) {
-    // Waiting for the end marker with an empty queue counts, until the marker, the clearing or
-    // the end of the recording.
-    const waitEnd = open.drainedCycle ?? open.clearCycle ?? cyclesPlayed;
+    // Waiting for the end marker with an empty queue counts, until the marker, the clearing, the
+    // next sentence or the end of the recording.
+    const waitEnd = open.drainedCycle ?? open.givenUpCycle ?? nextCycle;
     const lastEnd = last.cycle + last.chunks;
-    const cycles = Math.min(waitEnd, cyclesPlayed) - lastEnd;
+    const cycles = Math.min(waitEnd, nextCycle, cyclesPlayed) - lastEnd;
     if (cycles > 0 && Number.isFinite(cycles)) emptyRuns.push({ cycle: lastEnd, cycles });
   }
   return {

@@ -1,6 +1,6 @@
 import { type AudibilitySettings, findAudible } from './audibility.ts';
 import type { Conversation, Mark, Turn } from './conversation.ts';
-import { type Playback, positionToUs, usToPosition } from './playback.ts';
+import { type Playback, positionToUs, usToPosition, wasCleared } from './playback.ts';
 import type { RecordedCell } from './recorded-cell.ts';
 
 export interface StopLatency {
@@ -46,7 +46,7 @@ export function measureStopLatency(
 
 /** The moment at which board or server gave the answer up. */
 function stoppedAt(turn: Turn, own: readonly Playback[]): Mark | null {
-  const cleared = own.find(({ board }) => board.cleared !== null)?.board.cleared;
+  const cleared = own.find(wasCleared)?.board.cleared;
   if (cleared != null) return cleared;
   return turn.serverTurns.find(({ ended }) => ended?.outcome === 'interrupted')?.ended ?? null;
 }

@@ -1,5 +1,5 @@
 import type { Conversation, Turn } from './conversation.ts';
-import { type Playback, positionToUs } from './playback.ts';
+import { type Playback, positionToUs, wasCleared } from './playback.ts';
 
 export interface TailMargin {
   /** End of playout to the board leaving Speaking; negative: the state changed over the voice. */
@@ -14,7 +14,7 @@ export function measureTailMargin(
   conversation: Conversation,
 ): TailMargin | null {
   const own = playbacks.filter(({ sentence }) => sentence.turn === turn.number);
-  if (own.some(({ board }) => board.cleared !== null)) return null;
+  if (own.some(wasCleared)) return null;
   const last = own.filter(({ endPosition }) => endPosition !== null).at(-1);
   const lastStarted = own.at(-1)?.board.started;
   if (last === undefined || lastStarted === undefined) return null;

@@ -1,0 +1,486 @@
+/**
+ * A recorded cell made by hand, for tests of everything right of the recording: the caller plants
+ * the instants, and gets the files a run would have left together with the truth they must give.
+ * The player in here works cycle by cycle and shares no code with the formulas it is to check.
+ */
+import type { TraceEvent } from '../trace/trace-event.ts';
+import type { RecordedCell } from './recorded-cell.ts';
+
+export interface PlantedTurn {
+  readonly speechStartUs: number;
+  readonly userStopUs: number;
+  readonly endOfTurnUs: number;
+  readonly firstTextUs: number;
+  readonly sentences: readonly PlantedSentence[];
+  /** Default: `spoken`. */
+  readonly serverOutcome?: 'spoken' | 'empty' | 'failed' | 'interrupted';
+  readonly harnessOutcome?: 'finished' | 'timeout' | 'interrupted' | 'reboot';
+  readonly endUs: number;
+}
+
+export interface PlantedSentence {
+  readonly readyUs: number;
+  readonly decidedUs: number;
+  readonly connectedUs: number;
+  readonly writtenUs: number;
+  /** Arrivals of audio from the provider. */
+  readonly chunks: readonly { readonly atUs: number; readonly samples: number }[];
+  readonly leadSamples: number;
+  readonly tailSamples: number;
+  /** From a chunk's arrival to the frames it fills. */
+  readonly holdUs: number;
+  /** From a frame written to the frame at the main loop. */
+  readonly downlinkUs: number;
+  /** The provider fails instead of ending, with this class. */
+  readonly failure?: string;
+  /** The player is cleared at this instant; nothing of the sentence is played afterwards. */
+  readonly clearedUs?: number;
+}
+
+export interface PlantedPlan {
+  readonly speakerStartUs: number;
+  /** Samples left in the player by the hello sound. */
+  readonly restSamples: number;
+  readonly turns: readonly PlantedTurn[];
+  readonly speakerSamples: number;
+}
+
+export interface PlantedTruth {
+  /** Per sentence, in order. Positions are indices into `speaker`. */
+  readonly sentences: readonly {
+    readonly turn: number;
+    readonly firstPosition: number | null;
+    readonly firstAudiblePosition: number | null;
+    readonly emptyCycles: readonly number[];
+    readonly drainedPosition: number | null;
+    readonly paddedSamples: number;
+  }[];
+}
+
+const frameSamples = 1920;
+const helloSamples = 11_239;
+
+export function plantCell(plan: PlantedPlan): { cell: RecordedCell; truth: PlantedTruth } {
+  const events: Unnumbered[] = [];
+  const speaker = new Int16Array(plan.speakerSamples);
+  const provider = new Map<number, Int16Array>();
+  const sent: number[] = [];
+  const sentences: PlantedTruth['sentences'][number][] = [];
+  const player = new PlantedPlayer(plan.speakerStartUs, plan.restSamples, speaker);
+  let pushed = helloSamples;
+  let frame = 0;
+  let gateUs = 0;
+  let state = 'Listening';
+
+  events.push({
+    source: 'device',
+    type: 'boot',
+    atUs: 0,
+    profile: 'diy',
+    firmware: '0.3.2',
+    deviceId: 'planted',
+    speakerStartUs: plan.speakerStartUs,
+  });
+  const toState = (atUs: number, to: string, cause: string) => {
+    if (state === to) return;
+    events.push({ source: 'device', type: 'state', atUs, from: state, to, cause } as Unnumbered);
+    state = to;
+  };
+
+  plan.turns.forEach((turn, index) => {
+    const number = index + 1;
+    const base = { turn: number };
+    events.push(
+      { source: 'harness', type: 'turnStart', atUs: turn.speechStartUs, ...base },
+      {
+        source: 'user',
+        type: 'speechStart',
+        atUs: turn.speechStartUs,
+        text: 'a question',
+        userOffset: 0,
+        samples: 0,
+        ...base,
+      },
+      {
+        source: 'server',
+        type: 'turnStart',
+        atUs: turn.speechStartUs + 200_000,
+        connection: 1,
+        mode: 'stream',
+        ...base,
+      },
+      { source: 'user', type: 'speechStop', atUs: turn.userStopUs, ...base },
+      {
+        source: 'server',
+        type: 'endOfTurn',
+        atUs: turn.endOfTurnUs,
+        connection: 1,
+        by: 'EndVad',
+        uplinkSamples: 16_000,
+        speech: true,
+        ...base,
+      },
+      { source: 'server', type: 'replyText', atUs: turn.firstTextUs, text: 'An', ...base },
+    );
+    toState(turn.endOfTurnUs, 'Waiting', 'EndVad');
+
+    for (const planted of turn.sentences) {
+      const sentence = sentences.length + 1;
+      const request = sentence;
+      const total = planted.chunks.reduce((sum, { samples }) => sum + samples, 0);
+      const audio = Int16Array.from({ length: total }, (_, i) =>
+        i < planted.leadSamples || i >= total - planted.tailSamples
+          ? 0
+          : i % 2 === 0
+            ? 8000
+            : -8000,
+      );
+      provider.set(request, audio);
+      const place = { turn: number, sentence };
+      events.push(
+        {
+          source: 'server',
+          type: 'sentence',
+          atUs: planted.readyUs,
+          text: `Sentence ${sentence}.`,
+          ...place,
+        },
+        {
+          source: 'provider',
+          type: 'request',
+          atUs: planted.writtenUs,
+          request,
+          platform: 'planted',
+          url: 'http://planted/',
+          reused: planted.decidedUs === planted.connectedUs,
+          decidedUs: planted.decidedUs,
+          connectedUs: planted.connectedUs,
+          characters: 10,
+          ...place,
+        },
+      );
+
+      const messages: PlayerLetter[] = [];
+      const handle = (event: string, writtenUs: number, samples?: Int16Array) => {
+        frame++;
+        const atUs = Math.max(writtenUs + planted.downlinkUs, gateUs);
+        const size = samples === undefined ? {} : { samples: samples.length };
+        const message = { connection: 1, frame, event, bytes: 9 };
+        const late = planted.clearedUs !== undefined && atUs >= planted.clearedUs;
+        events.push(
+          { source: 'server', type: 'frame', atUs: writtenUs, ...message, ...place, ...size },
+          {
+            source: 'device',
+            type: 'frameReceived',
+            atUs: writtenUs + planted.downlinkUs,
+            ...message,
+          },
+          {
+            source: 'device',
+            type: 'frameHandled',
+            atUs,
+            connection: 1,
+            frame,
+            event,
+            ...(samples === undefined ? {} : { ...size, disposition: late ? 'dropped' : 'played' }),
+          },
+        );
+        if (event === 'StartAudio') toState(atUs, 'Speaking', 'StartAudio');
+        if (late) return atUs;
+        if (samples !== undefined) {
+          messages.push({ atUs, samples });
+          pushed += samples.length;
+        } else if (event === 'EndAudio') messages.push({ atUs, end: true });
+        else messages.push({ atUs });
+        return atUs;
+      };
+
+      const startedUs = handle('StartAudio', planted.readyUs);
+      // The screen is redrawn before the player is told; a planted board does so in no time.
+      events.push({ source: 'device', type: 'display', atUs: startedUs, text: 'Speaking...' });
+      let taken = 0;
+      let framed = 0;
+      let frames = 0;
+      for (const chunk of planted.chunks) {
+        events.push({
+          source: 'provider',
+          type: 'chunk',
+          atUs: chunk.atUs,
+          request,
+          sentence,
+          sourceBytes: chunk.samples * 2,
+          sourceRateHz: 16_000,
+          sourceChannels: 1,
+          samples: chunk.samples,
+        });
+        taken += chunk.samples;
+        for (; taken - framed >= frameSamples; framed += frameSamples, frames++) {
+          const samples = audio.slice(framed, framed + frameSamples);
+          sent.push(...samples);
+          handle('AudioChunk', chunk.atUs + planted.holdUs, samples);
+        }
+      }
+      const lastUs = planted.chunks.at(-1)?.atUs ?? planted.writtenUs;
+      events.push(
+        planted.failure === undefined
+          ? {
+              source: 'provider',
+              type: 'end',
+              atUs: lastUs,
+              request,
+              sourceFrames: total,
+              samples: total,
+            }
+          : {
+              source: 'provider',
+              type: 'failure',
+              atUs: lastUs,
+              request,
+              kind: planted.failure,
+              code: `TTS_${planted.failure.toUpperCase()}`,
+              message: 'the provider refused',
+              retryable: false,
+              deliveredSamples: total,
+              ...place,
+            },
+      );
+      const endUs = lastUs + planted.holdUs;
+      let paddedSamples = 0;
+      if (framed < taken) {
+        const samples = new Int16Array(frameSamples);
+        samples.set(audio.subarray(framed));
+        paddedSamples = frameSamples - (taken - framed);
+        sent.push(...samples);
+        frames++;
+        handle('AudioChunk', endUs, samples);
+      }
+      events.push({
+        source: 'server',
+        type: 'framed',
+        atUs: endUs,
+        samplesIn: total,
+        samplesOut: total + paddedSamples,
+        paddedSamples,
+        lostSamples: 0,
+        frames,
+        ...place,
+      });
+      handle('EndAudio', endUs);
+      if (planted.clearedUs !== undefined) {
+        messages.push({ atUs: planted.clearedUs, clear: true });
+        const connected = { type: 'connected', connection: 2, reconnect: true } as const;
+        toState(planted.clearedUs, 'Listening', 'barge-in');
+        events.push({ source: 'device', atUs: planted.clearedUs, ...connected });
+      }
+      const played = player.play(messages, sentence);
+      events.push(...played.events);
+      // The main loop learns of it after the beginning of the cycle, too late for that cycle.
+      gateUs = played.doneUs + 1;
+      sentences.push({
+        turn: number,
+        firstPosition: played.firstPosition,
+        firstAudiblePosition: played.firstAudiblePosition,
+        emptyCycles: played.emptyCycles,
+        drainedPosition: played.drainedPosition,
+        paddedSamples,
+      });
+    }
+
+    frame++;
+    const endResponse = { connection: 1, frame, event: 'EndResponse', bytes: 12 };
+    const writtenUs = Math.max(
+      turn.firstTextUs,
+      ...turn.sentences.flatMap((s) => s.chunks.map((c) => c.atUs + s.holdUs)),
+    );
+    const handledUs = Math.max(writtenUs, gateUs);
+    events.push(
+      { source: 'server', type: 'frame', atUs: writtenUs, turn: number, ...endResponse },
+      {
+        source: 'server',
+        type: 'turnEnd',
+        atUs: writtenUs,
+        turn: number,
+        outcome: turn.serverOutcome ?? 'spoken',
+      },
+      { source: 'device', type: 'frameReceived', atUs: handledUs, ...endResponse },
+      {
+        source: 'device',
+        type: 'frameHandled',
+        atUs: handledUs,
+        connection: 1,
+        frame,
+        event: 'EndResponse',
+      },
+    );
+    toState(handledUs, 'Listening', 'EndResponse');
+    events.push({
+      source: 'harness',
+      type: 'turnEnd',
+      atUs: Math.max(turn.endUs, handledUs),
+      turn: number,
+      outcome: turn.harnessOutcome ?? 'finished',
+    });
+  });
+
+  const endUs = Math.max(...events.map(({ atUs }) => atUs));
+  events.push(
+    {
+      source: 'device',
+      type: 'finished',
+      atUs: endUs,
+      pushedSamples: pushed,
+      playedSamples: pushed - player.restSamples - player.clearedSamples,
+      clearedSamples: player.clearedSamples,
+      queuedSamples: 0,
+      heldSamples: 0,
+      restSamples: player.restSamples,
+    },
+    { source: 'harness', type: 'end', atUs: endUs, outcome: 'finished' },
+  );
+  const sorted = events
+    .map((event, order) => ({ event, order }))
+    .sort((a, b) => a.event.atUs - b.event.atUs || a.order - b.order)
+    .map(({ event }, seq) => ({ ...event, seq: seq + 1 }) as TraceEvent);
+  const cell: RecordedCell = {
+    header: {
+      type: 'header',
+      formatVersion: 1,
+      scenario: 'planted',
+      provider: 'planted',
+      device: 'diy',
+      network: 'planted',
+      seed: 0,
+      time: 'virtual',
+    },
+    events: sorted,
+    speaker,
+    user: new Int16Array(0),
+    sent: Int16Array.from(sent),
+    provider,
+  };
+  return { cell, truth: { sentences } };
+}
+
+type WithoutSeq<Event> = Event extends TraceEvent ? Omit<Event, 'seq'> : never;
+type Unnumbered = WithoutSeq<TraceEvent>;
+
+/** A message for the player; one without content only takes a cycle. */
+interface PlayerLetter {
+  readonly atUs: number;
+  readonly samples?: Int16Array;
+  readonly end?: boolean;
+  readonly clear?: boolean;
+}
+
+class PlantedPlayer {
+  readonly #startUs: number;
+  readonly #speaker: Int16Array;
+  readonly #rest: number[];
+  #cycle = 0;
+  clearedSamples = 0;
+
+  constructor(startUs: number, restSamples: number, speaker: Int16Array) {
+    this.#startUs = startUs;
+    this.#speaker = speaker;
+    // Loud, so that a measurement that takes the old rest for the answer is found out.
+    this.#rest = Array.from({ length: restSamples }, () => 3000);
+  }
+
+  get restSamples(): number {
+    return this.#rest.length;
+  }
+
+  play(letters: readonly PlayerLetter[], sentence: number) {
+    const inbox = [...letters];
+    const queue: number[][] = [];
+    const events: Unnumbered[] = [];
+    const emptyCycles: number[] = [];
+    let own = -this.#rest.length;
+    let firstPosition: number | null = null;
+    let firstAudiblePosition: number | null = null;
+    let lastEnd = 0;
+    let underrunSince: number | null = null;
+    const endUnderrun = (atUs: number) => {
+      if (underrunSince === null) return;
+      const cycles = this.#cycle - underrunSince;
+      const position = this.#cycle * 256;
+      events.push({ source: 'device', type: 'underrunEnd', atUs, sentence, position, cycles });
+      underrunSince = null;
+    };
+    for (let ended = false; ; this.#cycle++) {
+      const atUs = this.#startUs + this.#cycle * 16_000;
+      const position = this.#cycle * 256;
+      if (inbox[0] !== undefined && inbox[0].atUs <= atUs) {
+        const letter = inbox.shift()!;
+        if (letter.clear === true) {
+          endUnderrun(atUs);
+          const samples = queue.length * 256;
+          this.clearedSamples += samples;
+          if (samples > 0) {
+            events.push({
+              source: 'device',
+              type: 'playerCleared',
+              atUs,
+              samples,
+              cause: 'barge-in',
+            });
+          }
+          this.#cycle++;
+          return {
+            events,
+            doneUs: atUs,
+            firstPosition,
+            firstAudiblePosition,
+            emptyCycles,
+            drainedPosition: null,
+          };
+        }
+        if (letter.end === true) ended = true;
+        for (const sample of letter.samples ?? []) {
+          this.#rest.push(sample);
+          if (this.#rest.length === 256) queue.push(this.#rest.splice(0));
+        }
+      }
+      const chunk = queue.shift();
+      if (chunk !== undefined) {
+        endUnderrun(atUs);
+        if (firstPosition === null) {
+          firstPosition = position;
+          events.push({ source: 'device', type: 'playStart', atUs, sentence, position });
+        }
+        this.#speaker.set(chunk, position);
+        const audible = chunk.findIndex((sample, i) => own + i >= 0 && sample !== 0);
+        if (audible >= 0) firstAudiblePosition ??= position + audible;
+        own += 256;
+        lastEnd = position + 256;
+      } else if (ended) {
+        endUnderrun(atUs);
+        const drainedPosition = firstPosition === null ? position : lastEnd;
+        const restSamples = this.#rest.length;
+        events.push({
+          source: 'device',
+          type: 'drained',
+          atUs,
+          sentence,
+          position: drainedPosition,
+          restSamples,
+        });
+        this.#cycle++;
+        return {
+          events,
+          doneUs: atUs,
+          firstPosition,
+          firstAudiblePosition,
+          emptyCycles,
+          drainedPosition,
+        };
+      } else if (firstPosition !== null) {
+        emptyCycles.push(this.#cycle);
+        if (underrunSince === null) {
+          underrunSince = this.#cycle;
+          events.push({ source: 'device', type: 'underrunStart', atUs, sentence, position });
+        }
+      }
+    }
+  }
+}

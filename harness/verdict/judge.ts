@@ -1,0 +1,250 @@
+import type { CellMeasurement } from '../metrics/measure.ts';
+import { type MetricDefinition, metricDefinition } from '../metrics/metric-catalog.ts';
+import type { Observation } from '../metrics/observations.ts';
+import type { MetricValue } from '../metrics/summary.ts';
+import type { Expectation } from '../scenario/scenario.ts';
+import { describe, describeValue } from './evidence.ts';
+
+export interface Verdict {
+  /**
+   * `infra`: nothing the harness tests has failed, but the run itself did (interrupted, cut short,
+   * or a live provider out of reach or out of credit). Such a run may be repeated; a failed one not.
+   */
+  readonly outcome: 'pass' | 'fail' | 'infra';
+  readonly expectations: readonly ExpectationVerdict[];
+  /** What went wrong beside the expectations, the expected ones marked as such. */
+  readonly failures: readonly VerdictFailure[];
+}
+
+export interface ExpectationVerdict {
+  readonly expectation: Expectation;
+  readonly outcome: 'pass' | 'fail';
+  /** Null when it could not be measured. */
+  readonly actual: MetricValue;
+  /** One line: the value, how many it rests on, and where in the recording it shows. */
+  readonly evidence: string;
+  /** Lines of the trace that show it. */
+  readonly seqs: readonly number[];
+}
+
+export interface VerdictFailure {
+  /** `defect`: the numbers themselves cannot be trusted. */
+  readonly class: 'turn' | 'defect' | 'infra';
+  /** Failure class of the turn, `unexplained-samples`, `unverified-underruns` or the run's outcome. */
+  readonly code: string;
+  readonly message: string;
+  readonly turn: number | null;
+  /** An expectation says that this must happen. */
+  readonly expected: boolean;
+  readonly seqs: readonly number[];
+}
+
+export interface JudgeExtras {
+  /** The provider was a live one, so its network and its quota are nobody's defect. */
+  readonly live?: boolean;
+}
+
+/** Failure classes that say nothing about the product when the provider is live. */
+const infraKinds: readonly string[] = ['network', 'quota', 'rate-limit'];
+
+/**
+ * Judges one cell. Without any expectation a cell passes when every turn was answered, no sample is
+ * unexplained and every underrun count was verified.
+ */
+export function judge(
+  measurement: CellMeasurement,
+  expectations: readonly Expectation[],
+  extras: JudgeExtras = {},
+): Verdict {
+  const judged = expectations.map((expectation) => judgeOne(measurement, expectation));
+  const failures = [
+    ...turnFailures(measurement, expectations, extras),
+    ...defects(measurement),
+    ...runFailures(measurement),
+  ];
+  const counted = failures.filter(({ expected }) => !expected);
+  const infra = counted.some((failure) => failure.class === 'infra');
+  const failed = counted.some((failure) => failure.class !== 'infra');
+  const missed = judged.some(({ outcome }) => outcome === 'fail');
+  // A run that was cut short misses expectations for that reason; only a failure of its own counts.
+  if (failed) return { outcome: 'fail', expectations: judged, failures };
+  if (infra) return { outcome: 'infra', expectations: judged, failures };
+  return { outcome: missed ? 'fail' : 'pass', expectations: judged, failures };
+}
+
+function judgeOne(measurement: CellMeasurement, expectation: Expectation): ExpectationVerdict {
+  const { metric, operator, value, turn } = expectation;
+  const wanted = `expected ${operator} ${describeValue(value)}`;
+  const missing = (reason: string): ExpectationVerdict => ({
+    expectation,
+    outcome: 'fail',
+    actual: null,
+    evidence: `${metric} could not be measured, ${wanted}: ${reason}`,
+    seqs: [],
+  });
+
+  const definition = metricDefinition(metric);
+  if (definition === undefined) return missing('there is no metric of this name');
+  if (turn !== undefined && !definition.family.inTurn) {
+    return missing('it is measured for the whole cell only');
+  }
+  const scope =
+    turn === undefined ? measurement : measurement.turns.find((other) => other.turn === turn);
+  if (scope === undefined) return missing(`turn ${turn} never began`);
+  const actual = scope.metrics[metric] ?? null;
+  if (actual === null) return missing(reasonForNull(measurement, definition, turn));
+
+  const observations = observationsOf(measurement, definition, turn);
+  const shown = relevant(observations, expectation, definition);
+  const counted = definition.family.kind === 'distribution' ? ` (n = ${observations.length})` : '';
+  const details = shown.length === 0 ? '' : `: ${describe(shown, definition)}`;
+  return {
+    expectation,
+    outcome: holds(actual, operator, value) ? 'pass' : 'fail',
+    actual,
+    evidence: `${metric} = ${describeValue(actual)}${counted}, ${wanted}${details}`,
+    seqs: shown.flatMap(({ seqs }) => seqs),
+  };
+}
+
+function observationsOf(
+  { observations }: CellMeasurement,
+  { family }: MetricDefinition,
+  turn: number | undefined,
+): readonly Observation[] {
+  const all = observations[family.evidence ?? family.name] ?? [];
+  return turn === undefined ? all : all.filter((observation) => observation.turn === turn);
+}
+
+/** For a percentile the values that decide it: those at least, or at most, as large. */
+function relevant(
+  observations: readonly Observation[],
+  { operator, value }: Expectation,
+  { family }: MetricDefinition,
+): readonly Observation[] {
+  if (family.kind !== 'distribution' || typeof value !== 'number') return observations;
+  if (operator === '==' || operator === '!=') return observations;
+  const offending = observations.filter(
+    (observation) => !holds(observation.value, operator, value),
+  );
+  const sign = operator.startsWith('<') ? -1 : 1;
+  const list = offending.length > 0 ? offending : observations;
+  return [...list].sort((a, b) => sign * (a.value - b.value));
+}
+
+function holds(
+  actual: number | string,
+  operator: Expectation['operator'],
+  value: Expectation['value'],
+): boolean {
+  switch (operator) {
+    case '==':
+      return actual === value;
+    case '!=':
+      return actual !== value;
+    default:
+      // An order between a number and a text would be JavaScript's, not the user's.
+      if (typeof actual !== 'number' || typeof value !== 'number') return false;
+      if (operator === '<=') return actual <= value;
+      if (operator === '<') return actual < value;
+      return operator === '>=' ? actual >= value : actual > value;
+  }
+}
+
+function reasonForNull(
+  { turns, observations }: CellMeasurement,
+  { family }: MetricDefinition,
+  turn: number | undefined,
+): string {
+  const asked = turns.filter((other) => turn === undefined || other.turn === turn);
+  const failed = asked.filter(({ outcome }) => outcome === 'failed');
+  if (failed.length > 0) {
+    const kinds = [...new Set(failed.map(({ failure }) => failure!.kind))].join(', ');
+    return `${failed.length} of ${asked.length} turns failed (${kinds})`;
+  }
+  if (asked.length === 0) return 'the recording holds no turn';
+  if (turn !== undefined && (observations[family.name] ?? []).length > 0) {
+    return `turn ${turn} has no value, other turns have`;
+  }
+  return 'the recording lacks the events or the audio for it';
+}
+
+function turnFailures(
+  { turns }: CellMeasurement,
+  expectations: readonly Expectation[],
+  { live = false }: JudgeExtras,
+): VerdictFailure[] {
+  return turns.flatMap(({ turn, failure }): VerdictFailure[] => {
+    if (failure === null) return [];
+    const expected = expectations.some(
+      (expectation) =>
+        expectation.metric === 'failure.kind' &&
+        expectation.operator === '==' &&
+        expectation.value === failure.kind &&
+        (expectation.turn === undefined || expectation.turn === turn),
+    );
+    const { kind, by, message, request, seqs } = failure;
+    // A turn is unfinished only because its run was.
+    const isInfra =
+      kind === 'unfinished' || (live && by === 'provider' && infraKinds.includes(kind));
+    const where = request === null ? '' : `, request ${request}`;
+    return [
+      {
+        class: isInfra ? 'infra' : 'turn',
+        code: kind,
+        message: `turn ${turn} failed (${kind}${where}): ${message}`,
+        turn,
+        expected,
+        seqs,
+      },
+    ];
+  });
+}
+
+function defects({ conservation, underruns }: CellMeasurement): VerdictFailure[] {
+  const found: VerdictFailure[] = [];
+  if (conservation.unexplainedSamples !== 0) {
+    const [first] = conservation.unexplained;
+    const more = conservation.unexplained.length - 1;
+    found.push({
+      class: 'defect',
+      code: 'unexplained-samples',
+      message:
+        `${conservation.unexplainedSamples} samples are unexplained on the way to ` +
+        `"${first!.to}": ${first!.what}${more > 0 ? ` (and ${more} more)` : ''}`,
+      turn: first!.turn,
+      expected: false,
+      seqs: conservation.unexplained.flatMap(({ seqs }) => seqs),
+    });
+  }
+  for (const { turn, sentence, verified, disagreements, seqs } of underruns) {
+    if (verified !== false) continue;
+    found.push({
+      class: 'defect',
+      code: 'unverified-underruns',
+      message: `the underruns of sentence ${sentence} do not agree with their recomputation: ${disagreements.join('; ')}`,
+      turn,
+      expected: false,
+      seqs,
+    });
+  }
+  return found;
+}
+
+function runFailures({ end }: CellMeasurement): VerdictFailure[] {
+  if (end?.outcome === 'finished') return [];
+  const detail = end?.detail === undefined ? '' : `: ${end.detail}`;
+  return [
+    {
+      class: 'infra',
+      code: end === null ? 'cut-short' : `run-${end.outcome}`,
+      message:
+        end === null
+          ? 'the recording stops without an end: the run was killed'
+          : `the run was ${end.outcome}${detail}`,
+      turn: null,
+      expected: false,
+      seqs: end === null ? [] : [end.seq],
+    },
+  ];
+}

@@ -479,6 +479,41 @@ test('K0 over an answer clears the queue, and the answer of the old connection i
   t.true(conserved(bench.all('finished')[0]!));
 });
 
+for (const ratio of [0.5, 2]) {
+  test(`a board switched off at any instant accounts for every sample, download ratio ${ratio}`, async (t) => {
+    const spoken = [sentence('One.', 5), sentence('Two.', 3)];
+    const profile = { ...diy, constants: { ...diy.constants, downloadRatioAtBoot: ratio } };
+    const places = new Set<string>();
+    for (let offUs = 0; offUs < 2_200_000; offUs += 157_003) {
+      const bench = new Bench({ latencyUs: 2_000, jitterUs: 0, bytesPerSecond: 2_000 }, profile);
+      await bench.run(async () => {
+        await bench.listen();
+        await bench.device.boot();
+        const [server] = bench.connections;
+        server!.send(...spoken.flatMap((s) => s.events), { type: 'EndResponse' });
+        await bench.pass(offUs);
+        await bench.device.close();
+      });
+      const [finished] = bench.all('finished');
+      t.true(conserved(finished!), JSON.stringify(finished));
+      const taken = bench
+        .all('frameHandled')
+        .reduce((sum, f) => sum + (f.disposition === 'dropped' ? 0 : (f.samples ?? 0)), 0);
+      t.is(finished!.pushedSamples, taken);
+      for (const place of [
+        'playedSamples',
+        'queuedSamples',
+        'heldSamples',
+        'restSamples',
+      ] as const) {
+        if (finished![place] > 0) places.add(place);
+      }
+    }
+    t.is(places.has('heldSamples'), ratio > 1);
+    t.true(places.has('playedSamples') && places.has('queuedSamples') && places.has('restSamples'));
+  });
+}
+
 test('barge-in: a voice over the answer silences it and starts a new utterance', async (t) => {
   const bench = new Bench({ latencyUs: 5_000, jitterUs: 0 });
   const long = sentence('A long one.', 60);

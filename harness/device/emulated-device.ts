@@ -483,6 +483,7 @@ class Board implements EmulatedDevice {
     };
     const task: SocketTask = new SocketTask({
       url,
+      clock,
       dialer,
       random: random.fork(`connection ${this.#connections + 1}, attempt ${attempt}`),
       onOpen: () => {
@@ -538,8 +539,10 @@ class Board implements EmulatedDevice {
         link.stuck = undefined;
         progress = true;
       }
-      const arrival = link.task.arrivals.shift();
-      if (arrival === undefined) break;
+      const arrival = link.task.arrivals[0];
+      // In real time, what was due before is made up for first; later arrivals are not part of it.
+      if (arrival === undefined || arrival.atUs > this.#stepUs) break;
+      link.task.arrivals.shift();
       progress = true;
       switch (arrival.kind) {
         case 'binary':

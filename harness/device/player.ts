@@ -323,8 +323,8 @@ export class Player {
     if (item.first && item.played === 0) {
       this.#speaking = item.sentence;
       happened.push({
-        type: 'playStart',
         atUs: this.#cycleStart(this.#cycle),
+        type: 'playStart',
         sentence: item.sentence,
         position: this.position,
       });
@@ -350,8 +350,8 @@ export class Player {
     if (this.#speaking !== undefined && this.#underrunSince === undefined) {
       this.#underrunSince = this.#cycle;
       happened.push({
-        type: 'underrunStart',
         atUs: this.#cycleStart(this.#cycle),
+        type: 'underrunStart',
         sentence: this.#speaking,
         position: this.position,
       });
@@ -362,8 +362,8 @@ export class Player {
   #endUnderrun(happened: PlayerTransition[]): void {
     if (this.#underrunSince === undefined) return;
     happened.push({
-      type: 'underrunEnd',
       atUs: this.#cycleStart(this.#cycle),
+      type: 'underrunEnd',
       sentence: this.#speaking!,
       position: this.position,
       cycles: this.#cycle - this.#underrunSince,
@@ -386,8 +386,8 @@ export class Player {
       this.#speaking = undefined;
     }
     happened.push({
-      type: 'drained',
       atUs,
+      type: 'drained',
       sentence: item.sentence,
       position: spoken ? this.#lastAudioEnd : this.position,
       restSamples: this.#rest.length,

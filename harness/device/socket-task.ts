@@ -1,4 +1,5 @@
 import { WebSocket } from 'ws';
+import type { Clock } from '../clock/clock.ts';
 import type { Dialer } from '../network/network.ts';
 import type { Random } from '../random/random.ts';
 
@@ -7,8 +8,10 @@ const messageBytesMaximum = 64 * 1024 * 1024;
 /** Offered although the board cannot do it, to please a hosting proxy (section 1.4). */
 const offeredExtension = 'permessage-deflate; client_max_window_bits';
 
-/** Something the socket task has read but not yet dealt with, in order of arrival. */
-export type Arrival =
+/** Something that has arrived and that the socket task has not dealt with yet, in order. */
+export type Arrival = { readonly atUs: number } & ArrivedThing;
+
+type ArrivedThing =
   | { readonly kind: 'binary'; readonly data: Uint8Array }
   /** Text, ping or pong. */
   | { readonly kind: 'other' }
@@ -18,6 +21,7 @@ export type Arrival =
 export interface SocketTaskOptions {
   /** The whole URL with id and query. */
   readonly url: string;
+  readonly clock: Clock;
   readonly dialer: Dialer;
   readonly random: Random;
   /** The handshake is done. Called in the event itself, before anything can arrive. */
@@ -143,9 +147,9 @@ export class SocketTask {
     this.#options.onFailure(message);
   }
 
-  #arrive(arrival: Arrival): void {
+  #arrive(thing: ArrivedThing): void {
     if (this.#dropped) return;
-    this.arrivals.push(arrival);
+    this.arrivals.push({ atUs: this.#options.clock.nowUs(), ...thing });
     this.#options.onArrival();
   }
 }

@@ -3,7 +3,13 @@
  * named cause that the trace proves; what is left is unexplained, and that is a defect of the
  * harness or of the device under test, never noise. All counts are 16 kHz samples.
  */
-import type { Conversation, ProviderRequest, Sentence, ServerFrame } from './conversation.ts';
+import {
+  type Conversation,
+  type ProviderRequest,
+  requestsFor,
+  type Sentence,
+  type ServerFrame,
+} from './conversation.ts';
 import { type Playback, pushedSamples } from './playback.ts';
 import { chunkSamples } from './player-schedule.ts';
 import type { RecordedCell } from './recorded-cell.ts';
@@ -71,9 +77,12 @@ export function measureConservation(
   const audioFrames = frames.filter(({ samples }) => samples > 0);
 
   const utterances = utterancesOf(requests);
-  for (const utterance of utterances) checkNormalised(utterance, cell, book);
+  for (const utterance of utterances) {
+    checkNormalised(utterance, cell, book);
+    checkTaken(utterance, conversation, book);
+  }
   const normalised = sumOf(requests, yieldedSamples);
-  for (const sentence of sentences) checkFramed(sentence, conversation, book);
+  for (const sentence of sentences) checkFramed(sentence, book);
   checkSent(audioFrames, cell, book);
   const deviceSeen = conversation.boots.length > 0;
   if (deviceSeen) {
@@ -152,7 +161,7 @@ function yieldedSamples({ chunks }: ProviderRequest): number {
 function utterancesOf(requests: readonly ProviderRequest[]): ProviderRequest[][] {
   const utterances = new Map<string, ProviderRequest[]>();
   for (const request of requests) {
-    const key = request.sentence === null ? `request ${request.request}` : `${request.sentence}`;
+    const key = `${request.serverTurn} ${request.sentence ?? request.request}`;
     utterances.set(key, [...(utterances.get(key) ?? []), request]);
   }
   return [...utterances.values()];
@@ -195,43 +204,46 @@ function checkNormalised(
   }
 }
 
-function checkFramed(sentence: Sentence, conversation: Conversation, book: Book): void {
-  if (sentence.number === null) return;
-  const chunks = conversation.requests
-    .flatMap((request) => request.chunks)
-    .filter((chunk) => chunk.sentence === sentence.number);
-  const arrived = sumOf(chunks, ({ samples }) => samples);
-  const inFrames = sumOf(sentence.frames, ({ samples }) => samples);
-  const { framed } = sentence;
-  const place = {
-    turn: sentence.turn,
-    sentence: sentence.number,
-    seqs: framed === null ? sentence.frames.slice(-1).map(({ seq }) => seq) : [framed.seq],
-  };
-  // An external provider leaves no chunks in the trace; then there is nothing to compare with.
-  const providerSeen = chunks.length > 0 || (framed !== null && conversation.requests.length > 0);
-  const cut = wasCut(sentence, conversation);
-  if (framed === null) {
-    if (chunks.length === 0) return;
-    if (cut && inFrames <= arrived) book.explain('framed', 'interrupted', inFrames - arrived);
-    else
-      book.expect(
-        'framed',
-        `samples framed of sentence ${sentence.number}`,
-        inFrames,
-        arrived,
-        place,
-      );
+/** From what the adapter yielded to what the framer took: per request, as one may speak many sentences. */
+function checkTaken(
+  utterance: readonly ProviderRequest[],
+  conversation: Conversation,
+  book: Book,
+): void {
+  const { sentence: first, serverTurn } = utterance[0]!;
+  if (first === null) return;
+  const inTurn = conversation.requests.filter((request) => request.serverTurn === serverTurn);
+  const spoken = conversation.sentences.filter(
+    ({ number, serverTurn: turn }) =>
+      number !== null && turn === serverTurn && requestsFor(inTurn, number).includes(utterance[0]!),
+  );
+  const yielded = sumOf(utterance, yieldedSamples);
+  const taken = sumOf(spoken, takenSamples);
+  if (taken < yielded && spoken.some((sentence) => wasCut(sentence, conversation))) {
+    book.explain('framed', 'interrupted', taken - yielded);
     return;
   }
-  if (providerSeen && cut && framed.samplesIn < arrived) {
-    book.explain('framed', 'interrupted', framed.samplesIn - arrived);
-  } else if (providerSeen) {
-    book.expect('framed', 'samples taken from the adapter', framed.samplesIn, arrived, place);
-  }
+  const ledgers = spoken.flatMap(({ framed }) => (framed === null ? [] : [framed.seq]));
+  book.expect('framed', `samples taken of sentence ${first} and on`, taken, yielded, {
+    turn: spoken[0]?.turn ?? null,
+    sentence: first,
+    seqs: ledgers,
+  });
+}
+
+/** A sentence without a ledger was cut in the middle; its frames are all that is known of it. */
+function takenSamples({ framed, frames }: Sentence): number {
+  return framed?.samplesIn ?? sumOf(frames, ({ samples }) => samples);
+}
+
+function checkFramed(sentence: Sentence, book: Book): void {
+  const { framed, frames, turn, number } = sentence;
+  if (framed === null) return;
+  const place = { turn, sentence: number, seqs: [framed.seq] };
   book.explain('framed', 'padding', framed.paddedSamples);
   book.explain('framed', 'lost', -framed.lostSamples);
   const owed = framed.samplesIn + framed.paddedSamples - framed.lostSamples;
+  const inFrames = sumOf(frames, ({ samples }) => samples);
   book.expect('framed', 'in + padding - lost of the framer', framed.samplesOut, owed, place);
   book.expect('framed', 'samples in the frames written', inFrames, framed.samplesOut, place);
 }
@@ -246,9 +258,8 @@ function wasCut(sentence: Sentence, conversation: Conversation): boolean {
   if (outcome === 'failed' && broken.length === 0) return true;
   return broken.some(
     (request) =>
-      request.sentence === sentence.number ||
-      request.failure?.sentence === sentence.number ||
-      request.chunks.some((chunk) => chunk.sentence === sentence.number),
+      sentence.number !== null &&
+      requestsFor(turn?.requests ?? [], sentence.number).includes(request),
   );
 }
 

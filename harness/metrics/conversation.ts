@@ -71,6 +71,7 @@ export interface ServerTurn {
 }
 
 export interface ProviderRequest {
+  /** 0: it failed before a request was written. */
   readonly request: number;
   serverTurn: number | null;
   /** First sentence it speaks. */
@@ -167,6 +168,25 @@ export interface BoardUnderrun {
   cycles: number | null;
 }
 
+/** Order of the trace. */
+export function byTime(a: Mark, b: Mark): number {
+  return a.atUs - b.atUs || a.seq - b.seq;
+}
+
+/**
+ * The requests of `requests` that speak sentence `sentence`: those with the largest first sentence
+ * that is not beyond it. A request may speak a whole answer; a long sentence may need several.
+ */
+export function requestsFor(
+  requests: readonly ProviderRequest[],
+  sentence: number,
+): ProviderRequest[] {
+  const first = Math.max(
+    ...requests.map((r) => (r.sentence !== null && r.sentence <= sentence ? r.sentence : -1)),
+  );
+  return requests.filter((request) => first >= 0 && request.sentence === first);
+}
+
 export function readConversation(cell: RecordedCell): Conversation {
   const reader = new ConversationReader();
   for (const event of cell.events) reader.read(event);
@@ -185,7 +205,7 @@ interface TurnDraft {
 class ConversationReader {
   readonly #turns = new Map<number, TurnDraft>();
   readonly #serverTurns = new Map<number, ServerTurn>();
-  readonly #requests = new Map<number, ProviderRequest>();
+  readonly #requests = new Map<number | string, ProviderRequest>();
   readonly #frames = new Map<string, ServerFrame>();
   readonly #sentences = new Map<number, Sentence>();
   readonly #boardOnly: Sentence[] = [];
@@ -331,7 +351,8 @@ class ConversationReader {
       case 'sentence': {
         const sentence = this.#sentence(event.sentence);
         sentence.serverTurn = event.turn;
-        sentence.text = event.text;
+        // Pieces that cannot be told apart in the audio share one number.
+        sentence.text = sentence.text === null ? event.text : `${sentence.text} ${event.text}`;
         sentence.ready ??= event;
         break;
       }
@@ -373,8 +394,10 @@ class ConversationReader {
     }
   }
 
-  #request(number: number): ProviderRequest {
-    let request = this.#requests.get(number);
+  #request({ request: number, seq }: { request: number; seq: number }): ProviderRequest {
+    // 0 stands for an attempt that was over before a request was written; each is its own.
+    const key = number === 0 ? `attempt ${seq}` : number;
+    let request = this.#requests.get(key);
     if (request === undefined) {
       request = {
         request: number,
@@ -390,13 +413,13 @@ class ConversationReader {
         failure: null,
         cancelled: null,
       };
-      this.#requests.set(number, request);
+      this.#requests.set(key, request);
     }
     return request;
   }
 
   #readProvider(event: { seq: number } & ProviderEvent): void {
-    const request = this.#request(event.request);
+    const request = this.#request(event);
     switch (event.type) {
       case 'request':
         request.serverTurn = event.turn;

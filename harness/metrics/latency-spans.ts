@@ -1,5 +1,12 @@
 import { type AudibilitySettings, findAudible } from './audibility.ts';
-import type { Conversation, Mark, ProviderRequest, Turn } from './conversation.ts';
+import {
+  type Conversation,
+  type Mark,
+  type ProviderChunk,
+  type ProviderRequest,
+  requestsFor,
+  type Turn,
+} from './conversation.ts';
 import { type Playback, positionToUs } from './playback.ts';
 import type { RecordedCell } from './recorded-cell.ts';
 
@@ -80,10 +87,7 @@ export function measureLatency(
     requestDecided: instant(request?.decidedUs, request?.written),
     connected: instant(request?.connectedUs, request?.written),
     requestWritten: request?.written ?? null,
-    firstAudioByte:
-      request?.chunks.find(
-        (chunk) => chunk.sourceBytes > 0 && chunk.sentence === sentence?.number,
-      ) ?? null,
+    firstAudioByte: request === null ? null : (firstAudioChunk(request, sentence!.number!) ?? null),
     firstFrameWritten: frame,
     frameHandled: frame?.handled ?? first?.board.arrivals[0] ?? null,
     firstSamplePlayed:
@@ -144,11 +148,16 @@ function spansOf(marks: TurnMarks): Spans {
 }
 
 function requestOf(turn: Turn, sentence: number | null): ProviderRequest | null {
+  if (sentence === null) return null;
+  const candidates = requestsFor(turn.requests, sentence);
   return (
-    turn.requests.find((r) => r.chunks.some((c) => c.sentence === sentence && c.sourceBytes > 0)) ??
-    turn.requests.find((r) => r.sentence === sentence) ??
-    null
+    candidates.find((r) => firstAudioChunk(r, sentence) !== undefined) ?? candidates[0] ?? null
   );
+}
+
+/** A chunk that reaches over several sentences is counted to the last of them. */
+function firstAudioChunk({ chunks }: ProviderRequest, sentence: number): ProviderChunk | undefined {
+  return chunks.find((chunk) => chunk.sourceBytes > 0 && chunk.sentence >= sentence);
 }
 
 function firstAudible(

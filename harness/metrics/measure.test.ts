@@ -9,7 +9,7 @@ import {
   type PlantedSentence,
   type PlantedTurn,
   plantCell,
-} from './planted-cell.ts';
+} from './planted-cell.contract.ts';
 import type { RecordedCell } from './recorded-cell.ts';
 
 const sentence: PlantedSentence = {

@@ -38,6 +38,7 @@ export interface Findings {
   readonly conversation: Conversation;
   readonly playbacks: readonly Playback[];
   readonly turns: readonly TurnFindings[];
+  /** As many as requests of the conversation, in the same order. */
   readonly rates: readonly SynthesisRate[];
   readonly underruns: readonly SentenceUnderruns[];
   readonly seams: readonly Seam[];
@@ -63,7 +64,9 @@ export function observe(findings: Findings): Observations {
     book[family].push(observation);
   };
   for (const turn of findings.turns) observeTurn(turn, add);
-  for (const request of findings.conversation.requests) observeRequest(request, findings, add);
+  for (const [i, request] of findings.conversation.requests.entries()) {
+    observeRequest(request, findings.rates[i]!, findings, add);
+  }
   observePlayer(findings, add);
   for (const { samples, what, turn, sentence, seqs } of findings.conservation.unexplained) {
     const place = sentence === null ? {} : { sentence };
@@ -141,10 +144,10 @@ function seqsOfSpan(name: SpanName, { marks }: TurnLatency): number[] {
 
 function observeRequest(
   request: ProviderRequest,
-  { cell, conversation, rates }: Findings,
+  rate: SynthesisRate,
+  { cell, conversation }: Findings,
   add: Add,
 ): void {
-  const rate = rates.find((candidate) => candidate.request === request.request)!;
   const turn = turnOfRequest(conversation, request);
   const place = {
     turn,

@@ -1,5 +1,5 @@
 /** What the speaker played of each sentence, from the board's events and from the player formulas. */
-import type { BoardSentence, Conversation, Sentence } from './conversation.ts';
+import { type BoardSentence, byTime, type Conversation, type Sentence } from './conversation.ts';
 import {
   chunkSamples,
   type PlayerMessage,
@@ -26,7 +26,7 @@ export function readPlaybacks(conversation: Conversation, cell: RecordedCell): P
   const spoken = conversation.sentences
     .filter((sentence) => sentence.board !== null)
     .map((sentence) => ({ sentence, board: sentence.board! }))
-    .sort((a, b) => a.board.started.seq - b.board.started.seq);
+    .sort((a, b) => byTime(a.board.started, b.board.started));
 
   const playbacks: Playback[] = [];
   let previous: Playback | undefined;
@@ -173,7 +173,7 @@ function playerMessages(board: BoardSentence): PlayerMessage[] {
   if (board.cleared !== null) marked.push({ ...at(board.cleared), sentence, kind: 'clear' });
   if (board.abandoned !== null) marked.push({ ...at(board.abandoned), sentence, kind: 'abandon' });
   // Stable: the held block stays in front of its end marker.
-  return marked.sort((a, b) => a.seq - b.seq);
+  return marked.sort(byTime);
 }
 
 function at(mark: { readonly atUs: number; readonly seq: number }) {

@@ -1,5 +1,5 @@
 import { type AudibilitySettings, findAudible } from './audibility.ts';
-import type { Conversation, Mark, Turn } from './conversation.ts';
+import { byTime, type Conversation, type Mark, type Turn } from './conversation.ts';
 import { type Playback, positionToUs, usToPosition, wasCleared } from './playback.ts';
 import type { RecordedCell } from './recorded-cell.ts';
 
@@ -28,7 +28,7 @@ export function measureStopLatency(
   const interrupt = conversation.turns
     .flatMap((other) => [...other.presses, ...(other === turn ? [] : optional(other.speechStart))])
     .filter(({ atUs }) => atUs >= began.atUs && atUs <= stopped.atUs)
-    .sort((a, b) => a.seq - b.seq)
+    .sort(byTime)
     .at(-1);
   if (interrupt === undefined) return null;
   const from = usToPosition(conversation, interrupt.atUs);

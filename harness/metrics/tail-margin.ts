@@ -1,4 +1,4 @@
-import type { Conversation, Turn } from './conversation.ts';
+import { byTime, type Conversation, type Turn } from './conversation.ts';
 import { type Playback, positionToUs, wasCleared } from './playback.ts';
 
 export interface TailMargin {
@@ -20,7 +20,7 @@ export function measureTailMargin(
   if (last === undefined || lastStarted === undefined) return null;
   const left = conversation.stateChanges.find(
     (change) =>
-      change.from === 'Speaking' && change.to !== 'Speaking' && change.seq > lastStarted.seq,
+      change.from === 'Speaking' && change.to !== 'Speaking' && byTime(change, lastStarted) > 0,
   );
   if (left === undefined) return null;
   return {

@@ -1,6 +1,6 @@
 import test from 'ava';
 import { type CellMeasurement, measureCell } from '../metrics/measure.ts';
-import { type PlantedSentence, plantCell } from '../metrics/planted-cell.ts';
+import { type PlantedSentence, plantCell } from '../metrics/planted-cell.contract.ts';
 import type { RecordedCell } from '../metrics/recorded-cell.ts';
 import type { Expectation } from '../scenario/scenario.ts';
 import { judge } from './judge.ts';

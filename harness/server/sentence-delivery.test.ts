@@ -1,0 +1,146 @@
+import test from 'ava';
+import { type PlantedClip, tone } from './planted-speech.contract.ts';
+import {
+  ask,
+  conserved,
+  ofType,
+  opus,
+  rawQuery,
+  simulate,
+  utterance,
+} from './server-laboratory.contract.ts';
+
+test('frames are numbered and measured as the board receives them', async (t) => {
+  await simulate({}, async ({ board, events }) => {
+    const device = await board();
+    await device.speak(utterance);
+    await device.until('EndResponse');
+    const frames = ofType(events, 'frame');
+    t.deepEqual(
+      frames.map((frame) => frame.event),
+      device.received.map((message) => message.event),
+    );
+    t.deepEqual(
+      frames.map((frame) => frame.frame),
+      frames.map((_, index) => index + 1),
+    );
+    t.true(frames.every((frame) => frame.connection === 1 && frame.turn === 1));
+    t.deepEqual(
+      frames.filter((frame) => frame.event === 'StartAudio').map((frame) => frame.sentence),
+      [1, 2],
+    );
+    // 4000 samples are two packets and 160 samples, padded to a third.
+    t.deepEqual(
+      frames.filter((frame) => frame.samples !== undefined).map((frame) => frame.samples),
+      [1920, 1920, 1920, 1920, 1920, 1920],
+    );
+    t.like(ofType(events, 'framed')[1], {
+      sentence: 2,
+      samplesIn: 4000,
+      samplesOut: 5760,
+      paddedSamples: 1760,
+      lostSamples: 0,
+      frames: 3,
+    });
+  });
+});
+
+test('packets are what a fresh encoder makes of each sentence', async (t) => {
+  const clip = (): PlantedClip => ({ samples: tone(440, 5000), chunkSamples: 700 });
+  await simulate({ clip }, async ({ board }) => {
+    const device = await board();
+    await ask(device);
+    const padded = new Int16Array(5760);
+    padded.set(tone(440, 5000));
+    const encoder = opus.createEncoder();
+    const expected = [0, 1, 2].map((i) => [
+      ...encoder.encode(padded.subarray(i * 1920, (i + 1) * 1920)),
+    ]);
+    t.deepEqual(device.fieldsOf('AudioChunkWithVowel'), [...expected, ...expected]);
+  });
+});
+
+test('a board without opus gets every sample as it was, whatever the blocks', async (t) => {
+  const samples = Int16Array.from({ length: 21_000 }, (_, i) => ((i * 7919) % 65_536) - 32_768);
+  for (const chunkSamples of [160, 777, 1919, 1920, 4096, 8000, 21_000]) {
+    await simulate(
+      { clip: () => ({ samples, chunkSamples }), reply: 'Yes.' },
+      async (laboratory) => {
+        const device = await laboratory.board(undefined, rawQuery);
+        await ask(device);
+        t.is(device.order, 'ASR StartAudio AudioChunk* EndAudio EndResponse');
+        const bytes = Buffer.from((device.fieldsOf('AudioChunk') as number[][]).flat());
+        t.true(bytes.equals(Buffer.from(samples.buffer)), `blocks of ${chunkSamples}`);
+        t.like(ofType(laboratory.events, 'framed')[0], { samplesIn: 21_000, samplesOut: 21_000 });
+        conserved(t, laboratory.events);
+      },
+    );
+  }
+});
+
+test('the recording hears what the provider gave and what was sent', async (t) => {
+  const samples = Int16Array.from({ length: 5000 }, (_, i) => i);
+  await simulate({ clip: () => ({ samples }), reply: 'Yes.' }, async ({ board, audio }) => {
+    await ask(await board());
+    const joined = (kind: string): number[] =>
+      audio.filter((piece) => piece.kind === kind).flatMap((piece) => [...piece.samples]);
+    t.deepEqual(joined('provider'), [...samples]);
+    t.deepEqual(joined('sent'), [...samples, ...Array(760).fill(0)]);
+  });
+});
+
+test('lossy framing loses the remainder of every block and says so', async (t) => {
+  const clip = (): PlantedClip => ({ samples: tone(440, 16_000), chunkSamples: 3000 });
+  const settings = { framing: { mode: 'lossy', blockSamples: 8000 } } as const;
+  await simulate({ clip, settings, reply: 'Yes.' }, async ({ board, events }) => {
+    await ask(await board());
+    t.like(ofType(events, 'framed')[0], { frames: 8, lostSamples: 640, paddedSamples: 0 });
+    conserved(t, events);
+  });
+});
+
+/** As a board's TCP: little under way at a time. */
+const windowed = { latencyUs: 1000, jitterUs: 0, windowBytes: 5760 };
+
+test('a board that does not read is waited for, alone', async (t) => {
+  const clip = (): PlantedClip => ({
+    samples: new Int16Array(16_000 * 20).fill(0x7f7f),
+    chunkSamples: 8000,
+  });
+  await simulate({ clip, reply: 'Yes.' }, async ({ board, events, clock, network }) => {
+    network.setLink({ host: 'server', port: 80 }, windowed);
+    const slow = await board('slow', rawQuery);
+    slow.socket.pause();
+    slow.command('Text', { input: 'go' });
+    await clock.sleep(10_000_000);
+    const written = ofType(events, 'frame').reduce((sum, frame) => sum + frame.bytes, 0);
+    // 32 KiB here, the message that crossed the line, and what the peer's socket holds.
+    t.true(written > 32 * 1024 && written < 192 * 1024, `${written} bytes`);
+
+    const other = await board('other', rawQuery);
+    const askedUs = clock.nowUs();
+    await ask(other);
+    t.true(clock.nowUs() - askedUs < 1_000_000);
+
+    slow.socket.resume();
+    await slow.until('EndResponse');
+    t.is((slow.fieldsOf('AudioChunk') as number[][]).flat().length, 16_000 * 20 * 2);
+  });
+});
+
+test('an interrupted board that does not read does not hold up its successor', async (t) => {
+  const clip = (): PlantedClip => ({ samples: new Int16Array(16_000 * 20), chunkSamples: 8000 });
+  await simulate({ clip, reply: 'Yes.' }, async ({ board, events, clock, network }) => {
+    network.setLink({ host: 'server', port: 80 }, windowed);
+    const slow = await board(undefined, rawQuery);
+    slow.socket.pause();
+    slow.command('Text', { input: 'go' });
+    await clock.sleep(10_000_000);
+    await ask(await board(undefined, rawQuery));
+    t.deepEqual(
+      ofType(events, 'turnEnd').map((end) => end.outcome),
+      ['interrupted', 'spoken'],
+    );
+    conserved(t, events);
+  });
+});

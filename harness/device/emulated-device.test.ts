@@ -485,7 +485,10 @@ for (const ratio of [0.5, 2]) {
     const profile = { ...diy, constants: { ...diy.constants, downloadRatioAtBoot: ratio } };
     const places = new Set<string>();
     for (let offUs = 0; offUs < 2_200_000; offUs += 157_003) {
-      const bench = new Bench({ latencyUs: 2_000, jitterUs: 0, bytesPerSecond: 2_000 }, profile);
+      const bench = new Bench(
+        { latencyUs: 2_000, jitterUs: 0, bytesPerSecond: 2_000, windowBytes: 300 },
+        profile,
+      );
       await bench.run(async () => {
         await bench.listen();
         await bench.device.boot();

@@ -70,7 +70,7 @@ for (const rateHz of ratesHz) {
           fc.property(fc.array(fc.nat(7_000), { maxLength: 10 }), (places) => {
             t.deepEqual(normalize(source, cut(bytes, places)), whole);
           }),
-          { numRuns: 8 },
+          { numRuns: 8, seed: 1 },
         ),
       );
     }

@@ -1,0 +1,46 @@
+/**
+ * Speech adapters: EchoKit's TTS platforms behind one port. Start with `readTtsConfig` and
+ * `adapterFor`; `README.md` beside this file says how to add a platform.
+ */
+
+export { outputRateHz, Resampler, resampledLength } from './audio/resampler.ts';
+// Audio
+export {
+  type NormalizedChunk,
+  SpeechNormalizer,
+  type SpeechSource,
+} from './audio/speech-normalizer.ts';
+export { type PcmFormat, WavError, type WavErrorCode, WavStream } from './audio/wav-stream.ts';
+export { nearestName } from './nearest-name.ts';
+export type { ConfigKey, ConfigValues, Platform } from './platform.ts';
+// The platforms by themselves, for programs that need no configuration file
+export { type ElevenLabsConfig, elevenLabsAdapter } from './platforms/elevenlabs.ts';
+export { type OpenAiConfig, openAiAdapter } from './platforms/openai.ts';
+export { type StreamGsvConfig, streamGsvAdapter } from './platforms/stream-gsv.ts';
+export {
+  type AnyPlatform,
+  adapterFor,
+  platformNamed,
+  platforms,
+  platformsNotSupported,
+} from './platforms.ts';
+// The port
+export type {
+  AdapterClock,
+  AdapterDeps,
+  AdapterDialer,
+  SpeechAdapter,
+  SpeechAudioEvent,
+  SpeechCapabilities,
+  SpeechEndEvent,
+  SpeechEvent,
+  SpeechMarkEvent,
+  SpeechRequestEvent,
+  SpeechResponseHeadEvent,
+  SpeechSession,
+  WireObservation,
+} from './speech-adapter.ts';
+export { SpeechError, type SpeechErrorDetail, type SpeechFailureKind } from './speech-error.ts';
+export { defaultTimeLimitsMs, type TimeLimitsMs } from './transport/time-limit.ts';
+// Configuration: EchoKit's `[tts]` table
+export { ConfigError, type ConfigErrorCode, readTtsConfig, type TtsConfig } from './tts-config.ts';

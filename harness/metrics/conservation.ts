@@ -341,9 +341,10 @@ function checkBoard(
     if (hello >= 0) book.explain('pushed', 'hello', hello);
     else book.expect('pushed', 'samples in the ledger', ledger.pushedSamples, accepted, { seqs });
     book.expect('pushed', 'samples held at the end', ledger.heldSamples, heldAtEnd, { seqs });
-    const last = playbacks.at(-1)?.schedule;
-    if (last != null && !conversation.helloAtEnd) {
-      book.expect('played', 'rest in the player', ledger.restSamples, last.restAfter, { seqs });
+    const last = playbacks.at(-1);
+    if (last?.schedule != null && last.restCertain && !conversation.helloAtEnd) {
+      const { restAfter } = last.schedule;
+      book.expect('played', 'rest in the player', ledger.restSamples, restAfter, { seqs });
     }
     const cleared = sumOf(conversation.cleared, ({ samples }) => samples);
     book.expect('played', 'samples cleared', ledger.clearedSamples, cleared, { seqs });

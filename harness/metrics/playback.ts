@@ -13,6 +13,8 @@ export interface Playback {
   readonly board: BoardSentence;
   /** Samples of earlier audio at the front of the first chunk; null when the trace does not tell. */
   readonly restBefore: number | null;
+  /** False: the rest is one of several that fit. */
+  readonly restCertain: boolean;
   /** What the formulas say, from the instants at which messages were handled. */
   readonly schedule: SentenceSchedule | null;
   /** Index into `speaker` of the sentence's own first sample, the rest before it left out. */
@@ -56,7 +58,7 @@ export function readPlaybacks(conversation: Conversation, cell: RecordedCell): P
       rest === null ? fittingSchedule(group, cell) : scheduleGroup(group, rest, cell);
     for (const { sentence, board } of group) {
       const schedule = schedules.find((candidate) => candidate.sentence === board.number) ?? null;
-      previous = playback(sentence, board, schedule);
+      previous = playback(sentence, board, schedule, restCertain);
       playbacks.push(previous);
     }
     i = end;
@@ -184,6 +186,7 @@ function playback(
   sentence: Sentence,
   board: BoardSentence,
   schedule: SentenceSchedule | null,
+  restCertain: boolean,
 ): Playback {
   const start = board.playStart?.position ?? null;
   const rest = schedule?.restBefore ?? board.restReported;
@@ -193,6 +196,7 @@ function playback(
     sentence,
     board,
     restBefore: rest,
+    restCertain,
     schedule,
     startPosition: start === null ? null : start + (rest ?? 0),
     endPosition: start === null ? null : (board.drained?.position ?? scheduledEnd),

@@ -5,8 +5,10 @@
 import type { TestFn } from 'ava';
 import fc from 'fast-check';
 import { SimulatedClock } from '../harness/clock/simulated-clock.ts';
+import { SystemClock } from '../harness/clock/system-clock.ts';
 import type { LinkProfile } from '../harness/network/link.ts';
 import { MemoryNetwork } from '../harness/network/memory-network.ts';
+import { SocketNetwork } from '../harness/network/socket-network.ts';
 import { createRandom } from '../harness/random/random.ts';
 import { SpeechNormalizer } from './audio/speech-normalizer.ts';
 import {
@@ -16,6 +18,7 @@ import {
   type WireScript,
 } from './scripted-wire.contract.ts';
 import type {
+  AdapterClock,
   AdapterDeps,
   SpeechAdapter,
   SpeechAudioEvent,
@@ -33,7 +36,7 @@ export interface ContractSubject<Config extends { readonly url: string }> {
   readonly rateHz: number;
   /** The credential in `config`, which must appear nowhere. Absent: the platform has none. */
   readonly secret?: string;
-  wire(clock: SimulatedClock, script: WireScript): ScriptedWire;
+  wire(clock: AdapterClock, script: WireScript): ScriptedWire;
 }
 
 const latencyUs = 5_000;
@@ -133,6 +136,33 @@ export function speechAdapterContract<Config extends { readonly url: string }>(
       await stage.finish();
     });
     await fc.assert(property, { numRuns: 30, seed: 1 });
+  });
+
+  test('over real sockets it is the same audio, and an abort closes them', async (t) => {
+    const clock = new SystemClock();
+    const random = createRandom(1, 'sockets');
+    const network = new SocketNetwork({ clock, random, outside: 'forbidden' });
+    const wire = subject.wire(clock, { ...steadyScript, gapUs: 2_000, samplesPerCharacter: 90 });
+    const endpoint = targetOf(new URL(subject.config.url));
+    const listener = await network.impersonate(endpoint, wire.accept);
+    const randomBytes = (count: number): Uint8Array => random.bytes(count);
+    const session = subject.adapter.open(subject.config, { clock, dialer: network, randomBytes });
+
+    for (const text of pieces) {
+      const events = await collect(session.speak(said(text), never()));
+      t.deepEqual(samplesOf(events), expected(subject, text, 90).samples);
+    }
+    const stop = new AbortController();
+    const aborted = (async () => {
+      for await (const event of session.speak(said(...pieces), stop.signal)) {
+        if (event.type === 'responseHead') stop.abort(stopReason);
+      }
+    })();
+    t.is(await aborted.catch((error: unknown) => error), stopReason);
+    await session.close();
+    // The server hears of it when the system has told it; the test's own time-out is the limit.
+    while (wire.log.open > 0) await clock.sleep(1_000);
+    await listener.close();
   });
 
   test('a signal that has aborted already dials nothing', async (t) => {

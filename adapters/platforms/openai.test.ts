@@ -332,6 +332,21 @@ test('a connection is not used again after the idle time its server names', asyn
   }
 });
 
+test('a connection that its server closed while idle is not used again', async (t) => {
+  const stage = await answering((response) => {
+    const { socket } = response;
+    response.end('{}');
+    stage.clock.after(500_000, () => socket?.end());
+  });
+  for (const text of ['One.', 'Two.']) {
+    const { events } = await outcomeOf(stage, [text]);
+    t.like(events[0]!, { reused: false });
+    await stage.clock.run(stage.clock.sleep(1_000_000));
+  }
+  t.is(stage.wire.log.connections, 2);
+  await stage.finish();
+});
+
 test('text where audio should be is a protocol failure with the words', async (t) => {
   const json = '{"error":{"message":"overloaded","code":"busy"}}';
   for (const type of ['application/json; charset=utf-8', 'audio/wav']) {

@@ -119,24 +119,22 @@ function fittingSchedule(
   group: readonly { board: BoardSentence }[],
   cell: RecordedCell,
 ): SentenceSchedule[] {
-  const { board } = group[0]!;
-  const { speakerOffset } = board.boot;
-  let unfitting: SentenceSchedule[] = [];
   for (let rest = 0; rest < chunkSamples; rest++) {
     const schedules = scheduleGroup(group, rest, cell);
-    const own = schedules.find(({ sentence }) => sentence === board.number);
-    const first =
-      own?.firstCycle == null ? undefined : own.firstCycle * chunkSamples + speakerOffset;
-    const runs = own?.emptyRuns.map(({ cycle }) => cycle * chunkSamples + speakerOffset) ?? [];
-    if (
-      first === board.playStart?.position &&
-      runs.join() === board.underruns.map(({ position }) => position).join()
-    ) {
-      return schedules;
-    }
-    if (rest === 0) unfitting = schedules;
+    if (group.every(({ board }) => fits(board, schedules))) return schedules;
   }
-  return unfitting;
+  return scheduleGroup(group, 0, cell);
+}
+
+function fits(board: BoardSentence, schedules: readonly SentenceSchedule[]): boolean {
+  const own = schedules.find(({ sentence }) => sentence === board.number);
+  const position = (cycle: number) => cycle * chunkSamples + board.boot.speakerOffset;
+  const first = own?.firstCycle == null ? undefined : position(own.firstCycle);
+  const runs = own?.emptyRuns.map(({ cycle }) => position(cycle)) ?? [];
+  return (
+    first === board.playStart?.position &&
+    runs.join() === board.underruns.map((run) => run.position).join()
+  );
 }
 
 function scheduleGroup(

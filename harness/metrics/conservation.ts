@@ -210,12 +210,10 @@ function checkTaken(
   conversation: Conversation,
   book: Book,
 ): void {
-  const { sentence: first, serverTurn } = utterance[0]!;
+  const { sentence: first } = utterance[0]!;
   if (first === null) return;
-  const inTurn = conversation.requests.filter((request) => request.serverTurn === serverTurn);
-  const spoken = conversation.sentences.filter(
-    ({ number, serverTurn: turn }) =>
-      number !== null && turn === serverTurn && requestsFor(inTurn, number).includes(utterance[0]!),
+  const spoken = conversation.sentences.filter((sentence) =>
+    requestsFor(conversation.requests, sentence).includes(utterance[0]!),
   );
   const yielded = sumOf(utterance, yieldedSamples);
   const taken = sumOf(spoken, takenSamples);
@@ -256,11 +254,7 @@ function wasCut(sentence: Sentence, conversation: Conversation): boolean {
   if (outcome === undefined || outcome === 'interrupted') return true;
   const broken = (turn?.requests ?? []).filter((r) => r.cancelled !== null || r.failure !== null);
   if (outcome === 'failed' && broken.length === 0) return true;
-  return broken.some(
-    (request) =>
-      sentence.number !== null &&
-      requestsFor(turn?.requests ?? [], sentence.number).includes(request),
-  );
+  return requestsFor(conversation.requests, sentence).some((request) => broken.includes(request));
 }
 
 function checkSent(frames: readonly ServerFrame[], cell: RecordedCell, book: Book): void {

@@ -17,7 +17,7 @@ export interface Mark {
 
 export interface Conversation {
   readonly turns: readonly Turn[];
-  /** In order of the server's numbers, sentences known from the board alone last. */
+  /** In order of the server's turns and numbers, sentences known from the board alone last. */
   readonly sentences: readonly Sentence[];
   readonly requests: readonly ProviderRequest[];
   readonly frames: readonly ServerFrame[];
@@ -60,6 +60,8 @@ export interface Turn {
   /** In order, over all its server turns. */
   readonly sentences: readonly Sentence[];
   readonly requests: readonly ProviderRequest[];
+  /** The board left the answer, before or while it was spoken, for a new connection. */
+  readonly interrupted: Mark | null;
 }
 
 export interface ServerTurn {
@@ -117,9 +119,12 @@ export interface HandledAudio extends Mark {
 }
 
 export interface Sentence {
-  /** The server's number; null when only the board saw it. */
+  /**
+   * The server's number; null when only the board saw it. A number is used again by the next turn
+   * when the sentence was never sent, so it means something only together with the turn.
+   */
   readonly number: number | null;
-  serverTurn: number | null;
+  readonly serverTurn: number | null;
   /** Turn of the scenario. */
   turn: number | null;
   text: string | null;
@@ -174,17 +179,23 @@ export function byTime(a: Mark, b: Mark): number {
 }
 
 /**
- * The requests of `requests` that speak sentence `sentence`: those with the largest first sentence
- * that is not beyond it. A request may speak a whole answer; a long sentence may need several.
+ * The requests of `requests` that speak `sentence`: those of its turn with the largest first
+ * sentence that is not beyond it. A request may speak a whole answer; a long sentence may need
+ * several.
  */
 export function requestsFor(
   requests: readonly ProviderRequest[],
-  sentence: number,
+  { number, serverTurn }: Sentence,
 ): ProviderRequest[] {
-  const first = Math.max(
-    ...requests.map((r) => (r.sentence !== null && r.sentence <= sentence ? r.sentence : -1)),
+  const candidates = requests.filter(
+    (request) =>
+      request.serverTurn === serverTurn &&
+      request.sentence !== null &&
+      number !== null &&
+      request.sentence <= number,
   );
-  return requests.filter((request) => first >= 0 && request.sentence === first);
+  const first = Math.max(...candidates.map((request) => request.sentence!));
+  return candidates.filter((request) => request.sentence === first);
 }
 
 export function readConversation(cell: RecordedCell): Conversation {
@@ -207,7 +218,7 @@ class ConversationReader {
   readonly #serverTurns = new Map<number, ServerTurn>();
   readonly #requests = new Map<number | string, ProviderRequest>();
   readonly #frames = new Map<string, ServerFrame>();
-  readonly #sentences = new Map<number, Sentence>();
+  readonly #sentences = new Map<string, Sentence>();
   readonly #boardOnly: Sentence[] = [];
   readonly #boots: Boot[] = [];
   readonly #boardSentences = new Map<string, BoardSentence>();
@@ -229,6 +240,11 @@ class ConversationReader {
   #bargeIn = false;
   /** The screen is being redrawn for a `StartAudio`; then the player is told. */
   #awaitsStart = false;
+  readonly #interruptions: {
+    mark: Mark;
+    board: BoardSentence | null;
+    serverTurn: number | null;
+  }[] = [];
   /** Messages to the player since the last sentence was played. */
   readonly #looseMessages: Mark[] = [];
 
@@ -248,7 +264,9 @@ class ConversationReader {
       const owner = ownerOf(drafts, serverTurn.started.atUs);
       if (owner !== null) byServerTurn.set(number, owner);
     }
-    const sentences = [...this.#sentences.values()].sort((a, b) => a.number! - b.number!);
+    const sentences = [...this.#sentences.values()].sort(
+      (a, b) => a.serverTurn! - b.serverTurn! || a.number! - b.number!,
+    );
     sentences.push(...this.#boardOnly);
     for (const sentence of sentences) {
       const at = sentence.board?.started.atUs;
@@ -269,6 +287,10 @@ class ConversationReader {
         answer: spoke ?? serverTurns[serverTurns.length - 1] ?? null,
         sentences: own,
         requests: requests.filter((request) => belongs(request.serverTurn)),
+        interrupted:
+          this.#interruptions.find(({ board, serverTurn }) =>
+            board === null ? belongs(serverTurn) : own.some((s) => s.board === board),
+          )?.mark ?? null,
       };
     });
     return {
@@ -313,11 +335,12 @@ class ConversationReader {
     if (event.type === 'end') this.#end = event;
   }
 
-  #sentence(number: number): Sentence {
-    let sentence = this.#sentences.get(number);
+  #sentence(event: { readonly turn: number; readonly sentence: number }): Sentence {
+    const key = `${event.turn}:${event.sentence}`;
+    let sentence = this.#sentences.get(key);
     if (sentence === undefined) {
-      sentence = emptySentence(number);
-      this.#sentences.set(number, sentence);
+      sentence = emptySentence(event.sentence, event.turn);
+      this.#sentences.set(key, sentence);
     }
     return sentence;
   }
@@ -349,8 +372,7 @@ class ConversationReader {
         break;
       }
       case 'sentence': {
-        const sentence = this.#sentence(event.sentence);
-        sentence.serverTurn = event.turn;
+        const sentence = this.#sentence(event);
         // Pieces that cannot be told apart in the audio share one number.
         sentence.text = sentence.text === null ? event.text : `${sentence.text} ${event.text}`;
         sentence.ready ??= event;
@@ -371,19 +393,14 @@ class ConversationReader {
           rejected: null,
         };
         this.#frames.set(frameKey(event), frame);
-        if (event.sentence !== undefined) {
-          const sentence = this.#sentence(event.sentence);
-          sentence.serverTurn ??= event.turn;
-          if (frame.samples > 0) sentence.frames.push(frame);
+        if (frame.sentence !== null && frame.samples > 0) {
+          this.#sentence({ turn: event.turn, sentence: frame.sentence }).frames.push(frame);
         }
         break;
       }
-      case 'framed': {
-        const sentence = this.#sentence(event.sentence);
-        sentence.serverTurn ??= event.turn;
-        sentence.framed = event;
+      case 'framed':
+        this.#sentence(event).framed = event;
         break;
-      }
       case 'disconnected':
         if (!this.#connectionEnds.has(event.connection)) {
           this.#connectionEnds.set(event.connection, event);
@@ -598,6 +615,12 @@ class ConversationReader {
   /** A new connection is followed at once by `clear` (barge-in) or by the hello sound (K0). */
   #clearPlayer(mark: Mark): void {
     if (this.#current?.drained === null) this.#current.cleared ??= mark;
+    if (this.#bargeIn || this.#state === 'Speaking') {
+      this.#interruptions.push({ mark, board: this.#current, serverTurn: null });
+    } else if (this.#state === 'Waiting') {
+      const serverTurn = [...this.#serverTurns.keys()].at(-1) ?? null;
+      this.#interruptions.push({ mark, board: null, serverTurn });
+    }
     if (!this.#bargeIn) {
       this.#helloPlayed = true;
       this.#restReported = null;
@@ -643,17 +666,17 @@ class ConversationReader {
     this.#awaitsStart = true;
     this.#boardSentences.set(`${this.#boots.length}:${this.#currentCount}`, board);
     if (frame !== undefined && frame.sentence !== null) {
-      this.#sentence(frame.sentence).board = board;
+      this.#sentence({ turn: frame.turn, sentence: frame.sentence }).board = board;
     } else {
-      this.#boardOnly.push({ ...emptySentence(null), board });
+      this.#boardOnly.push({ ...emptySentence(null, null), board });
     }
   }
 }
 
-function emptySentence(number: number | null): Sentence {
+function emptySentence(number: number | null, serverTurn: number | null): Sentence {
   return {
     number,
-    serverTurn: null,
+    serverTurn,
     turn: null,
     text: null,
     ready: null,

@@ -5,6 +5,7 @@ import {
   type ProviderChunk,
   type ProviderRequest,
   requestsFor,
+  type Sentence,
   type Turn,
 } from './conversation.ts';
 import { type Playback, positionToUs } from './playback.ts';
@@ -76,7 +77,7 @@ export function measureLatency(
   );
   const first = played[0];
   const sentence = first?.sentence ?? turn.sentences[0] ?? null;
-  const request = sentence === null ? null : requestOf(turn, sentence.number);
+  const request = sentence === null ? null : requestOf(turn, sentence);
   const frame = sentence?.frames[0] ?? null;
 
   const marks: TurnMarks = {
@@ -147,11 +148,12 @@ function spansOf(marks: TurnMarks): Spans {
   };
 }
 
-function requestOf(turn: Turn, sentence: number | null): ProviderRequest | null {
-  if (sentence === null) return null;
+function requestOf(turn: Turn, sentence: Sentence): ProviderRequest | null {
   const candidates = requestsFor(turn.requests, sentence);
   return (
-    candidates.find((r) => firstAudioChunk(r, sentence) !== undefined) ?? candidates[0] ?? null
+    candidates.find((r) => firstAudioChunk(r, sentence.number!) !== undefined) ??
+    candidates[0] ??
+    null
   );
 }
 

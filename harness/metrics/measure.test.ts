@@ -511,6 +511,79 @@ test('clips made in one piece are labeled as not streaming, clips that drip are 
   t.is(short.requests[0]!.streaming, null);
 });
 
+const second: PlantedSentence = {
+  ...sentence,
+  readyUs: 2_600_000,
+  decidedUs: 2_601_000,
+  connectedUs: 2_601_000,
+  writtenUs: 2_602_000,
+  chunks: [{ atUs: 2_960_000, samples: 9000 }],
+};
+
+test('a sentence number used again by the next turn is another sentence', (t) => {
+  const later = (us: number) => us + 5_000_000;
+  const moved: PlantedSentence = {
+    ...sentence,
+    readyUs: later(sentence.readyUs),
+    decidedUs: later(sentence.decidedUs),
+    connectedUs: later(sentence.connectedUs),
+    writtenUs: later(sentence.writtenUs),
+    chunks: sentence.chunks.map(({ atUs, samples }) => ({ atUs: later(atUs), samples })),
+  };
+  const { cell } = plantCell({
+    ...plan,
+    speakerSamples: 16_000 * 12,
+    turns: [
+      turn,
+      {
+        speechStartUs: later(turn.speechStartUs),
+        userStopUs: later(turn.userStopUs),
+        endOfTurnUs: later(turn.endOfTurnUs),
+        firstTextUs: later(turn.firstTextUs),
+        sentences: [moved],
+        endUs: later(turn.endUs),
+      },
+    ],
+  });
+  const again = changed(cell, (event) =>
+    (event.source === 'server' || event.source === 'provider') &&
+    'sentence' in event &&
+    event.sentence === 2
+      ? ({ ...event, sentence: 1 } as TraceEvent)
+      : event,
+  );
+  const [expected, actual] = [measureCell(cell), measureCell(again)];
+  t.deepEqual(
+    actual.turns.map(({ spans }) => spans),
+    expected.turns.map(({ spans }) => spans),
+  );
+  t.is(actual.conservation.unexplainedSamples, 0);
+  t.is(actual.turns[1]!.spans.endOfTurn, 310_000);
+});
+
+test('one request may speak the whole answer, its chunks reaching over sentences', (t) => {
+  const { cell } = plantCell({ ...plan, turns: [{ ...turn, sentences: [sentence, second] }] });
+  const [one, two] = [cell.provider.get(1)!, cell.provider.get(2)!];
+  const joined = Int16Array.from([...one, ...two]);
+  const merged = changed(cell, (event) => {
+    if (event.source !== 'provider') return event;
+    if (event.type === 'end') {
+      if (event.request === 1) return null;
+      return { ...event, request: 1, sourceFrames: joined.length, samples: joined.length };
+    }
+    if (event.type === 'request') return event.request === 2 ? null : event;
+    // The big chunk of the first sentence ends in the second.
+    const reaches = event.type === 'chunk' && event.samples === 30_000;
+    return { ...event, request: 1, ...(reaches ? { sentence: 2 } : {}) } as TraceEvent;
+  });
+  const measured = measureCell({ ...merged, provider: new Map([[1, joined]]) });
+  t.deepEqual(measured.conservation.unexplained, []);
+  t.is(measured.turns[0]!.unattributedUs, 0);
+  t.is(measured.turns[0]!.spans.ttfb, 367_500);
+  t.is(measured.metrics['requests.count'], 1);
+  t.is(measured.metrics['ttfb_ms.n'], 1);
+});
+
 test('the same recording gives the same measurement', (t) => {
   const { cell } = plantCell(randomPlan(7));
   t.deepEqual(measureCell(cell), measureCell(cell));

@@ -77,12 +77,14 @@ export function measureCell(
   const turns = conversation.turns.map((turn): TurnFindings => {
     const latency = measureLatency(turn, playbacks, conversation, cell, audibility);
     const own = playbacks.filter(({ sentence }) => sentence.turn === turn.number);
+    const result = turnOutcome(turn, own, conversation, latency);
     return {
+      ...result,
       turn: turn.number,
       latency,
       stopLatency: measureStopLatency(turn, playbacks, conversation, cell, audibility),
-      tailMargin: measureTailMargin(turn, playbacks, conversation),
-      ...turnOutcome(turn, own, conversation, latency),
+      tailMargin:
+        result.outcome === 'interrupted' ? null : measureTailMargin(turn, playbacks, conversation),
     };
   });
   const findings: Findings = {

@@ -48,6 +48,7 @@ export function measureStopLatency(
 function stoppedAt(turn: Turn, own: readonly Playback[]): Mark | null {
   const cleared = own.find(wasCleared)?.board.cleared;
   if (cleared != null) return cleared;
+  if (turn.interrupted !== null) return turn.interrupted;
   return turn.serverTurns.find(({ ended }) => ended?.outcome === 'interrupted')?.ended ?? null;
 }
 

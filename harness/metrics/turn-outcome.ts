@@ -77,6 +77,7 @@ export function turnOutcome(
   if (ended?.outcome === 'timeout') return turnFailure('turn-timeout', [ended.seq], detail);
   if (
     ended?.outcome === 'interrupted' ||
+    turn.interrupted !== null ||
     own.some(wasCleared) ||
     turn.serverTurns.some((serverTurn) => serverTurn.ended?.outcome === 'interrupted')
   ) {

@@ -35,8 +35,7 @@ export type TraceEvent = { readonly seq: number } & (
 export type UserEvent = {
   readonly atUs: number;
   readonly turn: number;
-} & /** The clip starts at the microphone. `userOffset` is its first sample in `user.wav`. */
-(
+} /** The clip starts at the microphone. `userOffset` is its first sample in `user.wav`. */ & (
   | {
       readonly type: 'speechStart';
       readonly text: string;

@@ -1,0 +1,99 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { RecordedCell } from './recorded-cell.ts';
+import { partialSuffix } from './recording-writer.ts';
+import { type TraceEvent, type TraceHeader, traceFormatVersion } from './trace-event.ts';
+import { readWav } from './wav-file.ts';
+
+/**
+ * Opens a recording, finished or partial.
+ *
+ * @param folder holds `trace.jsonl`; when it does not exist, `<folder>.partial` is tried.
+ * @throws {RecordingError} `RECORDING_NOT_FOUND`, `RECORDING_VERSION`, `RECORDING_DAMAGED`
+ */
+export function readRecording(folder: string): RecordedCell {
+  const actual = existsSync(folder) ? folder : folder + partialSuffix;
+  const path = join(actual, 'trace.jsonl');
+  if (!existsSync(path)) {
+    throw new RecordingError(
+      'RECORDING_NOT_FOUND',
+      `${folder} holds no recording: trace.jsonl is missing.`,
+      'Name a folder of one cell, such as recordings/runs/<run>/cells/<cell>.',
+    );
+  }
+  const partial = !existsSync(join(actual, 'manifest.toml'));
+  const { header, events } = parseTrace(readFileSync(path, 'utf8'), path, partial);
+  return {
+    header,
+    events,
+    speaker: readAudio(join(actual, 'speaker.wav')),
+    user: readAudio(join(actual, 'user.wav')),
+    sent: readAudio(join(actual, 'sent.wav')),
+    provider: readProviderAudio(join(actual, 'provider')),
+    partial,
+  };
+}
+
+/** @param partial allows a torn last line, which is dropped. */
+export function parseTrace(
+  text: string,
+  path: string,
+  partial: boolean,
+): { header: TraceHeader; events: TraceEvent[] } {
+  const lines = text.split('\n');
+  const last = lines.pop();
+  if (last !== '' && !partial) throw damaged(path, lines.length + 1, 'the last line is torn');
+  const records = lines.map((line, i): unknown => {
+    try {
+      return JSON.parse(line);
+    } catch (error) {
+      throw damaged(path, i + 1, (error as Error).message);
+    }
+  });
+  const header = records.shift() as TraceHeader | undefined;
+  if (header?.type !== 'header') throw damaged(path, 1, 'the first line is not a trace header');
+  if (header.formatVersion !== traceFormatVersion) {
+    throw new RecordingError(
+      'RECORDING_VERSION',
+      `${path} has trace format ${header.formatVersion}; this version reads format ${traceFormatVersion}.`,
+      'Open it with the version of echokit-harness that the manifest names, or a newer one.',
+    );
+  }
+  const events = records as TraceEvent[];
+  return { header, events: events.sort((a, b) => a.atUs - b.atUs || a.seq - b.seq) };
+}
+
+function readAudio(path: string): Int16Array {
+  return existsSync(path) ? readWav(path) : new Int16Array(0);
+}
+
+function readProviderAudio(folder: string): Map<number, Int16Array> {
+  const audio = new Map<number, Int16Array>();
+  if (!existsSync(folder)) return audio;
+  const requests = readdirSync(folder)
+    .filter((name) => name.endsWith('.wav'))
+    .map((name) => Number.parseInt(name, 10))
+    .sort((a, b) => a - b);
+  for (const request of requests) audio.set(request, readWav(join(folder, `${request}.wav`)));
+  return audio;
+}
+
+function damaged(path: string, line: number, what: string): RecordingError {
+  return new RecordingError(
+    'RECORDING_DAMAGED',
+    `${path}:${line}: ${what}.`,
+    'Restore the file from where it was recorded; everything before that line is readable by hand.',
+  );
+}
+
+export class RecordingError extends Error {
+  override readonly name = 'RecordingError';
+  readonly code: 'RECORDING_NOT_FOUND' | 'RECORDING_VERSION' | 'RECORDING_DAMAGED';
+  readonly hint: string;
+
+  constructor(code: RecordingError['code'], message: string, hint: string) {
+    super(message);
+    this.code = code;
+    this.hint = hint;
+  }
+}

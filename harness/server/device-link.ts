@@ -3,8 +3,7 @@
  * board said, and sending that waits for the board instead of piling up.
  */
 import type { WebSocket } from 'ws';
-import type { ClientCommand } from '../../firmware-protocol/client-command.ts';
-import { decodeClientCommand } from '../../firmware-protocol/client-command.ts';
+import { type ClientCommand, decodeClientCommand } from '../../firmware-protocol/client-command.ts';
 import type { ConnectQuery } from '../../firmware-protocol/connect-url.ts';
 import {
   type ServerEvent as DeviceMessage,

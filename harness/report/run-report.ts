@@ -1,0 +1,251 @@
+/**
+ * A run as one JSON document: what `--json` prints and what the other reports are drawn from.
+ * Metric names and their units are those of `harness/metrics/metric-catalog.ts`.
+ */
+import { spanNames } from '../metrics/latency-spans.ts';
+import type { CellMeasurement, MeasureSettings, TurnMeasurement } from '../metrics/measure.ts';
+import { metricFamilies } from '../metrics/metric-catalog.ts';
+import type { MetricSummary } from '../metrics/summary.ts';
+import type { Cell } from '../scenario/plan.ts';
+import type { Expectation } from '../scenario/scenario.ts';
+import type { Verdict, VerdictFailure } from '../verdict/judge.ts';
+
+/** Raise it when a field changes its meaning or goes away; new fields do not change it. */
+export const reportSchemaVersion = 1;
+
+/** Holds only what JSON can say: a number that could not be measured is null, never NaN. */
+export interface RunReport {
+  readonly schemaVersion: typeof reportSchemaVersion;
+  readonly run: RunFacts;
+  /** In the order of the plan. */
+  readonly cells: readonly CellReport[];
+  readonly environment: Environment;
+}
+
+/** Beside `seed` and `time` the wall-clock facts of the run: they differ from one run to the next. */
+export interface RunFacts {
+  /** Name of the run's folder. */
+  readonly id: string;
+  readonly seed: number;
+  readonly time: 'virtual' | 'real';
+  /** ISO 8601. */
+  readonly startedAt?: string;
+  readonly durationMs?: number;
+}
+
+/** Versions, operating system and the like; whatever the caller knows. */
+export type Environment = Readonly<Record<string, string | number | boolean | null>>;
+
+export interface CellReport {
+  readonly scenario: string;
+  readonly title: string;
+  readonly provider: string;
+  readonly device: string;
+  readonly network: string;
+  readonly seed: number;
+  readonly verdict: Verdict['outcome'];
+  /** The first failure that no expectation asked for; a missed expectation is not one of them. */
+  readonly failure?: VerdictFailure;
+  /** All failures, the expected ones marked as such. */
+  readonly failures: readonly VerdictFailure[];
+  readonly turns: readonly TurnReport[];
+  readonly metrics: MetricTree;
+  /**
+   * The single values that the distributions in `metrics` rest on, by name, in the order of the
+   * recording. Names without a value are left out, and so is what is measured per chunk.
+   */
+  readonly values: Readonly<Record<string, readonly number[]>>;
+  readonly expectations: readonly ExpectationReport[];
+  readonly settings: MeasureSettings;
+  /** Folder of the recording, relative to the folder of the run, with `/` as separator. */
+  readonly recording: string;
+}
+
+export interface TurnReport {
+  readonly turn: number;
+  /** `ok`: heard to its end. `interrupted`: the user cut it off. */
+  readonly verdict: TurnMeasurement['outcome'];
+  readonly failure?: NonNullable<TurnMeasurement['failure']>;
+  /** Null in a failed turn, as all of its spans. */
+  readonly audible_at_speaker_ms: number | null;
+  /**
+   * Milliseconds by span (`end_of_turn_ms` … `lead_silence_ms`, `unattributed_ms`). To the
+   * microsecond they add up to `audible_at_speaker_ms`, a null counting as 0.
+   */
+  readonly spans: Readonly<Record<string, number | null>>;
+  readonly underruns: readonly UnderrunReport[];
+  readonly sentences: readonly { readonly sentence: number; readonly text: string | null }[];
+  readonly metrics: MetricTree;
+}
+
+export interface UnderrunReport {
+  readonly sentence: number;
+  /** Index of its first zero in `speaker.wav`. */
+  readonly position: number;
+  readonly atMs: number;
+  readonly durationMs: number;
+  /** After the last sound of the sentence: the player waited for the end marker only. */
+  readonly trailing: boolean;
+  readonly seqs: readonly number[];
+}
+
+export interface ExpectationReport {
+  readonly metric: string;
+  readonly operator: Expectation['operator'];
+  readonly value: Expectation['value'];
+  readonly turn?: number;
+  readonly outcome: 'pass' | 'fail';
+  readonly actual: number | string | null;
+  readonly evidence: string;
+  readonly at: Expectation['at'];
+  readonly seqs: readonly number[];
+}
+
+/**
+ * Metrics by the parts of their path: `metrics.ttfa_ms.p50`, `metrics.underruns.count`. A
+ * distribution always has its `n`, 0 when nothing was measured.
+ */
+export interface MetricTree {
+  readonly [name: string]: MetricTree | number | string | null;
+}
+
+export interface ReportedCell {
+  readonly cell: Cell;
+  readonly measurement: CellMeasurement;
+  readonly verdict: Verdict;
+  /** Relative to the folder of the run. */
+  readonly recording: string;
+}
+
+export function buildRunReport(source: {
+  readonly cells: readonly ReportedCell[];
+  readonly run: RunFacts;
+  readonly environment: Environment;
+}): RunReport {
+  return finite({
+    schemaVersion: reportSchemaVersion,
+    run: source.run,
+    cells: source.cells.map(cellReport),
+    environment: source.environment,
+  });
+}
+
+/** What two runs with the same scenarios, seed and version have in common, to the byte. */
+export interface ReportData {
+  readonly schemaVersion: typeof reportSchemaVersion;
+  readonly seed: number;
+  readonly cells: readonly CellReport[];
+}
+
+export function reportData({ schemaVersion, run, cells }: RunReport): ReportData {
+  return { schemaVersion, seed: run.seed, cells };
+}
+
+/**
+ * The names of the spans of a turn, in the order in which they follow each other; the last one is
+ * what no span covers.
+ */
+export const spanMetricNames: readonly string[] = [...spanNames.map(metricName), 'unattributed_ms'];
+
+function metricName(span: string): string {
+  return `${span.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}_ms`;
+}
+
+function cellReport({ cell, measurement, verdict, recording }: ReportedCell): CellReport {
+  const failure = verdict.failures.find(({ expected }) => !expected);
+  return {
+    scenario: cell.scenario.name,
+    title: cell.scenario.title,
+    provider: cell.provider,
+    device: cell.device,
+    network: cell.network,
+    seed: cell.seed,
+    verdict: verdict.outcome,
+    ...(failure === undefined ? {} : { failure }),
+    failures: verdict.failures,
+    turns: measurement.turns.map((turn) => turnReport(turn, measurement)),
+    metrics: metricTree(measurement.metrics),
+    values: distributionValues(measurement),
+    expectations: verdict.expectations.map(({ expectation, ...judged }) => ({
+      metric: expectation.metric,
+      operator: expectation.operator,
+      value: expectation.value,
+      ...(expectation.turn === undefined ? {} : { turn: expectation.turn }),
+      ...judged,
+      at: expectation.at,
+    })),
+    settings: measurement.settings,
+    recording,
+  };
+}
+
+function turnReport(turn: TurnMeasurement, { underruns }: CellMeasurement): TurnReport {
+  // The spans of a failed turn end at the failure; as latencies they would make it look fast.
+  const ms = (us: number | null) => (us === null || turn.outcome === 'failed' ? null : us / 1000);
+  const spans = Object.fromEntries([
+    ...spanNames.map((name) => [metricName(name), ms(turn.spans[name])] as const),
+    ['unattributed_ms', ms(turn.unattributedUs)] as const,
+  ]);
+  return {
+    turn: turn.turn,
+    verdict: turn.outcome,
+    ...(turn.failure === null ? {} : { failure: turn.failure }),
+    audible_at_speaker_ms: ms(turn.audibleAtSpeakerUs),
+    spans,
+    underruns: underruns
+      .flatMap((sentence) => sentence.underruns)
+      .filter((run) => run.turn === turn.turn)
+      .map(({ sentence, position, atUs, durationUs, trailing, seqs }) => ({
+        sentence,
+        position,
+        atMs: atUs / 1000,
+        durationMs: durationUs / 1000,
+        trailing,
+        seqs,
+      })),
+    sentences: turn.sentences.map(({ sentence, text }) => ({ sentence, text })),
+    metrics: metricTree(turn.metrics),
+  };
+}
+
+function distributionValues({ observations }: CellMeasurement): Record<string, number[]> {
+  const values: Record<string, number[]> = {};
+  for (const { name, kind, per } of metricFamilies) {
+    const observed = observations[name];
+    if (kind !== 'distribution' || per === 'chunk' || observed === undefined) continue;
+    values[name] = observed.map(({ value }) => value);
+  }
+  return values;
+}
+
+/**
+ * A path that has others below it, such as `lead_silence_ms` beside `lead_silence_ms.p50`, stands
+ * for the median and is left out: one name cannot be a number and an object.
+ */
+export function metricTree(summary: MetricSummary): MetricTree {
+  type Branch = { [name: string]: Branch | number | string | null };
+  const root: Branch = {};
+  const paths = Object.keys(summary);
+  for (const path of paths) {
+    if (paths.some((other) => other.startsWith(`${path}.`))) continue;
+    const names = path.split('.');
+    const leaf = names.pop()!;
+    let branch = root;
+    for (const name of names) {
+      branch[name] ??= {};
+      branch = branch[name] as Branch;
+    }
+    branch[leaf] = summary[path] ?? null;
+  }
+  return root;
+}
+
+/** A copy with null in the place of every number that JSON has no word for. */
+function finite<T>(value: T): T {
+  if (typeof value === 'number') return (Number.isFinite(value) ? value : null) as T;
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(finite) as T;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, member]) => [name, finite(member)]),
+  ) as T;
+}

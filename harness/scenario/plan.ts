@@ -1,4 +1,8 @@
+import { createRandom } from '../random/random.ts';
+import type { ScenarioCatalog } from './load.ts';
+import { nearestName } from './nearest-name.ts';
 import type { Scenario } from './scenario.ts';
+import { ScenarioError, type ScenarioProblem } from './scenario-error.ts';
 
 /** Everything a run does, decided before it starts. Pure data; written into the manifest. */
 export interface Plan {
@@ -21,4 +25,96 @@ export interface Cell {
 /** File-name safe: `one-question--elevenlabs--diy--good-wifi`. */
 export function cellName(cell: Cell): string {
   return [cell.scenario.name, cell.provider, cell.device, cell.network].join('--');
+}
+
+export interface Matrix {
+  readonly providers: readonly string[];
+  readonly devices: readonly string[];
+  readonly networks: readonly string[];
+}
+
+/** What a scenario runs on when neither it nor the command line says so. */
+export const defaultMatrix: Matrix = {
+  providers: ['openai', 'openai-stream', 'stream_gsv', 'elevenlabs'],
+  devices: ['diy'],
+  networks: ['good-wifi'],
+};
+
+export interface PlanOptions {
+  /** From the command line: replaces what the scenarios say. Empty means absent. */
+  readonly providers?: readonly string[] | undefined;
+  readonly devices?: readonly string[] | undefined;
+  readonly networks?: readonly string[] | undefined;
+  readonly seed: number;
+  readonly time: 'virtual' | 'real';
+  readonly defaults?: Matrix;
+  /** The names that exist; those of the command line are checked against it. */
+  readonly catalog: Pick<ScenarioCatalog, 'providers' | 'devices' | 'networks'>;
+}
+
+/**
+ * Every cell of every scenario, ordered by scenario as given, then by provider, device and network
+ * as listed. A name listed twice makes one cell.
+ *
+ * @throws {ScenarioError} `SCENARIO_UNKNOWN_NAME` for names of the command line,
+ * `SCENARIO_DUPLICATE` for two scenarios of one name.
+ */
+export function planRun(scenarios: readonly Scenario[], options: PlanOptions): Plan {
+  const { seed, time, defaults = defaultMatrix } = options;
+  const [first, ...others] = [...unknownNames(options), ...duplicates(scenarios)];
+  if (first) throw new ScenarioError([first, ...others]);
+
+  const cells = scenarios.flatMap((scenario) => {
+    const names = (key: keyof Matrix): string[] => {
+      const lists = [options[key], scenario.matrix[key], defaults[key]];
+      return [...new Set(lists.find((list) => list !== undefined && list.length > 0))];
+    };
+    const cellSeed = createRandom(seed, `scenario/${scenario.name}`).integer(0, 0x7fff_ffff);
+    return names('providers').flatMap((provider) =>
+      names('devices').flatMap((device) =>
+        names('networks').map(
+          (network): Cell => ({ scenario, provider, device, network, seed: cellSeed }),
+        ),
+      ),
+    );
+  });
+  return { seed, time, cells };
+}
+
+function unknownNames(options: PlanOptions): ScenarioProblem[] {
+  const kinds = { providers: 'provider', devices: 'device', networks: 'network' } as const;
+  return (['providers', 'devices', 'networks'] as const).flatMap((key) => {
+    const valid = options.catalog[key];
+    return (options[key] ?? [])
+      .filter((name) => !valid.includes(name))
+      .map((name): ScenarioProblem => {
+        const meant = nearestName(name, valid);
+        const advice = meant === undefined ? '' : `: did you mean "${meant}"?`;
+        return {
+          code: 'SCENARIO_UNKNOWN_NAME',
+          file: 'command line',
+          message: `unknown ${kinds[key]} "${name}"${advice}`,
+          hint: `${key}: ${valid.join(', ')}`,
+        };
+      });
+  });
+}
+
+function duplicates(scenarios: readonly Scenario[]): ScenarioProblem[] {
+  const byName = new Map<string, Scenario>();
+  return scenarios.flatMap((scenario): ScenarioProblem[] => {
+    // Some file systems do not tell upper case from lower case.
+    const name = scenario.name.toLowerCase();
+    const other = byName.get(name);
+    byName.set(name, other ?? scenario);
+    if (!other) return [];
+    return [
+      {
+        code: 'SCENARIO_DUPLICATE',
+        file: scenario.file,
+        message: `${other.file} has the same name, and their recordings would have the same folder`,
+        hint: 'rename one of them, or run them apart',
+      },
+    ];
+  });
 }

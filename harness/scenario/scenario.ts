@@ -56,6 +56,20 @@ export const standInFaultKinds = [
 ] as const;
 export type StandInFaultKind = (typeof standInFaultKinds)[number];
 
+/** Events that a server sends to a board (EchoKit device protocol reference, section 2.3). */
+export const serverEventNames = [
+  'HelloStart',
+  'HelloChunk',
+  'HelloEnd',
+  'ASR',
+  'EndVad',
+  'StartAudio',
+  'AudioChunk',
+  'AudioChunkWithVowel',
+  'EndAudio',
+  'EndResponse',
+] as const;
+
 export interface ServerSettings {
   /** `stream`: the server finds the end of speech. `submit`: the board's `Submit` does (old firmware). */
   readonly asr: 'stream' | 'submit';
@@ -72,11 +86,14 @@ export interface Turn {
   readonly say?: string;
   /** WAV file to play at the microphone; resolved against the scenario's folder. */
   readonly wav?: string;
-  /** What the scripted recogniser understands; default: `say`, or the title of the WAV. */
+  /** What the scripted recogniser understands; default: `say`, or the name of the WAV file. */
   readonly heard: string;
   readonly reply: string;
   readonly replyPace: { readonly firstTokenMs: number; readonly tokensPerSecond: number };
-  /** When the user starts. Default: as soon as the board listens, after `pauseMs`. */
+  /**
+   * When the user starts: `delayMs` after the first such server event of the turn before. Default:
+   * as soon as the board listens, after `pauseMs`.
+   */
   readonly after?: { readonly event: string; readonly delayMs: number };
   /** Quiet between "the board listens" and the user's first sample. */
   readonly pauseMs: number;
@@ -88,8 +105,11 @@ export interface Turn {
 }
 
 export interface Disturbance {
+  /** `stall`: nothing arrives for a while. `drop`: the connection breaks. */
   readonly kind: 'stall' | 'drop';
+  /** A dropped connection is dropped for both. */
   readonly direction: 'down' | 'up' | 'both';
+  /** Of a stall; 0 for a drop. */
   readonly durationMs: number;
   /** Server event (first of its name in the turn) that starts it, plus a delay. */
   readonly after: { readonly event: string; readonly delayMs: number };

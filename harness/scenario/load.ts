@@ -1,0 +1,341 @@
+import { readFileSync } from 'node:fs';
+import { basename, dirname, extname, isAbsolute, join } from 'node:path';
+import { parse, TomlError } from 'smol-toml';
+import { type ExpectableMetric, readExpectations } from './expectation.ts';
+import { nearestName } from './nearest-name.ts';
+import { ProblemList } from './problem-list.ts';
+import type { Disturbance, Expectation, Scenario, StandInChanges, Turn } from './scenario.ts';
+import { type StandInFaultKind, serverEventNames, standInFaultKinds } from './scenario.ts';
+import { ScenarioError, sourceExcerpt } from './scenario-error.ts';
+import { type ScenarioFile, scenarioSchema } from './schema.ts';
+import { isTable, reportSchemaIssues, type WrittenTable } from './schema-problems.ts';
+import { type KeyPath, SourceMap } from './source-position.ts';
+import { readUserWav, UserWavError } from './user-wav.ts';
+
+/** The names that a scenario may use; what exists is known elsewhere. */
+export interface ScenarioCatalog {
+  /** Valid paths in `[expect]`: the metric catalog, or plain paths. */
+  readonly metrics: readonly (string | ExpectableMetric)[];
+  readonly providers: readonly string[];
+  readonly devices: readonly string[];
+  readonly networks: readonly string[];
+}
+
+/** @throws {ScenarioError} with every problem of the file. */
+export function loadScenarioFile(path: string, catalog: ScenarioCatalog): Scenario {
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
+  } catch (cause) {
+    if (!isFileError(cause)) {
+      const message = 'the file is not UTF-8 text';
+      throw new ScenarioError([{ code: 'SCENARIO_SYNTAX', file: path, message }], { cause });
+    }
+    const message = `the scenario cannot be read (${cause.code})`;
+    throw new ScenarioError([{ code: 'SCENARIO_MISSING_FILE', file: path, message }], { cause });
+  }
+  return loadScenario(text, path, catalog);
+}
+
+/**
+ * @param text TOML. @param file its path: names the scenario, is named in messages, and WAV files
+ * are looked up in its folder.
+ * @throws {ScenarioError} with every problem of the text and of the WAV files it names.
+ */
+export function loadScenario(text: string, file: string, catalog: ScenarioCatalog): Scenario {
+  const document = text.startsWith('\ufeff') ? text.slice(1) : text;
+  const raw = parseToml(document, file);
+  const problems = new ProblemList(file, new SourceMap(document));
+  const parsed = scenarioSchema.safeParse(raw);
+  if (!parsed.success) reportSchemaIssues(parsed.error.issues, raw, problems);
+
+  const name = basename(file, extname(file));
+  if (!/^[\p{L}\p{N}][\p{L}\p{N}._-]*$/u.test(name)) {
+    problems.add(
+      'SCENARIO_BAD_VALUE',
+      { start: 0, end: 0 },
+      `"${name}" cannot name a recording folder`,
+      'name the file with letters, digits, ".", "_" and "-", for example one-question.toml',
+    );
+  }
+  // These look at the text as it was written, so that they also speak when the shape is wrong.
+  checkNames(raw, catalog, problems);
+  checkWavFiles(raw, file, problems);
+  checkCombinations(raw, problems);
+  const expect = readExpectations(
+    raw.expect,
+    ['expect'],
+    undefined,
+    catalog.metrics,
+    file,
+    problems,
+  );
+  const turnExpect = tablesOf(raw.turn).map(([turn, index]) =>
+    readExpectations(
+      turn.expect,
+      ['turn', index, 'expect'],
+      index + 1,
+      catalog.metrics,
+      file,
+      problems,
+    ),
+  );
+  problems.throwIfAny();
+  if (!parsed.success) throw new Error('A schema issue was not reported.', { cause: parsed.error });
+  return toScenario(parsed.data, name, file, expect, turnExpect);
+}
+
+function parseToml(text: string, file: string): WrittenTable {
+  try {
+    return parse(text);
+  } catch (cause) {
+    if (!(cause instanceof TomlError)) throw cause;
+    const { line, column } = cause;
+    const reason = cause.message.split('\n')[0]?.replace(/^Invalid TOML document: /, '');
+    const lineStart = text.split('\n', line - 1).join('\n').length + (line > 1 ? 1 : 0);
+    const start = lineStart + column - 1;
+    const excerpt = sourceExcerpt(text, { start, end: start + 1 });
+    const message = `this is not valid TOML: ${reason}`;
+    throw new ScenarioError([{ code: 'SCENARIO_SYNTAX', file, line, column, message, excerpt }], {
+      cause,
+    });
+  }
+}
+
+function checkNames(raw: WrittenTable, catalog: ScenarioCatalog, problems: ProblemList): void {
+  const check = (kind: string, given: unknown, path: KeyPath, valid: readonly string[]): void => {
+    if (typeof given !== 'string' || given.trim() === '' || valid.includes(given)) return;
+    const meant = nearestName(given, valid);
+    problems.add(
+      'SCENARIO_UNKNOWN_NAME',
+      problems.source.nearest(path).value,
+      `unknown ${kind} "${given}"${meant === undefined ? '' : `: did you mean "${meant}"?`}`,
+      `${kind}s: ${valid.join(', ')}`,
+    );
+  };
+  if (isTable(raw.matrix)) {
+    for (const [key, kind] of [
+      ['providers', 'provider'],
+      ['devices', 'device'],
+      ['networks', 'network'],
+    ] as const) {
+      const list = raw.matrix[key];
+      if (!Array.isArray(list)) continue;
+      list.forEach((name, index) => {
+        check(kind, name, ['matrix', key, index], catalog[key]);
+      });
+    }
+  }
+  const checkAfter = (after: unknown, path: KeyPath): void => {
+    if (isTable(after)) check('event', after.event, [...path, 'event'], serverEventNames);
+  };
+  tablesOf(raw.turn).forEach(([turn, index]) => {
+    checkAfter(turn.after, ['turn', index, 'after']);
+    tablesOf(turn.disturb).forEach(([disturb, number]) => {
+      checkAfter(disturb.after, ['turn', index, 'disturb', number, 'after']);
+    });
+  });
+}
+
+function checkWavFiles(raw: WrittenTable, file: string, problems: ProblemList): void {
+  const check = (given: unknown, keyPath: KeyPath): void => {
+    if (typeof given !== 'string' || given.trim() === '') return;
+    const path = beside(file, given);
+    const range = problems.source.nearest(keyPath).value;
+    try {
+      readUserWav(path);
+    } catch (error) {
+      if (error instanceof UserWavError) {
+        problems.add(
+          'SCENARIO_BAD_WAV',
+          range,
+          `${path} must be a 16-bit mono WAV file at 16000 Hz, but ${error.message}`,
+          `convert it: ffmpeg -i ${quoted(path)} -ac 1 -ar 16000 -c:a pcm_s16le ${quoted(converted(path))}`,
+        );
+      } else if (isFileError(error)) {
+        const message =
+          error.code === 'ENOENT'
+            ? `there is no file ${path}`
+            : `${path} cannot be read (${error.code})`;
+        const hint = 'paths are relative to the folder of the scenario file';
+        problems.add('SCENARIO_MISSING_FILE', range, message, hint);
+      } else {
+        throw error;
+      }
+    }
+  };
+  if (isTable(raw.server)) check(raw.server.hello_wav, ['server', 'hello_wav']);
+  tablesOf(raw.turn).forEach(([turn, index]) => {
+    check(turn.wav, ['turn', index, 'wav']);
+  });
+}
+
+/** Conditions that join several keys. */
+function checkCombinations(raw: WrittenTable, problems: ProblemList): void {
+  const { source } = problems;
+  const standIn = isTable(raw.stand_in) ? raw.stand_in : {};
+  const fault = isTable(standIn.fault) ? standIn.fault : {};
+  if (fault.after_fraction !== undefined && isFaultKind(fault.kind)) {
+    if (!partialFaults.includes(fault.kind)) {
+      problems.add(
+        'SCENARIO_BAD_VALUE',
+        source.nearest(['stand_in', 'fault', 'after_fraction']).key,
+        `"after_fraction" means nothing for a fault of kind "${fault.kind}", which sends no audio`,
+        `it belongs to ${partialFaults.join(', ')}`,
+      );
+    }
+  }
+  tablesOf(raw.turn).forEach(([turn, index]) => {
+    const path = ['turn', index];
+    const key = (name: string) => source.nearest([...path, name]).key;
+    if (turn.say === undefined && turn.wav === undefined) {
+      const range = source.nearest(path).value;
+      const hint = 'for example: say = "How far away is the moon?"';
+      problems.add('SCENARIO_MISSING_KEY', range, '[[turn]] needs "say" or "wav"', hint);
+    }
+    if (turn.say !== undefined && turn.wav !== undefined) {
+      const hint = 'for a recording, write what it says as "heard"';
+      problems.add('SCENARIO_BAD_VALUE', key('wav'), '"say" and "wav" exclude each other', hint);
+    }
+    if (turn.after !== undefined && index === 0) {
+      const message = '"after" refers to the turn before, and this is the first one';
+      problems.add('SCENARIO_BAD_VALUE', key('after'), message, 'use "pause_ms"');
+    }
+    if (turn.after !== undefined && turn.pause_ms !== undefined) {
+      const message = '"pause_ms" means nothing beside "after", which has its own "delay_ms"';
+      problems.add('SCENARIO_BAD_VALUE', key('pause_ms'), message);
+    }
+    tablesOf(turn.disturb).forEach(([disturb, number]) => {
+      checkDisturbance(disturb, [...path, 'disturb', number], problems);
+    });
+  });
+}
+
+function checkDisturbance(disturb: WrittenTable, path: KeyPath, problems: ProblemList): void {
+  const { source } = problems;
+  if (disturb.kind === 'stall' && disturb.duration_ms === undefined) {
+    const range = source.nearest(path).value;
+    const message = 'a stall needs "duration_ms" in [[turn.disturb]]';
+    problems.add('SCENARIO_MISSING_KEY', range, message, 'for example: duration_ms = 1200');
+  }
+  if (disturb.kind !== 'drop') return;
+  if (disturb.duration_ms !== undefined) {
+    const range = source.nearest([...path, 'duration_ms']).key;
+    const message = '"duration_ms" means nothing for a drop: the board reconnects by itself';
+    problems.add('SCENARIO_BAD_VALUE', range, message);
+  }
+  if (disturb.direction === 'up' || disturb.direction === 'down') {
+    const range = source.nearest([...path, 'direction']).value;
+    const message = 'a drop breaks both directions';
+    problems.add('SCENARIO_BAD_VALUE', range, message, 'leave "direction" out');
+  }
+}
+
+/** Faults that happen in mid audio. */
+const partialFaults: readonly StandInFaultKind[] = ['cut', 'early-end', 'stall'];
+
+function isFaultKind(given: unknown): given is StandInFaultKind {
+  return standInFaultKinds.some((kind) => kind === given);
+}
+
+function toScenario(
+  data: ScenarioFile,
+  name: string,
+  file: string,
+  expect: readonly Expectation[],
+  turnExpect: readonly (readonly Expectation[])[],
+): Scenario {
+  const { asr, recognition_ms: recognitionMs, hello_wav: helloWav } = data.server;
+  return {
+    name,
+    file,
+    title: data.title,
+    ...(data.description !== undefined && { description: data.description }),
+    tags: data.tags,
+    matrix: data.matrix,
+    standIn: toStandIn(data.stand_in),
+    server: {
+      asr,
+      recognitionMs,
+      ...(helloWav !== undefined && { helloWav: beside(file, helloWav) }),
+    },
+    turns: data.turn.map((turn, index) => toTurn(turn, index, file, turnExpect[index] ?? [])),
+    expect,
+  };
+}
+
+function toStandIn(data: ScenarioFile['stand_in']): StandInChanges {
+  const { first_byte_ms: firstByteMs, speed, lead_silence_ms: leadSilenceMs, fault } = data;
+  return {
+    ...(firstByteMs !== undefined && { firstByteMs }),
+    ...(speed !== undefined && { speed }),
+    ...(leadSilenceMs !== undefined && { leadSilenceMs }),
+    ...(fault && {
+      fault: {
+        kind: fault.kind,
+        ...(fault.request !== undefined && { request: fault.request }),
+        afterFraction: fault.after_fraction ?? (partialFaults.includes(fault.kind) ? 0.5 : 0),
+      },
+    }),
+  };
+}
+
+function toTurn(
+  data: ScenarioFile['turn'][number],
+  index: number,
+  file: string,
+  expect: readonly Expectation[],
+): Turn {
+  const { say, wav, after } = data;
+  return {
+    number: index + 1,
+    ...(say !== undefined && { say }),
+    ...(wav !== undefined && { wav: beside(file, wav) }),
+    heard: data.heard ?? say ?? basename(wav ?? '', extname(wav ?? '')),
+    reply: data.reply,
+    replyPace: {
+      firstTokenMs: data.reply_pace.first_token_ms,
+      tokensPerSecond: data.reply_pace.tokens_per_second,
+    },
+    ...(after && { after: { event: after.event, delayMs: after.delay_ms } }),
+    pauseMs: data.pause_ms,
+    timeoutMs: data.timeout_ms,
+    disturbances: data.disturb.map(
+      (disturb): Disturbance => ({
+        kind: disturb.kind,
+        direction: disturb.direction ?? (disturb.kind === 'drop' ? 'both' : 'down'),
+        durationMs: disturb.duration_ms ?? 0,
+        after: { event: disturb.after.event, delayMs: disturb.after.delay_ms },
+      }),
+    ),
+    expect,
+  };
+}
+
+/** The tables of an array of tables with their index. */
+function tablesOf(value: unknown): [WrittenTable, number][] {
+  if (!Array.isArray(value)) return [];
+  return value.flatMap((item: unknown, index): [WrittenTable, number][] =>
+    isTable(item) ? [[item, index]] : [],
+  );
+}
+
+function beside(file: string, path: string): string {
+  return isAbsolute(path) ? path : join(dirname(file), path);
+}
+
+function converted(path: string): string {
+  return join(dirname(path), `${basename(path, extname(path))}-16k.wav`);
+}
+
+function quoted(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+}
+
+function isFileError(error: unknown): error is NodeJS.ErrnoException & { readonly code: string } {
+  return (
+    error instanceof Error &&
+    typeof (error as NodeJS.ErrnoException).code === 'string' &&
+    'syscall' in error
+  );
+}

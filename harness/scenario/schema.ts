@@ -1,0 +1,129 @@
+/**
+ * The shape of a scenario file: keys, types, ranges, defaults. Conditions that join several keys,
+ * and names that depend on what is installed, are in `load.ts`. `scenarios/README.md` explains every
+ * key; a test keeps the two together.
+ */
+import { z } from 'zod';
+import { standInFaultKinds } from './scenario.ts';
+
+/** An hour. A longer span is most likely given in the wrong unit. */
+const longestMs = 3_600_000;
+
+const text = z.string().regex(/\S/);
+const spanMs = z.number().min(0).max(longestMs);
+const names = z.array(text).default([]);
+const after = z.strictObject({ event: text, delay_ms: spanMs.default(0) });
+
+/** Judged by `expectation.ts`, which knows the metrics. */
+const expect = z.unknown().optional();
+
+const disturb = z.strictObject({
+  kind: z.enum(['stall', 'drop']),
+  direction: z.enum(['down', 'up', 'both']).optional(),
+  duration_ms: z.number().gt(0).max(longestMs).optional(),
+  after,
+});
+
+const turn = z.strictObject({
+  say: text.optional(),
+  wav: text.optional(),
+  heard: text.optional(),
+  reply: text,
+  reply_pace: z
+    .strictObject({
+      first_token_ms: spanMs.default(350),
+      tokens_per_second: z.number().gt(0).max(1_000_000).default(45),
+    })
+    .prefault({}),
+  after: after.optional(),
+  pause_ms: spanMs.default(300),
+  timeout_ms: z.number().gt(0).max(longestMs).default(60_000),
+  disturb: z.array(disturb).default([]),
+  expect,
+});
+
+const fault = z.strictObject({
+  kind: z.enum(standInFaultKinds),
+  request: z.number().int().min(1).optional(),
+  after_fraction: z.number().min(0).max(1).optional(),
+});
+
+export const scenarioSchema = z.strictObject({
+  title: text,
+  description: text.optional(),
+  tags: names,
+  matrix: z.strictObject({ providers: names, devices: names, networks: names }).prefault({}),
+  stand_in: z
+    .strictObject({
+      first_byte_ms: spanMs.optional(),
+      speed: z.number().gt(0).max(1_000_000).optional(),
+      lead_silence_ms: spanMs.optional(),
+      fault: fault.optional(),
+    })
+    .prefault({}),
+  server: z
+    .strictObject({
+      asr: z.enum(['stream', 'submit']).default('stream'),
+      recognition_ms: spanMs.default(200),
+      hello_wav: text.optional(),
+    })
+    .prefault({}),
+  turn: z.array(turn).min(1),
+  expect,
+});
+
+/** A scenario file that has the right shape, with defaults filled in. */
+export type ScenarioFile = z.output<typeof scenarioSchema>;
+
+/** Keys from the top level down, without the numbers of array elements. */
+export type TablePath = readonly string[];
+
+/** Keys that the table at `path` may have; undefined when there is no such table. */
+export function keysOfTable(path: TablePath): readonly string[] | undefined {
+  let schema: z.ZodType = scenarioSchema;
+  for (const key of path) {
+    const shape = tableShape(schema);
+    const next = shape?.[key];
+    if (!next) return undefined;
+    schema = next;
+  }
+  const shape = tableShape(schema);
+  return shape && Object.keys(shape);
+}
+
+/** Every table of a scenario file, the top level first. */
+export function tables(): readonly TablePath[] {
+  const found: TablePath[] = [];
+  const visit = (path: TablePath): void => {
+    const keys = keysOfTable(path);
+    if (!keys) return;
+    found.push(path);
+    for (const key of keys) visit([...path, key]);
+  };
+  visit([]);
+  return found;
+}
+
+/** `[[turn]]`, `[matrix]`, `[[turn.disturb]]`; tables that are written in one line by their key. */
+export function tableName(path: TablePath): string {
+  if (path.length === 0) return 'the top level';
+  const last = path.at(-1) ?? '';
+  if (last === 'turn' || last === 'disturb') return `[[${path.join('.')}]]`;
+  if (inlineTables.has(last)) return `"${last}"`;
+  return `[${path.join('.')}]`;
+}
+
+const inlineTables: ReadonlySet<string> = new Set(['reply_pace', 'after', 'fault']);
+
+function tableShape(schema: z.ZodType): Readonly<Record<string, z.ZodType>> | undefined {
+  if (schema instanceof z.ZodObject) return schema.shape;
+  if (schema instanceof z.ZodArray) return tableShape(schema.element as z.ZodType);
+  if (
+    schema instanceof z.ZodOptional ||
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodPrefault
+  ) {
+    return tableShape(schema.unwrap() as z.ZodType);
+  }
+  return undefined;
+}

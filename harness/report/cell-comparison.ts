@@ -1,0 +1,101 @@
+/** The numbers of the comparison tables: of one cell, or of several cells taken together. */
+import { distribution, nearestRank } from '../metrics/distribution.ts';
+import type { CellReport, MetricTree } from './run-report.ts';
+import { spanMetricNames } from './run-report.ts';
+
+/** One row. Null: nothing was measured. */
+export interface Comparison {
+  readonly turnsAnswered: number;
+  readonly turnsFailed: number;
+  readonly audibleP50Ms: number | null;
+  readonly audibleP95Ms: number | null;
+  readonly ttfbP50Ms: number | null;
+  readonly ttfaP50Ms: number | null;
+  readonly underrunCount: number | null;
+  readonly underrunTotalMs: number | null;
+  readonly seamP50Ms: number | null;
+  /** The largest: with it no sentence would have had an underrun. */
+  readonly prebufferNeededMs: number | null;
+  readonly playedSeconds: number | null;
+  /** Of several cells the median. */
+  readonly loudnessLufs: number | null;
+}
+
+/**
+ * Percentiles are taken over the single values of all cells, never over percentiles; counts and
+ * durations are added up. Cells that have no value are left out, which `turnsFailed` accounts for.
+ */
+export function compareCells(cells: readonly CellReport[]): Comparison {
+  const values = (name: string) => distribution(cells.flatMap((cell) => cell.values[name] ?? []));
+  const numbers = (path: string) => cells.flatMap((cell) => numberAt(cell.metrics, path) ?? []);
+  const total = (path: string) => {
+    const found = numbers(path);
+    return found.length === 0 ? null : found.reduce((sum, value) => sum + value, 0);
+  };
+  const turns = cells.flatMap((cell) => cell.turns);
+  const turnsFailed = turns.filter(({ verdict }) => verdict === 'failed').length;
+  const loudness = numbers('loudness_lufs').sort((a, b) => a - b);
+  const audible = values('audible_at_speaker_ms');
+  return {
+    turnsAnswered: turns.length - turnsFailed,
+    turnsFailed,
+    audibleP50Ms: audible?.p50 ?? null,
+    audibleP95Ms: audible?.p95 ?? null,
+    ttfbP50Ms: values('ttfb_ms')?.p50 ?? null,
+    ttfaP50Ms: values('ttfa_ms')?.p50 ?? null,
+    underrunCount: total('underruns.count'),
+    underrunTotalMs: total('underruns.total_ms'),
+    seamP50Ms: values('seam_ms')?.p50 ?? null,
+    prebufferNeededMs: values('prebuffer_needed_ms')?.max ?? null,
+    playedSeconds: total('audio_seconds.played'),
+    loudnessLufs: loudness.length === 0 ? null : nearestRank(loudness, 50),
+  };
+}
+
+/** Null when the metric was not measured, or is a text or a whole distribution. */
+export function numberAt(metrics: MetricTree, path: string): number | null {
+  let found: MetricTree[string] | undefined = metrics;
+  for (const name of path.split('.')) {
+    found = typeof found === 'object' && found !== null ? found[name] : undefined;
+  }
+  return typeof found === 'number' ? found : null;
+}
+
+/** Where the time until the first audible sample went, on average over the turns that have one. */
+export interface MeanSpans {
+  readonly n: number;
+  /** Whole milliseconds. */
+  readonly audibleMs: number;
+  /** Whole milliseconds in the order of `spanMetricNames`; they add up to `audibleMs`. */
+  readonly spansMs: readonly number[];
+}
+
+/** Null when no turn was heard. */
+export function meanSpans(cells: readonly CellReport[]): MeanSpans | null {
+  const turns = cells
+    .flatMap((cell) => cell.turns)
+    .filter(({ audible_at_speaker_ms }) => audible_at_speaker_ms !== null);
+  if (turns.length === 0) return null;
+  const exact = spanMetricNames.map(
+    (name) => turns.reduce((sum, { spans }) => sum + (spans[name] ?? 0), 0) / turns.length,
+  );
+  const audibleMs = Math.round(
+    turns.reduce((sum, turn) => sum + turn.audible_at_speaker_ms!, 0) / turns.length,
+  );
+  return { n: turns.length, audibleMs, spansMs: roundTo(audibleMs, exact) };
+}
+
+/** Rounded so that the sum is kept: what is missing goes to the largest remainders. */
+function roundTo(sum: number, values: readonly number[]): number[] {
+  const rounded = values.map(Math.floor);
+  const order = values
+    .map((value, i) => ({ i, remainder: value - rounded[i]! }))
+    .sort((a, b) => b.remainder - a.remainder || a.i - b.i);
+  let missing = sum - rounded.reduce((a, b) => a + b, 0);
+  for (const { i } of order) {
+    if (missing <= 0) break;
+    rounded[i]!++;
+    missing--;
+  }
+  return rounded;
+}

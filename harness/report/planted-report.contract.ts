@@ -1,0 +1,116 @@
+/** A run made by hand, for tests of everything that is drawn from a report: its truth is planted. */
+import { measureCell } from '../metrics/measure.ts';
+import {
+  type PlantedSentence,
+  type PlantedTurn,
+  plantCell,
+} from '../metrics/planted-cell.contract.ts';
+import type { Cell } from '../scenario/plan.ts';
+import { cellName } from '../scenario/plan.ts';
+import type { Expectation, Scenario } from '../scenario/scenario.ts';
+import { judge } from '../verdict/judge.ts';
+import { buildRunReport, type ReportedCell, type RunFacts, type RunReport } from './run-report.ts';
+
+export interface PlantedCellPlan {
+  readonly scenario?: string;
+  readonly title?: string;
+  readonly provider: string;
+  readonly device?: string;
+  readonly network?: string;
+  readonly turns: readonly PlantedTurn[];
+  readonly expect?: readonly Expectation[];
+}
+
+/**
+ * A turn whose spans are, in ms: end of turn 300, first text 140, sentence ready 60, handover 2,
+ * connect 30, ttfb as given, server hold 2, downlink 40, then the board's cycle and the silence in
+ * front of the clip. The clip comes in two pieces; the second one is late by `lateMs`.
+ */
+export function plantTurn(
+  change: {
+    readonly startMs?: number;
+    readonly ttfbMs?: number;
+    readonly lateMs?: number;
+    readonly failure?: string;
+  } = {},
+): PlantedTurn {
+  const { startMs = 0, ttfbMs = 400, lateMs = 0, failure } = change;
+  const at = (ms: number) => (startMs + ms) * 1000;
+  const sentence: PlantedSentence = {
+    readyUs: at(2500),
+    decidedUs: at(2501),
+    connectedUs: at(2531),
+    writtenUs: at(2532),
+    chunks:
+      failure === undefined
+        ? [
+            { atUs: at(2532 + ttfbMs), samples: 4000 },
+            { atUs: at(2632 + ttfbMs + lateMs), samples: 16_000 },
+          ]
+        : [],
+    leadSamples: 320,
+    tailSamples: 0,
+    holdUs: 2000,
+    downlinkUs: 40_000,
+    ...(failure === undefined ? {} : { failure }),
+  };
+  return {
+    speechStartUs: at(1000),
+    userStopUs: at(2000),
+    endOfTurnUs: at(2300),
+    firstTextUs: at(2440),
+    sentences: [sentence],
+    endUs: at(7000),
+  };
+}
+
+export function plantExpectation(
+  metric: string,
+  operator: Expectation['operator'],
+  value: Expectation['value'],
+): Expectation {
+  return { metric, operator, value, at: { file: 'scenarios/planted.toml', line: 12, column: 1 } };
+}
+
+export function plantReportedCell(plan: PlantedCellPlan): ReportedCell {
+  const { scenario: name = 'one-question', title = 'One question, one answer' } = plan;
+  const expect = plan.expect ?? [];
+  const scenario: Scenario = {
+    name,
+    file: `scenarios/${name}.toml`,
+    title,
+    tags: [],
+    matrix: { providers: [], devices: [], networks: [] },
+    standIn: {},
+    server: { asr: 'stream', recognitionMs: 0 },
+    turns: [],
+    expect,
+  };
+  const { provider, device = 'diy', network = 'good-wifi' } = plan;
+  const cell: Cell = { scenario, provider, device, network, seed: 7 };
+  const lastMs = Math.max(...plan.turns.map(({ endUs }) => endUs)) / 1000;
+  const { cell: recorded } = plantCell({
+    speakerStartUs: 0,
+    restSamples: 0,
+    speakerSamples: 16 * lastMs + 32_000,
+    turns: plan.turns,
+  });
+  const measurement = measureCell(recorded);
+  return {
+    cell,
+    measurement,
+    verdict: judge(measurement, expect),
+    recording: `cells/${cellName(cell)}`,
+  };
+}
+
+export function plantRunReport(
+  plans: readonly PlantedCellPlan[],
+  run: Partial<RunFacts> = {},
+): RunReport {
+  return buildRunReport({
+    cells: plans.map(plantReportedCell),
+    run: { id: 'planted-run', seed: 7, time: 'virtual', ...run },
+    environment: { version: '0.1.0', node: 'v20.19.0' },
+  });
+}

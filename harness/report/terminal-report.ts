@@ -1,0 +1,282 @@
+/** A run for a person at a terminal: who was how fast, where the time went, what failed, what next. */
+import picocolors from 'picocolors';
+import { type Comparison, compareCells, meanSpans } from './cell-comparison.ts';
+import { type CellReport, type RunReport, spanMetricNames } from './run-report.ts';
+import { neutralize } from './terminal-text.ts';
+import { renderTable, type TableCell, type TableColumn, wrapText } from './text-table.ts';
+
+export interface TerminalReportSettings {
+  readonly color: boolean;
+  /** Columns of the terminal. */
+  readonly width: number;
+  /** Folder of the run, as the user would type it. */
+  readonly recordingsFolder: string;
+  /** One line each, for example a command. */
+  readonly nextSteps: readonly string[];
+}
+
+const none = '—';
+
+/** Text that ends in a line feed. Whatever the report holds cannot act on the terminal. */
+export function renderTerminalReport(report: RunReport, settings: TerminalReportSettings): string {
+  const colors = picocolors.createColors(settings.color);
+  const { cells } = report;
+  const sections = [
+    headline(report, colors),
+    ...(cells.length === 0
+      ? [['No cell was run.']]
+      : [
+          providerTable(cells, settings.width, colors),
+          scenarioTables(cells, settings.width, colors),
+          spanTable(cells, settings.width, colors),
+          failureList(cells, settings, colors),
+        ]),
+    closing(cells, settings, colors),
+  ];
+  const filled = sections.filter((lines) => lines.length > 0);
+  return `${filled.map((lines) => lines.join('\n')).join('\n\n')}\n`;
+}
+
+type Colors = ReturnType<typeof picocolors.createColors>;
+
+function headline({ run, cells }: RunReport, colors: Colors): string[] {
+  const count = (verdict: CellReport['verdict']) =>
+    cells.filter((cell) => cell.verdict === verdict).length;
+  const [passed, failed, infra] = [count('pass'), count('fail'), count('infra')];
+  const verdicts = [
+    ...(passed > 0 ? [colors.green(`${passed} passed`)] : []),
+    ...(failed > 0 ? [colors.red(`${failed} failed`)] : []),
+    ...(infra > 0 ? [colors.yellow(`${infra} could not be judged`)] : []),
+  ].join(', ');
+  const duration = run.durationMs === undefined ? '' : `, ${(run.durationMs / 1000).toFixed(1)} s`;
+  const facts = `${plural(cells.length, 'cell')}, seed ${run.seed}, ${run.time} time${duration}`;
+  const name = colors.bold(`Run ${neutralize(run.id)}`);
+  return [`${name}: ${verdicts === '' ? '' : `${verdicts} — `}${facts}`];
+}
+
+const comparisonColumns: readonly TableColumn[] = [
+  { head: ['turns', 'ok/fail'], align: 'right' },
+  { head: ['heard', 'p50'], align: 'right' },
+  { head: ['heard', 'p95'], align: 'right' },
+  { head: ['ttfb', 'p50'], align: 'right' },
+  { head: ['ttfa', 'p50'], align: 'right' },
+  { head: ['under-', 'runs/ms'], align: 'right' },
+  { head: ['seam', 'p50'], align: 'right' },
+  { head: ['pre-', 'buf.'], align: 'right' },
+  { head: ['audio', 's'], align: 'right' },
+  { head: ['loud', 'LUFS'], align: 'right' },
+  { head: ['', 'verdict'], align: 'left' },
+];
+
+/** Left out where it would repeat the only other table. */
+function providerTable(cells: readonly CellReport[], width: number, colors: Colors): string[] {
+  if (groupBy(cells, conditionsOf).size === 1) return [];
+  const different = (part: 'scenario' | 'device' | 'network', noun: string) =>
+    plural(new Set(cells.map((cell) => cell[part])).size, noun);
+  const over = [
+    different('scenario', 'scenario'),
+    different('device', 'board'),
+    different('network', 'network'),
+  ];
+  const rows = [...groupBy(cells, ({ provider }) => provider)];
+  return comparisonTable(`Providers, over ${over.join(', ')}`, rows, width, colors);
+}
+
+function scenarioTables(cells: readonly CellReport[], width: number, colors: Colors): string[] {
+  return [...groupBy(cells, conditionsOf)].flatMap(([conditions, group], i) => {
+    const title = neutralize(`${conditions} — ${group[0]!.title}`);
+    const rows = group.map((cell): [string, CellReport[]] => [cell.provider, [cell]]);
+    return [...(i === 0 ? [] : ['']), ...comparisonTable(title, rows, width, colors)];
+  });
+}
+
+/** Providers are comparable where these are the same. */
+function conditionsOf({ scenario, device, network }: CellReport): string {
+  return [scenario, device, network].join(' · ');
+}
+
+function comparisonTable(
+  title: string,
+  rows: readonly (readonly [string, readonly CellReport[]])[],
+  width: number,
+  colors: Colors,
+): string[] {
+  const table = rows.map(([label, cells]) => [
+    { text: neutralize(label) },
+    ...comparisonCells(compareCells(cells), colors),
+    verdictCell(cells, colors),
+  ]);
+  const columns: TableColumn[] = [{ head: ['', 'provider'], align: 'left' }, ...comparisonColumns];
+  return [
+    ...wrapText(title, width, ['', '  ']).map(colors.bold),
+    ...renderTable(columns, table, width, colors.dim),
+  ];
+}
+
+function comparisonCells(row: Comparison, colors: Colors): TableCell[] {
+  const milliseconds = (value: number | null): TableCell => ({
+    text: value === null ? none : String(Math.round(value)),
+  });
+  const decimal = (value: number | null): TableCell => ({
+    text: value === null ? none : value.toFixed(1),
+  });
+  const { underrunCount, underrunTotalMs } = row;
+  return [
+    {
+      text: `${row.turnsAnswered}/${row.turnsFailed}`,
+      ...(row.turnsFailed > 0 ? { paint: colors.red } : {}),
+    },
+    { ...milliseconds(row.audibleP50Ms), paint: colors.bold },
+    milliseconds(row.audibleP95Ms),
+    milliseconds(row.ttfbP50Ms),
+    milliseconds(row.ttfaP50Ms),
+    {
+      text: underrunCount === null ? none : `${underrunCount}/${Math.round(underrunTotalMs ?? 0)}`,
+      ...((underrunCount ?? 0) > 0 ? { paint: colors.yellow } : {}),
+    },
+    milliseconds(row.seamP50Ms),
+    milliseconds(row.prebufferNeededMs),
+    decimal(row.playedSeconds),
+    decimal(row.loudnessLufs),
+  ];
+}
+
+/** The class of the first failure stands beside the verdict; one that was asked for in brackets. */
+function verdictCell(cells: readonly CellReport[], colors: Colors): TableCell {
+  const outcomes = (['fail', 'infra', 'pass'] as const).map(
+    (outcome) => [outcome, cells.filter(({ verdict }) => verdict === outcome)] as const,
+  );
+  const [outcome, group] = outcomes.find(([, found]) => found.length > 0)!;
+  const count = cells.length > 1 ? ` ${group.length}/${cells.length}` : '';
+  const reason = [...new Set(group.map(reasonOf).filter((found) => found !== ''))][0];
+  const paint = { fail: colors.red, infra: colors.yellow, pass: colors.green }[outcome];
+  if (reason === undefined) return { text: outcome + count, paint };
+  return { text: `${outcome}${count}${count === '' ? ' ' : ': '}${reason}`, paint };
+}
+
+function reasonOf({ failure, failures, expectations }: CellReport): string {
+  if (failure !== undefined)
+    return failure.class === 'defect' ? 'defect' : neutralize(failure.code);
+  const missed = expectations.filter(({ outcome }) => outcome === 'fail').length;
+  if (missed > 0) return `${missed} missed`;
+  const expected = failures[0];
+  return expected === undefined ? '' : `(${neutralize(expected.code)})`;
+}
+
+const spanHeads: Readonly<Record<string, readonly [string, string]>> = {
+  end_of_turn_ms: ['end of', 'turn'],
+  first_text_ms: ['first', 'text'],
+  sentence_ready_ms: ['sent.', 'ready'],
+  handover_ms: ['hand-', 'over'],
+  connect_ms: ['con-', 'nect'],
+  ttfb_ms: ['', 'ttfb'],
+  server_hold_ms: ['server', 'hold'],
+  downlink_ms: ['down-', 'link'],
+  play_start_ms: ['play', 'start'],
+  lead_silence_ms: ['lead', 'sil.'],
+  unattributed_ms: ['not', 'known'],
+};
+
+/** The columns of a row add up to its last but one, to the millisecond. */
+function spanTable(cells: readonly CellReport[], width: number, colors: Colors): string[] {
+  const rows = [...groupBy(cells, ({ provider }) => provider)].map(
+    ([provider, group]) => [provider, meanSpans(group)] as const,
+  );
+  // With a complete trace nothing is unknown, and the column would only take room.
+  const shown = spanMetricNames.filter(
+    (name, i) =>
+      name !== 'unattributed_ms' || rows.some(([, mean]) => (mean?.spansMs[i] ?? 0) !== 0),
+  );
+  const columns: TableColumn[] = [
+    { head: ['', 'provider'], align: 'left' },
+    ...shown.map((name): TableColumn => ({ head: spanHeads[name] ?? ['', name], align: 'right' })),
+    { head: ['', '= heard'], align: 'right' },
+    { head: ['', 'n'], align: 'right' },
+  ];
+  const table = rows.map(([provider, mean]): TableCell[] => {
+    const largest = mean === null ? -1 : Math.max(...mean.spansMs);
+    return [
+      { text: neutralize(provider) },
+      ...shown.map((_, i): TableCell => {
+        const value = mean?.spansMs[i];
+        if (value === undefined) return { text: none };
+        return { text: String(value), ...(value === largest ? { paint: colors.yellow } : {}) };
+      }),
+      { text: mean === null ? none : String(mean.audibleMs), paint: colors.bold },
+      { text: String(mean?.n ?? 0) },
+    ];
+  });
+  const title = 'Where did the time go (mean ms per answered turn)';
+  return [colors.bold(title), ...renderTable(columns, table, width, colors.dim)];
+}
+
+function failureList(
+  cells: readonly CellReport[],
+  { width, recordingsFolder }: TerminalReportSettings,
+  colors: Colors,
+): string[] {
+  const lines = cells.flatMap((cell) => {
+    const failures = cell.failures.filter(({ expected }) => !expected);
+    const missed = cell.expectations.filter(({ outcome }) => outcome === 'fail');
+    if (failures.length + missed.length === 0) return [];
+    const { scenario, provider, device, network, verdict } = cell;
+    const paint = verdict === 'infra' ? colors.yellow : colors.red;
+    const items = [
+      ...failures.map(({ class: kind, message, seqs }) => `${kind}: ${message}${inTrace(seqs)}`),
+      ...missed.map(({ evidence, at }) => `expectation: ${evidence} — ${at.file}:${at.line}`),
+      `recording: ${recordingsFolder}/${cell.recording}`,
+    ];
+    return [
+      ...wrapText(neutralize([scenario, provider, device, network].join(' · ')), width, [
+        '  ',
+        '    ',
+      ]).map(paint),
+      ...items.flatMap((item) => wrapText(neutralize(item), width, ['    ', '      '])),
+    ];
+  });
+  return lines.length === 0 ? [] : [colors.bold('What failed'), ...lines];
+}
+
+/** Lines of `trace.jsonl` that show it. */
+function inTrace(seqs: readonly number[]): string {
+  if (seqs.length === 0) return '';
+  return ` (seq ${seqs.slice(0, 5).join(', ')}${seqs.length > 5 ? ', …' : ''})`;
+}
+
+function closing(
+  cells: readonly CellReport[],
+  { recordingsFolder, nextSteps, width }: TerminalReportSettings,
+  colors: Colors,
+): string[] {
+  const audibility = cells[0]?.settings.audibility;
+  const heard =
+    audibility === undefined
+      ? []
+      : [
+          'Times in ms. heard = last voiced sample of the user → first audible sample at the ' +
+            'speaker; pre-buf. = largest start delay that a sentence needed to play without ' +
+            `underruns; audible = RMS of ${audibility.windowSamples / 16} ms above ` +
+            `${audibility.thresholdDbfs} dBFS; ${none} = not measured`,
+        ];
+  return [
+    ...heard.flatMap((text) => wrapText(text, width)).map(colors.dim),
+    `Recordings: ${neutralize(recordingsFolder)}`,
+    ...(nextSteps.length === 0
+      ? []
+      : ['Next:', ...nextSteps.map((step) => `  ${neutralize(step)}`)]),
+  ];
+}
+
+function groupBy<T>(items: readonly T[], key: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const group = groups.get(key(item));
+    if (group === undefined) groups.set(key(item), [item]);
+    else group.push(item);
+  }
+  return groups;
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}

@@ -322,6 +322,8 @@ class ConversationReader {
   }
 
   #readUser(event: { seq: number } & UserEvent): void {
+    // Turn 0 is what the user does before the conversation begins: switching the board to listening.
+    if (event.turn === 0) return;
     const turn = this.#turn(event.turn);
     const mark = { atUs: event.atUs, seq: event.seq };
     if (event.type === 'speechStart') turn.speechStart ??= mark;

@@ -1,25 +1,5 @@
-import type { TraceEvent, TraceHeader } from '../trace/trace-event.ts';
-
-/**
- * One recorded conversation, read back from disk: everything a metric may look at.
- * The arrays are owned by the caller and never written to.
- */
-export interface RecordedCell {
-  readonly header: TraceHeader;
-  /** Sorted by `atUs`, then `seq`. */
-  readonly events: readonly TraceEvent[];
-  /**
-   * Everything the speaker played, 16 kHz mono, gaps as zeros. Sample 0 left the player at
-   * `speakerStartUs` of the first `boot` event.
-   */
-  readonly speaker: Int16Array;
-  /** What was said to the microphone; `speechStart.userOffset` is an index into it. */
-  readonly user: Int16Array;
-  /** What the server framed, padding included: all audio frames in order of the `frame` events. */
-  readonly sent: Int16Array;
-  /** 16 kHz mono audio per provider request number: the concatenation of its `chunk` events. */
-  readonly provider: ReadonlyMap<number, Int16Array>;
-}
+/** The recording a metric is computed from, and its time base. */
+export type { RecordedCell } from '../trace/recorded-cell.ts';
 
 /** Rate of every array in a {@link RecordedCell}. One sample lasts 62.5 µs. */
 export const recordedRateHz = 16_000;

@@ -16,6 +16,10 @@ export interface RecordedCell {
   readonly sent: Int16Array;
   /** Per provider request: the audio of its `chunk` events, one after the other. */
   readonly provider: ReadonlyMap<number, Int16Array>;
+}
+
+/** A recording as it was found on disk. */
+export interface Recording extends RecordedCell {
   /** The run was stopped before its end: the last line or file may be missing. */
   readonly partial: boolean;
 }

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { RecordedCell } from './recorded-cell.ts';
+import type { Recording } from './recorded-cell.ts';
 import { partialSuffix } from './recording-writer.ts';
 import { type TraceEvent, type TraceHeader, traceFormatVersion } from './trace-event.ts';
 import { readWav } from './wav-file.ts';
@@ -11,7 +11,7 @@ import { readWav } from './wav-file.ts';
  * @param folder holds `trace.jsonl`; when it does not exist, `<folder>.partial` is tried.
  * @throws {RecordingError} `RECORDING_NOT_FOUND`, `RECORDING_VERSION`, `RECORDING_DAMAGED`
  */
-export function readRecording(folder: string): RecordedCell {
+export function readRecording(folder: string): Recording {
   const actual = existsSync(folder) ? folder : folder + partialSuffix;
   const path = join(actual, 'trace.jsonl');
   if (!existsSync(path)) {

@@ -30,7 +30,7 @@ export const partialSuffix = '.partial';
 
 /**
  * Writes one recording. Everything is appended at once and synchronously, so a killed run leaves
- * what it had; `finish` patches the WAV headers, writes the manifest and renames the folder from
+ * what it had; `close` patches the WAV headers, `finish` writes the manifest and renames the folder from
  * `<folder>.partial` to `<folder>`. The format is described in `recordings/README.md`.
  */
 export class RecordingWriter {
@@ -92,12 +92,20 @@ export class RecordingWriter {
     file.append(record);
   }
 
-  /** @param manifest plan, versions, verdict and wall-clock facts, as a TOML table. */
-  finish(speaker: Int16Array, manifest: Record<string, unknown>): void {
+  /** Completes and closes the files; nothing can be appended any more. It can be read from now on. */
+  close(speaker: Int16Array): void {
     writeFileSync(join(this.#partial, 'speaker.wav'), encodeWav(speaker));
     for (const wav of [this.#user, this.#sent, ...this.#provider.values()]) wav.close();
     for (const file of this.#wire.values()) file.close();
     closeSync(this.#trace);
+  }
+
+  /**
+   * Writes the manifest and gives the folder its final name.
+   *
+   * @param manifest plan, versions, verdict and wall-clock facts, as a TOML table
+   */
+  finish(manifest: Record<string, unknown>): void {
     writeFileSync(join(this.#partial, 'manifest.toml'), `${stringify(manifest)}\n`);
     rmSync(this.folder, { recursive: true, force: true });
     renameSync(this.#partial, this.folder);

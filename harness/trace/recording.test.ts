@@ -57,7 +57,8 @@ test('a finished recording reads back as it was written', (t) => {
   const path = folder();
   const writer = write(path);
   t.false(existsSync(path), 'the final name appears only when finished');
-  writer.finish(ramp(40), { seed: 1 });
+  writer.close(ramp(40));
+  writer.finish({ seed: 1 });
   const cell = readRecording(path);
   t.false(cell.partial);
   t.deepEqual(cell.header, header);
@@ -97,7 +98,9 @@ test('a recording of a killed run opens, says it is partial and drops the torn l
 
 test('a newer trace format, a damaged line and a missing recording are named', (t) => {
   const path = folder();
-  write(path).finish(ramp(1), {});
+  const writer = write(path);
+  writer.close(ramp(1));
+  writer.finish({});
   const trace = join(path, 'trace.jsonl');
   const text = readFileSync(trace, 'utf8');
   writeFileSync(trace, text.replace('"formatVersion":1', '"formatVersion":99'));

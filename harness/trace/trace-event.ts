@@ -31,7 +31,7 @@ export type TraceEvent = { readonly seq: number } & (
   | ({ readonly source: 'harness' } & HarnessEvent)
 );
 
-/** What the scripted user did. `turn` is the number of the turn in the scenario, from 1. */
+/** What the scripted user did. `turn` is the number of the turn in the scenario, from 1; 0 is before it. */
 export type UserEvent = {
   readonly atUs: number;
   readonly turn: number;

@@ -1,0 +1,170 @@
+import { writeFileSync } from 'node:fs';
+import { SystemClock } from '../clock/system-clock.ts';
+import type { DeviceEvent } from '../device/device-event.ts';
+import { deviceProfiles } from '../device/device-profile.ts';
+import { createEmulatedDevice } from '../device/emulated-device.ts';
+import { findAudible } from '../metrics/audibility.ts';
+import { SocketNetwork } from '../network/socket-network.ts';
+import { createRandom } from '../random/random.ts';
+import { openLaboratory } from '../runner/laboratory.ts';
+import { encodeWav } from '../trace/wav-file.ts';
+import { cacheFolder } from './cache-folder.ts';
+import { CommandError, exitCode } from './exit-code.ts';
+import { interruptSignal, type Terminal } from './terminal.ts';
+
+export interface DeviceCommandOptions {
+  readonly say: readonly string[];
+  readonly board: string;
+  readonly id: string;
+  readonly save?: string;
+  readonly timeout: number;
+}
+
+const readyLimitSeconds = 20;
+
+/** `device`: an emulated board against any EchoKit server, in real time. */
+export async function deviceCommand(
+  terminal: Terminal,
+  url: string,
+  options: DeviceCommandOptions,
+): Promise<number> {
+  checkArguments(url, options);
+  const texts = options.say.length > 0 ? options.say : ['Hello. How far away is the moon?'];
+  const clock = new SystemClock();
+  const random = createRandom(1, 'device');
+  const { opus, voiceDetection, voice } = await openLaboratory(cacheFolder());
+  const clips = texts.map((text) => voice.speak(text, 'rms').samples);
+  const signal = interruptSignal(terminal, 'switching the board off.');
+
+  let changed = (): void => {};
+  let answered = 0;
+  let rebooted: string | undefined;
+  let firstSound: ((atUs: number) => void) | undefined;
+  const device = createEmulatedDevice({
+    profile: deviceProfiles[options.board]!,
+    deviceId: options.id,
+    serverUrl: url,
+    clock,
+    dialer: new SocketNetwork({ clock, random: random.fork('network'), outside: 'allowed' }),
+    random,
+    opus,
+    voiceDetection,
+    observe: (event) => {
+      const line = describe(event);
+      if (line !== undefined) terminal.say(`${seconds(event.atUs)}  ${line}`);
+      if (event.type === 'frameHandled' && event.event === 'EndResponse') answered++;
+      if (event.type === 'playStart') firstSound?.(event.atUs);
+      if (event.type === 'reboot') rebooted = event.cause;
+      changed();
+    },
+  });
+  const until = async (condition: () => boolean, limitSeconds: number): Promise<boolean> => {
+    const limitUs = clock.nowUs() + limitSeconds * 1_000_000;
+    while (!condition() && !signal.aborted && rebooted === undefined) {
+      if (clock.nowUs() >= limitUs) return false;
+      await new Promise<void>((resolve) => {
+        const alarm = clock.after(Math.min(200_000, limitUs - clock.nowUs()), resolve);
+        changed = () => {
+          alarm.cancel();
+          resolve();
+        };
+      });
+    }
+    return condition();
+  };
+
+  let failure: string | undefined;
+  try {
+    await device.boot();
+    device.press('k0', 'short');
+    if (!(await until(() => device.state === 'Listening', readyLimitSeconds))) {
+      failure = rebooted ?? `the board is ${device.state} and does not listen`;
+    }
+    for (const [index, clip] of clips.entries()) {
+      if (failure !== undefined || signal.aborted) break;
+      await clock.sleep(300_000);
+      const already = answered;
+      const voicedUs = Math.round(((findAudible(clip)?.last ?? clip.length) + 1) * 62.5);
+      const userStopUs = clock.nowUs() + voicedUs;
+      let heardUs: number | undefined;
+      firstSound = (atUs) => {
+        if (atUs > userStopUs) heardUs ??= atUs;
+      };
+      terminal.say(`${seconds(clock.nowUs())}  user: ${texts[index]}`);
+      device.hear(clip);
+      const over = await until(() => answered > already, options.timeout);
+      if (!over && !signal.aborted) {
+        failure =
+          rebooted ?? `no EndResponse within ${options.timeout} s; the board is ${device.state}`;
+      }
+      if (heardUs !== undefined) {
+        const ms = Math.round((heardUs - userStopUs) / 1000);
+        terminal.print(
+          `turn ${index + 1}: first sample of the answer ${ms} ms after the user's last`,
+        );
+      }
+    }
+  } finally {
+    await device.close();
+    if (options.save !== undefined) {
+      const { samples } = device.speaker();
+      writeFileSync(options.save, encodeWav(samples));
+      terminal.print(`${options.save}: ${(samples.length / 16_000).toFixed(1)} s from the speaker`);
+    }
+  }
+  if (signal.aborted) return exitCode.interrupted;
+  if (failure === undefined) return exitCode.passed;
+  terminal.say(`The conversation failed: ${failure}.`);
+  return exitCode.expectationFailed;
+}
+
+function checkArguments(url: string, options: DeviceCommandOptions): void {
+  const usage = (message: string, hint: string): CommandError =>
+    new CommandError('USAGE', exitCode.usage, message, hint);
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (parsed?.protocol !== 'ws:') {
+    throw usage(
+      `"${url}" is not a URL a board can use.`,
+      'boards know only ws:// URLs, for example ws://127.0.0.1:8080/ws/',
+    );
+  }
+  if (!Object.hasOwn(deviceProfiles, options.board)) {
+    const names = Object.keys(deviceProfiles).join(', ');
+    throw usage(`There is no board "${options.board}".`, `boards: ${names}`);
+  }
+  if (!/^[0-9a-f]{12}$/.test(options.id)) {
+    throw usage(`"${options.id}" is not a device id.`, 'an id has 12 lower-case hex digits');
+  }
+}
+
+function describe(event: DeviceEvent): string | undefined {
+  switch (event.type) {
+    case 'connected':
+      return `connected${event.reconnect ? ' again' : ''}`;
+    case 'connectFailed':
+      return `connection failed: ${event.message}`;
+    case 'disconnected':
+      return `connection ${event.connection} closed (${event.code})`;
+    case 'state':
+      return `${event.from} → ${event.to} (${event.cause})`;
+    case 'display':
+      return `screen: ${printable(event.text)}`;
+    case 'underrunEnd':
+      return `underrun of ${event.cycles * 16} ms in sentence ${event.sentence}`;
+    case 'frameRejected':
+      return `message not understood: ${printable(event.reason)}`;
+    case 'reboot':
+      return `REBOOT: ${event.cause}`;
+    default:
+      return undefined;
+  }
+}
+
+/** A server's text must not act on the terminal. */
+function printable(text: string): string {
+  return text.replaceAll(/\p{Cc}|\p{Cf}/gu, '·');
+}
+
+function seconds(atUs: number): string {
+  return `${(atUs / 1_000_000).toFixed(3).padStart(9)} s`;
+}

@@ -1,0 +1,30 @@
+import { CommandError, exitCode } from './exit-code.ts';
+
+interface Described {
+  readonly code?: unknown;
+  readonly hint?: unknown;
+}
+
+/** Codes of errors that are the surroundings' fault, by their first word. */
+const environmentCodes =
+  /^(NETWORK|OFFLINE_VOICE|OPUS|DEVICE_UNREACHABLE|RECORDING|WAV|EACCES|ENOSPC|EROFS)/;
+const usageCodes = /^(SCENARIO|TTS_CONFIG|USAGE|CONFIG)/;
+
+/** The last words of a command that failed: what, what to try next, and the exit code. */
+export function describeError(error: unknown, version: string): { text: string; exit: number } {
+  if (!(error instanceof Error)) return { text: String(error), exit: exitCode.defect };
+  const { code, hint } = error as Error & Described;
+  const lines = [typeof code === 'string' ? `${error.message}  [${code}]` : error.message];
+  if (typeof hint === 'string') lines.push(`hint: ${hint}`);
+  if (error instanceof CommandError) return { text: lines.join('\n'), exit: error.exitCode };
+  if (typeof code === 'string' && usageCodes.test(code)) {
+    return { text: lines.join('\n'), exit: exitCode.usage };
+  }
+  if (typeof code === 'string' && environmentCodes.test(code)) {
+    return { text: lines.join('\n'), exit: exitCode.environment };
+  }
+  return {
+    text: `This is a defect of echokit-harness ${version} (Node ${process.version}):\n${error.stack ?? error.message}`,
+    exit: exitCode.defect,
+  };
+}

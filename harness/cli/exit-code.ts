@@ -1,0 +1,27 @@
+/** Exit codes of every command. Listed in the README. */
+export const exitCode = {
+  passed: 0,
+  expectationFailed: 1,
+  usage: 2,
+  regression: 3,
+  environment: 4,
+  nothingMatched: 5,
+  defect: 70,
+  interrupted: 130,
+} as const;
+
+/** A command that ends with a message for the user and an exit code. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError';
+  readonly code: string;
+  readonly exitCode: number;
+  /** What to try next. */
+  readonly hint: string | undefined;
+
+  constructor(code: string, exit: number, message: string, hint?: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.exitCode = exit;
+    this.hint = hint;
+  }
+}

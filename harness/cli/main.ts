@@ -1,0 +1,201 @@
+#!/usr/bin/env node
+/**
+ * The command line. Only this folder prints, exits and reads the environment; every command loads
+ * what it needs when it is called, so that `--help` stays quick.
+ */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, Option } from 'commander';
+import { describeError } from './error-message.ts';
+import { CommandError, exitCode } from './exit-code.ts';
+import { processTerminal } from './terminal.ts';
+
+const terminal = processTerminal();
+
+export function harnessVersion(): string {
+  for (const up of ['../..', '../../..']) {
+    try {
+      const text = readFileSync(new URL(`${up}/package.json`, import.meta.url), 'utf8');
+      return (JSON.parse(text) as { version: string }).version;
+    } catch {
+      // One level further up: the compiled program lies in dist/.
+    }
+  }
+  return 'unknown';
+}
+
+function list(value: string): string[] {
+  return value
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+}
+
+function whole(name: string, minimum: number, maximum: number): (value: string) => number {
+  return (value) => {
+    const number = Number(value);
+    if (!Number.isInteger(number) || number < minimum || number > maximum) {
+      throw new CommandError(
+        'USAGE',
+        exitCode.usage,
+        `${name} is "${value}"; it must be a whole number from ${minimum} to ${maximum}.`,
+      );
+    }
+    return number;
+  };
+}
+
+const port = (fallback: number): Option =>
+  new Option('--port <number>', 'port to listen on; 0 takes any free one')
+    .default(fallback)
+    .argParser(whole('--port', 0, 65535));
+
+const configOption = (): Option =>
+  new Option('--config <file>', 'EchoKit config.toml whose [tts] section is the provider');
+
+const program = new Command('echokit-harness')
+  .description(
+    'Simulator and test harness for EchoKit voice boards: scripted conversations with an emulated\n' +
+      'board, each TTS provider measured from the last word of the user to the first sound of the answer.',
+  )
+  .version(harnessVersion())
+  .showHelpAfterError('(add --help to see what is possible)')
+  .configureOutput({ outputError: (text, write) => write(text) })
+  .exitOverride();
+
+program
+  .command('run', { isDefault: true })
+  .description('run scenarios and compare the providers')
+  .argument('[scenario...]', 'scenario files, or folders whose *.toml files are run', [])
+  .option(
+    '--provider <names>',
+    'providers, separated by commas; default: what the scenario says',
+    list,
+  )
+  .addOption(configOption())
+  .option('--device <names>', 'boards, separated by commas', list)
+  .option('--network <names>', 'networks, separated by commas', list)
+  .addOption(
+    new Option('--time <mode>', 'virtual: simulated clock, repeatable; real: loopback sockets')
+      .choices(['virtual', 'real'])
+      .default('virtual'),
+  )
+  .addOption(
+    new Option('--seed <number>', 'the same seed gives the same run, byte for byte')
+      .default(1)
+      .argParser(whole('--seed', 0, 2 ** 31 - 1)),
+  )
+  .option('--out <folder>', 'where runs are recorded', 'recordings/runs')
+  .option('--json', 'print the report as one JSON document instead of the table')
+  .option('--quiet', 'no progress on stderr')
+  .addHelpText(
+    'after',
+    `
+Examples:
+  echokit-harness run                                  the shipped scenarios, every provider
+  echokit-harness run scenarios/long-answer.toml --provider openai,elevenlabs
+  echokit-harness run --time real --provider stream_gsv scenarios/one-question.toml
+  echokit-harness run --config config.toml             your own [tts] section, against its stand-in
+  echokit-harness run --json | jq '.cells[].metrics.ttfa_ms.p50'
+
+Exit codes: 0 passed, 1 an expectation failed, 2 usage or scenario error, 4 environment,
+            5 nothing matched, 70 a defect of this program, 130 interrupted.`,
+  )
+  .action(async (paths: string[], options) => {
+    const { runCommand } = await import('./run-command.ts');
+    process.exitCode = await runCommand(terminal, paths, { ...options, version: harnessVersion() });
+  });
+
+program
+  .command('validate')
+  .description('check scenario files and say what is wrong where')
+  .argument('[scenario...]', 'scenario files or folders', [])
+  .addOption(configOption())
+  .action(async (paths: string[], options) => {
+    const { validateCommand } = await import('./validate-command.ts');
+    process.exitCode = await validateCommand(terminal, paths, options);
+  });
+
+program
+  .command('serve')
+  .description('adapter server for boards, real or emulated; answers from a scenario')
+  .option('--provider <name>', 'provider to speak with', 'openai')
+  .addOption(configOption())
+  .option('--host <address>', 'address to listen on', '127.0.0.1')
+  .addOption(port(8080))
+  .option('--scenario <file>', 'what is understood and answered, turn by turn, over and over')
+  .option('--live', 'speak with the real provider of --config instead of its stand-in')
+  .addHelpText(
+    'after',
+    `
+Examples:
+  echokit-harness serve                         then, in another terminal:
+  echokit-harness device ws://127.0.0.1:8080/ws/ --say "How far is the moon?"
+  echokit-harness serve --host 0.0.0.0          for a board on the same network: set its server URL
+                                                to ws://<this machine>:8080/ws/
+  echokit-harness serve --live --config config.toml`,
+  )
+  .action(async (options) => {
+    const { serveCommand } = await import('./serve-command.ts');
+    process.exitCode = await serveCommand(terminal, options);
+  });
+
+program
+  .command('device')
+  .description('an emulated board that talks to any EchoKit server')
+  .argument('<url>', 'server URL as stored on a board, for example ws://127.0.0.1:8080/ws/')
+  .option('--say <text>', 'what the user says; repeat it for several turns', collect, [])
+  .option('--board <name>', 'board profile', 'diy')
+  .option('--id <mac>', 'device id, 12 hex digits', '02ec0e000002')
+  .option('--save <file>', 'write what the speaker played to this WAV file')
+  .addOption(
+    new Option('--timeout <seconds>', 'give up a turn after this long')
+      .default(60)
+      .argParser(whole('--timeout', 1, 3600)),
+  )
+  .action(async (url: string, options) => {
+    const { deviceCommand } = await import('./device-command.ts');
+    process.exitCode = await deviceCommand(terminal, url, options);
+  });
+
+program
+  .command('stand-ins')
+  .description('local servers that speak the wire protocols of the TTS providers')
+  .option('--host <address>', 'address to listen on', '127.0.0.1')
+  .addOption(port(9100))
+  .addHelpText(
+    'after',
+    `
+Prints a [tts] section for each; put one into the config.toml of an EchoKit server and it speaks
+with the stand-in. Requests are logged on stderr. Ports count up from --port.`,
+  )
+  .action(async (options) => {
+    const { standInsCommand } = await import('./stand-ins-command.ts');
+    process.exitCode = await standInsCommand(terminal, options);
+  });
+
+program
+  .command('bench')
+  .description('how fast the simulation is, and what the server adds in real time, as ratios')
+  .option('--json', 'print the figures as JSON')
+  .action(async (options) => {
+    const { benchCommand } = await import('./bench-command.ts');
+    process.exitCode = await benchCommand(terminal, options);
+  });
+
+function collect(value: string, before: string[]): string[] {
+  return [...before, value];
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? exitCode.passed : exitCode.usage;
+  } else {
+    const { text, exit } = describeError(error, harnessVersion());
+    terminal.say(text);
+    process.exitCode = exit;
+  }
+}
+// Library timers on real time must not hold the process; everything of ours is closed by now.
+process.exit();

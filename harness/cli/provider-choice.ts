@@ -1,0 +1,76 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { parse, TomlError } from 'smol-toml';
+import { nearestName } from '../../adapters/index.ts';
+import { builtInProviders, type ProviderEntry, providerEntry } from '../runner/provider-catalog.ts';
+import { CommandError, exitCode } from './exit-code.ts';
+import type { Terminal } from './terminal.ts';
+
+/** The providers a command may name. */
+export interface ProviderChoice {
+  readonly entries: ReadonlyMap<string, ProviderEntry>;
+  /** Name of the provider of `--config`, when there is one. */
+  readonly configured: string | undefined;
+}
+
+/**
+ * The built-in providers and the `[tts]` section of an EchoKit configuration, which goes by the name
+ * of its platform. Its warnings are printed.
+ *
+ * @throws {CommandError} `CONFIG_NOT_FOUND`, `CONFIG_SYNTAX`, `CONFIG_NO_TTS`
+ * @throws {ConfigError}
+ */
+export function chooseProviders(terminal: Terminal, configFile?: string): ProviderChoice {
+  const entries = new Map(builtInProviders.map((entry) => [entry.name, entry]));
+  if (configFile === undefined) return { entries, configured: undefined };
+  const table = ttsTable(configFile);
+  const { platform } = providerEntry('config', table).tts;
+  const entry = providerEntry(platform, table);
+  for (const warning of entry.tts.warnings) terminal.say(`${configFile}: warning: ${warning}`);
+  entries.set(platform, entry);
+  return { entries, configured: platform };
+}
+
+export function findProvider(choice: ProviderChoice, name: string): ProviderEntry {
+  const entry = choice.entries.get(name);
+  if (entry !== undefined) return entry;
+  const names = [...choice.entries.keys()];
+  const nearest = nearestName(name, names);
+  throw new CommandError(
+    'USAGE',
+    exitCode.usage,
+    `There is no provider "${name}".${nearest === undefined ? '' : ` Did you mean "${nearest}"?`}`,
+    `providers: ${names.join(', ')}`,
+  );
+}
+
+function ttsTable(file: string): Record<string, unknown> {
+  if (!existsSync(file)) {
+    throw new CommandError(
+      'CONFIG_NOT_FOUND',
+      exitCode.usage,
+      `${file}: there is no such file.`,
+      'name an EchoKit config.toml with a [tts] section',
+    );
+  }
+  try {
+    const { tts } = parse(readFileSync(file, 'utf8'));
+    if (typeof tts === 'object' && tts !== null && !Array.isArray(tts)) {
+      return tts as Record<string, unknown>;
+    }
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    throw new CommandError(
+      'CONFIG_SYNTAX',
+      exitCode.usage,
+      `${file}:${error.line}:${error.column}: ${error.message}`,
+      undefined,
+      { cause: error },
+    );
+  }
+  throw new CommandError(
+    'CONFIG_NO_TTS',
+    exitCode.usage,
+    `${file} has no [tts] section.`,
+    'the EchoKit documentation page "Text to speech services" shows one for each platform',
+  );
+}

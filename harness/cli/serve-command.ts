@@ -1,0 +1,158 @@
+import type { Duplex } from 'node:stream';
+import { adapterFor } from '../../adapters/index.ts';
+import { SystemClock } from '../clock/system-clock.ts';
+import { SocketNetwork } from '../network/socket-network.ts';
+import { createRandom } from '../random/random.ts';
+import { openLaboratory } from '../runner/laboratory.ts';
+import type { Scenario, Turn } from '../scenario/scenario.ts';
+import { createAdapterServer } from '../server/adapter-server.ts';
+import type { ServerObservation } from '../server/conversation.ts';
+import { scriptedRecognizer } from '../server/recognizer.ts';
+import { scriptedReply } from '../server/reply-source.ts';
+import { createStandIn } from '../stand-ins/stand-in.ts';
+import { cacheFolder } from './cache-folder.ts';
+import { CommandError, exitCode } from './exit-code.ts';
+import { chooseProviders, findProvider } from './provider-choice.ts';
+import {
+  defaultScenarioFolder,
+  findScenarioFiles,
+  loadScenarios,
+  scenarioCatalog,
+} from './scenario-files.ts';
+import { interruptSignal, type Terminal } from './terminal.ts';
+
+export interface ServeCommandOptions {
+  readonly provider: string;
+  readonly config?: string;
+  readonly host: string;
+  readonly port: number;
+  readonly scenario?: string;
+  readonly live?: boolean;
+}
+
+/** `serve`: the adapter server on a real port, until Ctrl-C. */
+export async function serveCommand(
+  terminal: Terminal,
+  options: ServeCommandOptions,
+): Promise<number> {
+  const choice = chooseProviders(terminal, options.config);
+  const provider = findProvider(choice, choice.configured ?? options.provider);
+  if (options.live === true && choice.configured === undefined) {
+    throw new CommandError(
+      'USAGE',
+      exitCode.usage,
+      '--live needs --config: the built-in providers have keys that only stand-ins accept.',
+    );
+  }
+  const scenario = loadScript(options.scenario, [...choice.entries.keys()]);
+  const clock = new SystemClock();
+  const random = createRandom(1, 'serve');
+  const { opus, voiceDetection, voice } = await openLaboratory(cacheFolder());
+  const outside = options.live === true ? 'allowed' : 'forbidden';
+  const network = new SocketNetwork({ clock, random: random.fork('network'), outside });
+  const standIn = createStandIn({
+    platform: provider.tts.platform,
+    voice,
+    clock,
+    random: random.fork('stand-in'),
+    changes: scenario.standIn,
+  });
+  if (options.live !== true) {
+    await network.impersonate(provider.endpoint, (stream: Duplex) => standIn.accept(stream));
+    const connectUs = standIn.connectMs * 1000;
+    network.setLink(provider.endpoint, { latencyUs: 0, jitterUs: 0, connectUs });
+  }
+  const speech = adapterFor(provider.tts).open(provider.tts.config, {
+    clock,
+    dialer: network,
+    randomBytes: (count) => random.bytes(count),
+  });
+  const server = createAdapterServer({
+    clock,
+    opus,
+    voiceDetection,
+    speech,
+    platform: provider.tts.platform,
+    recognizer: scriptedRecognizer(({ turn }) => turnOf(scenario, turn).heard, {
+      clock,
+      durationMs: scenario.server.recognitionMs,
+    }),
+    replies: scriptedReply(
+      ({ turn }) => {
+        const { reply, replyPace } = turnOf(scenario, turn);
+        return { text: reply, ...replyPace };
+      },
+      { clock },
+    ),
+    observe: (event) => {
+      const text = describe(event);
+      if (text !== undefined) terminal.say(`${seconds(event.atUs)}  ${text}`);
+    },
+  });
+  const signal = interruptSignal(terminal, 'closing the connections.');
+  const listener = await network.listen(options, (stream: Duplex) => server.accept(stream));
+  const shown = options.host === '0.0.0.0' ? '<address of this machine>' : options.host;
+  terminal.print(`ws://${shown}:${listener.endpoint.port}/ws/`);
+  if (!['127.0.0.1', '::1', 'localhost'].includes(options.host)) {
+    terminal.say('Everybody who reaches this address can talk to it: boards have no password.');
+  }
+  terminal.say(
+    `Speaking with ${options.live === true ? 'the real' : 'the stand-in of'} ${provider.name}, ` +
+      `answering from "${scenario.title}". Ctrl-C ends it.`,
+  );
+  await aborted(signal);
+  await listener.close();
+  await server.close();
+  await speech.close();
+  await standIn.close();
+  return exitCode.interrupted;
+}
+
+function loadScript(file: string | undefined, providers: readonly string[]): Scenario {
+  const path = file ?? `${defaultScenarioFolder()}/two-turns.toml`;
+  const [scenario] = loadScenarios(findScenarioFiles([path]), scenarioCatalog(providers));
+  return scenario!;
+}
+
+/** The script starts again when it has come to its end. */
+function turnOf({ turns }: Scenario, turn: number): Turn {
+  return turns[(turn - 1) % turns.length]!;
+}
+
+/** What a person watching the server wants to see; audio frames and text pieces are left out. */
+function describe(event: ServerObservation): string | undefined {
+  if (event.source === 'provider') {
+    if (event.type === 'request') return `provider   request ${event.request}: ${event.url}`;
+    if (event.type === 'failure') return `provider   failed: ${event.kind}: ${event.message}`;
+    return undefined;
+  }
+  switch (event.type) {
+    case 'connected':
+      return `board ${event.deviceId} connected${event.reconnect ? ' again' : ''} (opus ${event.opus}, stream_asr ${event.streamAsr})`;
+    case 'disconnected':
+      return `connection ${event.connection} closed (${event.code})`;
+    case 'turnStart':
+      return `turn ${event.turn}     the user speaks`;
+    case 'endOfTurn':
+      return `turn ${event.turn}     the user has finished (${event.by})`;
+    case 'asr':
+      return event.final ? `turn ${event.turn}     understood: ${event.text}` : undefined;
+    case 'sentence':
+      return `turn ${event.turn}     sentence ${event.sentence}: ${event.text}`;
+    case 'turnEnd':
+      return `turn ${event.turn}     ${event.outcome}${event.failure === undefined ? '' : ` (${event.failure})`}`;
+    default:
+      return undefined;
+  }
+}
+
+function seconds(atUs: number): string {
+  return `${(atUs / 1_000_000).toFixed(3).padStart(9)} s`;
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

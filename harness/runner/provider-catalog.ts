@@ -1,0 +1,70 @@
+import { ConfigError, readTtsConfig, type TtsConfig } from '../../adapters/index.ts';
+import type { Endpoint } from '../network/network.ts';
+
+/** A provider a run can name: an EchoKit `[tts]` table under a short name. */
+export interface ProviderEntry {
+  readonly name: string;
+  readonly tts: TtsConfig;
+  /** Where its adapter will connect; what a stand-in answers for. */
+  readonly endpoint: Endpoint;
+}
+
+/**
+ * The providers that are there without any configuration. The tables are those of the EchoKit
+ * documentation page on text to speech, with keys that only a stand-in accepts.
+ */
+export const builtInTables: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  openai: {
+    platform: 'openai',
+    url: 'https://api.openai.com/v1/audio/speech',
+    model: 'gpt-4o-mini-tts',
+    api_key: 'sk_stand_in',
+    voice: 'ash',
+  },
+  'openai-stream': {
+    platform: 'openai',
+    url: 'https://api.openai.com/v1/audio/speech',
+    model: 'gpt-4o-mini-tts',
+    api_key: 'sk_stand_in',
+    voice: 'ash',
+    stream: 'pcm',
+  },
+  stream_gsv: {
+    platform: 'stream_gsv',
+    url: 'http://localhost:9094/v1/audio/stream_speech',
+    speaker: 'texan',
+  },
+  elevenlabs: {
+    platform: 'elevenlabs',
+    url: 'wss://api.elevenlabs.io/v1/text-to-speech/',
+    token: 'sk_stand_in',
+    voice: 'YOUR-VOICE-ID',
+  },
+};
+
+export const builtInProviders: readonly ProviderEntry[] = Object.entries(builtInTables).map(
+  ([name, table]) => providerEntry(name, table),
+);
+
+/**
+ * @param table an EchoKit `[tts]` table
+ * @throws {ConfigError}
+ */
+export function providerEntry(
+  name: string,
+  table: Readonly<Record<string, unknown>>,
+): ProviderEntry {
+  const tts = readTtsConfig(table);
+  return { name, tts, endpoint: endpointOf(tts) };
+}
+
+/** Every platform is reached by a URL; that is all the harness needs to know about it. */
+function endpointOf(tts: TtsConfig): Endpoint {
+  const { url } = tts.config as { readonly url: string };
+  const { hostname, port, protocol } = new URL(url);
+  const secure = protocol === 'https:' || protocol === 'wss:';
+  if (hostname === '') {
+    throw new ConfigError('TTS_CONFIG_BAD_VALUE', 'tts.url', `tts.url "${url}" names no host.`);
+  }
+  return { host: hostname, port: port === '' ? (secure ? 443 : 80) : Number(port) };
+}

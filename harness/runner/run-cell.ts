@@ -1,0 +1,182 @@
+/**
+ * One conversation from beginning to end: the story of a run. Stand-in, server, board and user are
+ * put on one clock and one network; everything they report goes into the recording.
+ */
+import { readFileSync } from 'node:fs';
+import type { Duplex } from 'node:stream';
+import { adapterFor } from '../../adapters/index.ts';
+import type { Clock } from '../clock/clock.ts';
+import { SimulatedClock } from '../clock/simulated-clock.ts';
+import { SystemClock } from '../clock/system-clock.ts';
+import type { DeviceEvent } from '../device/device-event.ts';
+import { deviceProfiles } from '../device/device-profile.ts';
+import { createEmulatedDevice, DeviceError } from '../device/emulated-device.ts';
+import type { LaboratoryNetwork } from '../network/laboratory-network.ts';
+import { MemoryNetwork } from '../network/memory-network.ts';
+import { networkProfiles } from '../network/network-profile.ts';
+import { SocketNetwork } from '../network/socket-network.ts';
+import { createRandom } from '../random/random.ts';
+import type { Cell } from '../scenario/plan.ts';
+import type { Turn } from '../scenario/scenario.ts';
+import { createAdapterServer } from '../server/adapter-server.ts';
+import { scriptedRecognizer } from '../server/recognizer.ts';
+import { scriptedReply } from '../server/reply-source.ts';
+import { createStandIn } from '../stand-ins/stand-in.ts';
+import type { RecordingWriter, UnnumberedEvent } from '../trace/recording-writer.ts';
+import { readWav } from '../trace/wav-file.ts';
+import type { Laboratory } from './laboratory.ts';
+import type { ProviderEntry } from './provider-catalog.ts';
+import { ScriptedUser } from './scripted-user.ts';
+
+export interface RunCellOptions {
+  readonly cell: Cell;
+  readonly provider: ProviderEntry;
+  readonly time: 'virtual' | 'real';
+  readonly laboratory: Laboratory;
+  readonly writer: RecordingWriter;
+  /** Stops the conversation; the recording is completed nevertheless. */
+  readonly signal: AbortSignal;
+}
+
+export interface RunCellResult {
+  readonly outcome: 'finished' | 'interrupted' | 'failed';
+  /** How long the conversation took on its own clock. */
+  readonly durationUs: number;
+}
+
+/** Where the board finds the server; a name that only exists in the laboratory. */
+const serverEndpoint = { host: 'echokit-server', port: 8080 };
+/** A locally administered MAC address. */
+const deviceId = '02ec0e000001';
+/** After the last answer, so that its end is on the recording. */
+const afterglowUs = 500_000;
+/** The voice of the scripted user: another one than the default of the stand-ins. */
+const userVoice = 'rms';
+
+/** Runs the conversation and closes the recording's files; the caller writes its manifest. */
+export async function runCell(options: RunCellOptions): Promise<RunCellResult> {
+  if (options.time === 'virtual') {
+    const clock = new SimulatedClock();
+    const network = new MemoryNetwork(clock, createRandom(options.cell.seed, 'network'));
+    return clock.run(converse(options, clock, network));
+  }
+  const clock = new SystemClock();
+  const random = createRandom(options.cell.seed, 'network');
+  return converse(options, clock, new SocketNetwork({ clock, random, outside: 'forbidden' }));
+}
+
+async function converse(
+  options: RunCellOptions,
+  clock: Clock,
+  network: LaboratoryNetwork,
+): Promise<RunCellResult> {
+  const { cell, provider, laboratory, writer, signal } = options;
+  const { scenario } = cell;
+  const { opus, voiceDetection, voice } = laboratory;
+  const random = createRandom(cell.seed, 'cell');
+  const record = (event: UnnumberedEvent): void => writer.event(event);
+  const turnOf = (turn: number): Turn | undefined => scenario.turns[turn - 1];
+
+  const standIn = createStandIn({
+    platform: provider.tts.platform,
+    voice,
+    clock,
+    random: random.fork('stand-in'),
+    changes: scenario.standIn,
+  });
+  const session = adapterFor(provider.tts).open(provider.tts.config, {
+    clock,
+    dialer: network,
+    randomBytes: (count) => random.bytes(count),
+    observe: (wire) => writer.wire(wire),
+  });
+  const hello = scenario.server.helloWav;
+  const server = createAdapterServer({
+    clock,
+    opus,
+    voiceDetection,
+    speech: session,
+    platform: provider.tts.platform,
+    recognizer: scriptedRecognizer(({ turn }) => turnOf(turn)?.heard, {
+      clock,
+      durationMs: scenario.server.recognitionMs,
+    }),
+    replies: scriptedReply(
+      ({ turn }) => {
+        const script = turnOf(turn);
+        return script && { text: script.reply, ...script.replyPace };
+      },
+      { clock },
+    ),
+    ...(hello === undefined ? {} : { hello: readFileSync(hello) }),
+    observe: record,
+    observeAudio: (audio) => {
+      if (audio.kind === 'provider') writer.providerAudio(audio.request, audio.samples);
+      else writer.sentAudio(audio.samples);
+    },
+  });
+  network.setLink(provider.endpoint, {
+    latencyUs: 0,
+    jitterUs: 0,
+    connectUs: standIn.connectMs * 1000,
+  });
+  network.setLink(serverEndpoint, networkProfiles[cell.network]!);
+  const listeners = await Promise.all([
+    network.impersonate(provider.endpoint, (stream: Duplex) => standIn.accept(stream)),
+    network.impersonate(serverEndpoint, (stream: Duplex) => server.accept(stream)),
+  ]);
+  const device = createEmulatedDevice({
+    profile: deviceProfiles[cell.device]!,
+    deviceId,
+    serverUrl: `ws://${serverEndpoint.host}:${serverEndpoint.port}/ws/`,
+    clock,
+    dialer: network,
+    random: random.fork('device'),
+    opus,
+    voiceDetection,
+    observe: (event: DeviceEvent) => {
+      record({ source: 'device', ...event });
+      user.hearOf(event);
+    },
+  });
+  const user: ScriptedUser = new ScriptedUser({
+    scenario,
+    clock,
+    device,
+    network,
+    serverEndpoint,
+    clip: (turn) =>
+      turn.wav === undefined ? voice.speak(turn.say ?? '', userVoice).samples : readWav(turn.wav),
+    recordClip: (samples) => writer.userAudio(samples),
+    record,
+  });
+
+  let outcome: RunCellResult['outcome'] = 'finished';
+  let detail: string | undefined;
+  try {
+    await device.boot();
+    await user.converse(signal);
+    await clock.sleep(afterglowUs, signal);
+  } catch (error) {
+    if (!signal.aborted && !(error instanceof DeviceError)) throw error;
+    outcome = signal.aborted ? 'interrupted' : 'failed';
+    detail = error instanceof Error ? error.message : String(error);
+  } finally {
+    await device.close();
+    record({
+      source: 'harness',
+      type: 'end',
+      atUs: clock.nowUs(),
+      outcome,
+      ...(detail === undefined ? {} : { detail }),
+    });
+    // What follows is the clearing of the table; it belongs to no turn and is not recorded.
+    const speaker = device.speaker().samples;
+    await server.close();
+    await session.close();
+    await standIn.close();
+    await Promise.all(listeners.map((listener) => listener.close()));
+    writer.close(speaker);
+  }
+  return { outcome, durationUs: clock.nowUs() };
+}

@@ -1,0 +1,125 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type CellMeasurement, measureCell } from '../metrics/measure.ts';
+import { type Cell, cellName, type Plan } from '../scenario/plan.ts';
+import type { Expectation } from '../scenario/scenario.ts';
+import { readRecording } from '../trace/recording-reader.ts';
+import { RecordingWriter } from '../trace/recording-writer.ts';
+import { type TraceHeader, traceFormatVersion } from '../trace/trace-event.ts';
+import { judge, type Verdict } from '../verdict/judge.ts';
+import type { Laboratory } from './laboratory.ts';
+import type { ProviderEntry } from './provider-catalog.ts';
+import { runCell } from './run-cell.ts';
+
+export interface RunPlanOptions {
+  readonly plan: Plan;
+  /** Entries for every provider name of the plan. */
+  readonly providers: ReadonlyMap<string, ProviderEntry>;
+  readonly laboratory: Laboratory;
+  /** Folder of this run; each cell gets `cells/<name>` in it. */
+  readonly folder: string;
+  /** Stops after the cell in progress, whose recording is completed. */
+  readonly signal: AbortSignal;
+  /** Facts for the manifests: versions, host, date. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly onCell?: (result: CellResult, index: number) => void;
+}
+
+export interface CellResult {
+  readonly cell: Cell;
+  readonly measurement: CellMeasurement;
+  readonly verdict: Verdict;
+  /** Path of the recording, relative to the folder of the run. */
+  readonly recording: string;
+  /** Length of the conversation on its own clock. */
+  readonly durationUs: number;
+}
+
+/** Runs the cells one after the other: record, read back, measure, judge. */
+export async function runPlan(options: RunPlanOptions): Promise<CellResult[]> {
+  const { plan, signal } = options;
+  const results: CellResult[] = [];
+  for (const [index, cell] of plan.cells.entries()) {
+    if (signal.aborted) break;
+    const provider = options.providers.get(cell.provider);
+    if (provider === undefined) throw new RangeError(`No provider entry named "${cell.provider}".`);
+    if (plan.time === 'real') await warmUp(options, cell, provider);
+    const result = await recordCell(options, cell, provider);
+    results.push(result);
+    options.onCell?.(result, index);
+  }
+  return results;
+}
+
+async function recordCell(
+  options: RunPlanOptions,
+  cell: Cell,
+  provider: ProviderEntry,
+): Promise<CellResult> {
+  const { plan, laboratory, signal, environment } = options;
+  const recording = join('cells', cellName(cell));
+  const folder = join(options.folder, recording);
+  const writer = new RecordingWriter(folder, traceHeader(cell, plan.time));
+  const { durationUs } = await runCell({
+    cell,
+    provider,
+    time: plan.time,
+    laboratory,
+    writer,
+    signal,
+  });
+  // What is judged is what was recorded, never what is still in memory.
+  const measurement = measureCell(readRecording(folder));
+  const verdict = judge(measurement, expectationsOf(cell));
+  writer.finish({
+    formatVersion: traceFormatVersion,
+    verdict: verdict.outcome,
+    plan: {
+      scenario: cell.scenario.name,
+      title: cell.scenario.title,
+      file: cell.scenario.file,
+      provider: cell.provider,
+      platform: provider.tts.platform,
+      device: cell.device,
+      network: cell.network,
+      seed: cell.seed,
+      time: plan.time,
+    },
+    environment: { ...environment, voice: laboratory.voice.version },
+  });
+  return { cell, measurement, verdict, recording, durationUs };
+}
+
+/**
+ * Speaks the cell's texts into the voice's cache by running it once in virtual time: synthesis
+ * blocks the event loop, and in real time it would be measured as latency of the stand-in.
+ */
+async function warmUp(options: RunPlanOptions, cell: Cell, provider: ProviderEntry): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'echokit-warm-up-'));
+  try {
+    const writer = new RecordingWriter(join(folder, 'cell'), traceHeader(cell, 'virtual'));
+    const { laboratory, signal } = options;
+    await runCell({ cell, provider, time: 'virtual', laboratory, writer, signal });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function traceHeader(cell: Cell, time: Plan['time']): TraceHeader {
+  const { scenario, provider, device, network, seed } = cell;
+  return {
+    type: 'header',
+    formatVersion: traceFormatVersion,
+    scenario: scenario.name,
+    provider,
+    device,
+    network,
+    seed,
+    time,
+  };
+}
+
+function expectationsOf({ scenario }: Cell): Expectation[] {
+  return [...scenario.expect, ...scenario.turns.flatMap((turn) => turn.expect)];
+}

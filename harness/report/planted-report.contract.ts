@@ -88,11 +88,16 @@ export function plantReportedCell(plan: PlantedCellPlan): ReportedCell {
   };
   const { provider, device = 'diy', network = 'good-wifi' } = plan;
   const cell: Cell = { scenario, provider, device, network, seed: 7 };
-  const lastMs = Math.max(...plan.turns.map(({ endUs }) => endUs)) / 1000;
+  const lastUs = Math.max(
+    ...plan.turns.flatMap(({ endUs, sentences }) => [
+      endUs,
+      ...sentences.flatMap(({ chunks }) => chunks.map(({ atUs }) => atUs)),
+    ]),
+  );
   const { cell: recorded } = plantCell({
     speakerStartUs: 0,
     restSamples: 0,
-    speakerSamples: 16 * lastMs + 32_000,
+    speakerSamples: (lastUs / 1000 + 3000) * 16,
     turns: plan.turns,
   });
   const measurement = measureCell(recorded);

@@ -48,7 +48,8 @@ function headline({ run, cells }: RunReport, colors: Colors): string[] {
     ...(failed > 0 ? [colors.red(`${failed} failed`)] : []),
     ...(infra > 0 ? [colors.yellow(`${infra} could not be judged`)] : []),
   ].join(', ');
-  const duration = run.durationMs === undefined ? '' : `, ${(run.durationMs / 1000).toFixed(1)} s`;
+  const duration =
+    typeof run.durationMs !== 'number' ? '' : `, ${(run.durationMs / 1000).toFixed(1)} s`;
   const facts = `${plural(cells.length, 'cell')}, seed ${run.seed}, ${run.time} time${duration}`;
   const name = colors.bold(`Run ${neutralize(run.id)}`);
   return [`${name}: ${verdicts === '' ? '' : `${verdicts} — `}${facts}`];

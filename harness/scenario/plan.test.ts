@@ -1,0 +1,103 @@
+import test from 'ava';
+import { loadScenario } from './load.ts';
+import { cellName, type PlanOptions, planRun } from './plan.ts';
+import type { Scenario } from './scenario.ts';
+import { ScenarioError } from './scenario-error.ts';
+
+const catalog = {
+  metrics: [],
+  providers: ['openai', 'openai-stream', 'stream_gsv', 'elevenlabs'],
+  devices: ['diy', 'box'],
+  networks: ['ideal', 'good-wifi'],
+};
+const options: PlanOptions = { seed: 1, time: 'virtual', catalog };
+
+function scenario(name: string, matrix = ''): Scenario {
+  const text = `title = "T"\n[matrix]\n${matrix}\n[[turn]]\nsay = "Hi."\nreply = "Hello."\n`;
+  return loadScenario(text, `scenarios/${name}.toml`, catalog);
+}
+
+const names = (scenarios: readonly Scenario[], more: Partial<PlanOptions> = {}) =>
+  planRun(scenarios, { ...options, ...more }).cells.map(cellName);
+
+test('without a matrix the defaults apply, in their order', (t) => {
+  t.deepEqual(names([scenario('b'), scenario('a')]), [
+    'b--openai--diy--good-wifi',
+    'b--openai-stream--diy--good-wifi',
+    'b--stream_gsv--diy--good-wifi',
+    'b--elevenlabs--diy--good-wifi',
+    'a--openai--diy--good-wifi',
+    'a--openai-stream--diy--good-wifi',
+    'a--stream_gsv--diy--good-wifi',
+    'a--elevenlabs--diy--good-wifi',
+  ]);
+});
+
+test('the command line goes before the scenario, and the scenario before the defaults', (t) => {
+  const own = scenario('a', 'providers = ["elevenlabs"]\nnetworks = ["ideal", "good-wifi"]');
+  t.deepEqual(names([own]), ['a--elevenlabs--diy--ideal', 'a--elevenlabs--diy--good-wifi']);
+  t.deepEqual(names([own], { providers: ['openai'], devices: ['box', 'diy'], networks: [] }), [
+    'a--openai--box--ideal',
+    'a--openai--box--good-wifi',
+    'a--openai--diy--ideal',
+    'a--openai--diy--good-wifi',
+  ]);
+  const defaults = { providers: ['stream_gsv'], devices: ['box'], networks: ['ideal'] };
+  t.deepEqual(names([own], { defaults }), [
+    'a--elevenlabs--box--ideal',
+    'a--elevenlabs--box--good-wifi',
+  ]);
+});
+
+test('a name given twice makes one cell', (t) => {
+  t.deepEqual(names([scenario('a')], { providers: ['openai', 'openai'] }), [
+    'a--openai--diy--good-wifi',
+  ]);
+});
+
+test('seeds depend on the plan and the scenario name, and on nothing else', (t) => {
+  const seeds = (scenarios: readonly Scenario[], seed: number, more: Partial<PlanOptions> = {}) =>
+    planRun(scenarios, { ...options, ...more, seed }).cells.map((cell) => cell.seed);
+  const [a, b] = [scenario('a'), scenario('b')];
+  const [seed] = seeds([a], 1);
+  t.true(Number.isSafeInteger(seed) && seed !== undefined && seed >= 0);
+  t.deepEqual(new Set(seeds([a], 1)), new Set([seed]));
+  t.deepEqual(new Set(seeds([b, a], 1).slice(4)), new Set([seed]));
+  t.deepEqual(seeds([scenario('a', 'devices = ["box"]')], 1, { providers: ['openai'] }), [seed]);
+  t.not(seeds([a], 2)[0], seed);
+  t.not(seeds([b], 1)[0], seed);
+});
+
+test('seed and kind of time are kept', (t) => {
+  const { seed, time } = planRun([], { ...options, seed: 7, time: 'real' });
+  t.deepEqual({ seed, time }, { seed: 7, time: 'real' });
+});
+
+test('unknown names of the command line are named with the valid ones', (t) => {
+  const error = t.throws(
+    () => planRun([scenario('a')], { ...options, providers: ['opnai', 'openai'], devices: ['x'] }),
+    { instanceOf: ScenarioError },
+  );
+  t.is(error?.code, 'SCENARIO_UNKNOWN_NAME');
+  t.is(
+    error?.message,
+    `command line: unknown provider "opnai": did you mean "openai"?
+  providers: openai, openai-stream, stream_gsv, elevenlabs
+
+command line: unknown device "x"
+  devices: diy, box`,
+  );
+});
+
+test('two scenarios of one name would share a folder', (t) => {
+  const other = { ...scenario('A'), file: 'elsewhere/A.toml' };
+  const error = t.throws(() => planRun([scenario('a'), other], options), {
+    instanceOf: ScenarioError,
+  });
+  t.is(error?.code, 'SCENARIO_DUPLICATE');
+  t.is(
+    error?.message,
+    `elsewhere/A.toml: scenarios/a.toml has the same name, and their recordings would have the same folder
+  rename one of them, or run them apart`,
+  );
+});

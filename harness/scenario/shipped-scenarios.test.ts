@@ -1,0 +1,109 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import test from 'ava';
+import { metricCatalog } from '../metrics/metric-catalog.ts';
+import { networkNames } from '../network/network-profile.ts';
+import { loadScenario, loadScenarioFile, type ScenarioCatalog } from './load.ts';
+import { defaultMatrix, planRun } from './plan.ts';
+import { serverEventNames, standInFaultKinds } from './scenario.ts';
+import { scenarioErrorCodes } from './scenario-error.ts';
+import { keysOfTable, tableName, tables } from './schema.ts';
+
+const folder = fileURLToPath(new URL('../../scenarios/', import.meta.url));
+const readme = readFileSync(`${folder}README.md`, 'utf8');
+const catalog: ScenarioCatalog = {
+  metrics: metricCatalog,
+  providers: defaultMatrix.providers,
+  devices: defaultMatrix.devices,
+  networks: networkNames,
+};
+
+const scenarioFiles = (sub: string) =>
+  readdirSync(folder + sub)
+    .filter((name) => name.endsWith('.toml'))
+    .map((name) => folder + sub + name);
+
+test('every shipped scenario loads, and expects what the metrics can tell', (t) => {
+  const passing = scenarioFiles('').map((file) => loadScenarioFile(file, catalog));
+  const failing = scenarioFiles('failures/').map((file) => loadScenarioFile(file, catalog));
+  t.is(passing.length, 5);
+  t.is(failing.length, 2);
+  for (const { name, expect, turns } of [...passing, ...failing]) {
+    t.true(expect.length > 0, name);
+    t.true(
+      turns.every(({ reply }) => !reply.includes('\n')),
+      `${name}: a reply has a line break`,
+    );
+  }
+  for (const { name, expect } of passing) {
+    const zero = (metric: string) =>
+      expect.some((one) => one.metric === metric && one.operator === '==' && one.value === 0);
+    t.true(zero('turns.failed'), name);
+    t.true(zero('conservation.unexplained_samples'), name);
+  }
+  for (const { name, expect } of failing) {
+    t.true(
+      expect.some(({ metric, operator }) => metric === 'failure.kind' && operator === '=='),
+      name,
+    );
+  }
+  const all = [...passing, ...failing];
+  t.is(planRun(all, { seed: 1, time: 'virtual', catalog }).cells.length, 4 * all.length);
+});
+
+test('the README names every key of every table', (t) => {
+  t.true(tables().length >= 10);
+  for (const table of tables()) {
+    const keys = keysOfTable(table) ?? [];
+    // "after" is described once, for turns and for disturbances.
+    for (const key of keys) {
+      t.regex(readme, new RegExp(`^\\| \`${key}\``, 'm'), `${tableName(table)} ${key}`);
+    }
+  }
+});
+
+test('the README names no key that does not exist', (t) => {
+  const known = new Set<string>([
+    ...tables().flatMap((table) => keysOfTable(table) ?? []),
+    ...standInFaultKinds,
+    ...scenarioErrorCodes,
+  ]);
+  const named = [...readme.matchAll(/^\| `([^`]+)`/gm)].map((match) => match[1] ?? '');
+  t.true(named.length > 40);
+  t.deepEqual(
+    named.filter((name) => !known.has(name)),
+    [],
+  );
+});
+
+test('the README names every fault, event and error code', (t) => {
+  for (const name of [...standInFaultKinds, ...serverEventNames, ...scenarioErrorCodes]) {
+    t.true(readme.includes(`\`${name}\``), name);
+  }
+});
+
+test('the README states the defaults that apply', (t) => {
+  const text = 'title = "T"\n[[turn]]\nsay = "Hi."\nreply = "R."\n';
+  const { server, turns } = loadScenario(text, 'x.toml', catalog);
+  const [turn] = turns;
+  const stated = (key: string) =>
+    new RegExp(`^\\| \`${key}\` *\\|[^|]*\\| *([^|]*?) *\\|`, 'm').exec(readme)?.[1];
+  t.is(stated('recognition_ms'), String(server.recognitionMs));
+  t.is(stated('asr'), `\`"${server.asr}"\``);
+  t.is(stated('pause_ms'), String(turn?.pauseMs));
+  t.is(stated('timeout_ms'), String(turn?.timeoutMs));
+  t.is(stated('first_token_ms'), String(turn?.replyPace.firstTokenMs));
+  t.is(stated('tokens_per_second'), String(turn?.replyPace.tokensPerSecond));
+  for (const key of ['providers', 'devices', 'networks'] as const) {
+    t.is(stated(key), defaultMatrix[key].map((name) => `\`${name}\``).join(', '));
+  }
+});
+
+test('the examples of the README load', (t) => {
+  const [whole, expectations] = [...readme.matchAll(/```toml\n(.*?)```/gs)].map(
+    (match) => match[1],
+  );
+  t.is(loadScenario(whole ?? '', 'example.toml', catalog).turns.length, 2);
+  const text = `title = "T"\n[[turn]]\nsay = "Hi."\nreply = "R."\n${expectations}`;
+  t.is(loadScenario(text, 'example.toml', catalog).expect.length, 5);
+});

@@ -30,7 +30,7 @@ export interface ScenarioProblem {
   readonly excerpt?: string;
 }
 
-/** A scenario that cannot be run. Holds every problem found, in the order of the file. */
+/** A scenario that cannot be run. Holds every problem found, file by file in their order. */
 export class ScenarioError extends Error {
   override readonly name = 'ScenarioError';
   /** Code of the first problem. */
@@ -39,8 +39,12 @@ export class ScenarioError extends Error {
   readonly problems: readonly ScenarioProblem[];
 
   constructor(problems: readonly [ScenarioProblem, ...ScenarioProblem[]], options?: ErrorOptions) {
+    const files = [...new Set(problems.map(({ file }) => file))];
     const sorted = problems.toSorted(
-      (a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0),
+      (a, b) =>
+        files.indexOf(a.file) - files.indexOf(b.file) ||
+        (a.line ?? 0) - (b.line ?? 0) ||
+        (a.column ?? 0) - (b.column ?? 0),
     );
     super(sorted.map(formatProblem).join('\n\n'), options);
     this.code = (sorted[0] ?? problems[0]).code;

@@ -52,20 +52,9 @@ function ttsTable(file: string): Record<string, unknown> {
       'name an EchoKit config.toml with a [tts] section',
     );
   }
-  try {
-    const { tts } = parse(readFileSync(file, 'utf8'));
-    if (typeof tts === 'object' && tts !== null && !Array.isArray(tts)) {
-      return tts as Record<string, unknown>;
-    }
-  } catch (error) {
-    if (!(error instanceof TomlError)) throw error;
-    throw new CommandError(
-      'CONFIG_SYNTAX',
-      exitCode.usage,
-      `${file}:${error.line}:${error.column}: ${error.message}`,
-      undefined,
-      { cause: error },
-    );
+  const tts = parseToml(file)['tts'];
+  if (typeof tts === 'object' && tts !== null && !Array.isArray(tts)) {
+    return tts as Record<string, unknown>;
   }
   throw new CommandError(
     'CONFIG_NO_TTS',
@@ -73,4 +62,19 @@ function ttsTable(file: string): Record<string, unknown> {
     `${file} has no [tts] section.`,
     'the EchoKit documentation page "Text to speech services" shows one for each platform',
   );
+}
+
+function parseToml(file: string): Record<string, unknown> {
+  try {
+    return parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw error instanceof TomlError ? syntaxError(file, error) : error;
+  }
+}
+
+function syntaxError(file: string, cause: TomlError): CommandError {
+  const [message = ''] = cause.message.split('\n');
+  const place = `${file}:${cause.line}:${cause.column}`;
+  const hint = cause.codeblock.trimEnd();
+  return new CommandError('CONFIG_SYNTAX', exitCode.usage, `${place}: ${message}`, hint, { cause });
 }

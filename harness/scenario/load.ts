@@ -1,11 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { basename, dirname, extname, isAbsolute, join } from 'node:path';
 import { parse, TomlError } from 'smol-toml';
+import {
+  type StandInChanges,
+  type StandInFaultKind,
+  standInFaultKinds,
+} from '../stand-ins/stand-in-changes.ts';
 import { type ExpectableMetric, readExpectations } from './expectation.ts';
 import { nearestName } from './nearest-name.ts';
 import { ProblemList } from './problem-list.ts';
-import type { Disturbance, Expectation, Scenario, StandInChanges, Turn } from './scenario.ts';
-import { type StandInFaultKind, serverEventNames, standInFaultKinds } from './scenario.ts';
+import type { Disturbance, Expectation, Scenario, Turn } from './scenario.ts';
+import { serverEventNames } from './scenario.ts';
 import { ScenarioError, sourceExcerpt } from './scenario-error.ts';
 import { type ScenarioFile, scenarioSchema } from './schema.ts';
 import { isTable, reportSchemaIssues, type WrittenTable } from './schema-problems.ts';

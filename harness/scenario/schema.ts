@@ -4,7 +4,7 @@
  * key; a test keeps the two together.
  */
 import { z } from 'zod';
-import { standInFaultKinds } from './scenario.ts';
+import { standInFaultKinds } from '../stand-ins/stand-in-changes.ts';
 
 /** An hour. A longer span is most likely given in the wrong unit. */
 const longestMs = 3_600_000;

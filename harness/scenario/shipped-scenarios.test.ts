@@ -4,9 +4,10 @@ import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { metricCatalog } from '../metrics/metric-catalog.ts';
 import { networkNames } from '../network/network-profile.ts';
+import { standInFaultKinds } from '../stand-ins/stand-in-changes.ts';
 import { loadScenario, loadScenarioFile, type ScenarioCatalog } from './load.ts';
 import { defaultMatrix, planRun } from './plan.ts';
-import { serverEventNames, standInFaultKinds } from './scenario.ts';
+import { serverEventNames } from './scenario.ts';
 import { scenarioErrorCodes } from './scenario-error.ts';
 import { keysOfTable, tableName, tables } from './schema.ts';
 

@@ -1,7 +1,7 @@
 import http from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Random } from '../random/random.ts';
-import type { StandInFault, StandInFaultKind } from '../scenario/scenario.ts';
+import type { StandInFault, StandInFaultKind } from './stand-in-changes.ts';
 import type { StandIn, StandInOptions, StandInRequest } from './stand-in-contract.ts';
 import { changedProfile, type TimingProfile } from './timing-profile.ts';
 

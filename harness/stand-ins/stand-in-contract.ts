@@ -1,8 +1,8 @@
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../clock/clock.ts';
 import type { Random } from '../random/random.ts';
-import type { StandInChanges, StandInFaultKind } from '../scenario/scenario.ts';
 import type { OfflineVoice } from './offline-voice.ts';
+import type { StandInChanges, StandInFaultKind } from './stand-in-changes.ts';
 import type { TimingProfile } from './timing-profile.ts';
 
 /**

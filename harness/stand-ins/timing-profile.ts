@@ -1,4 +1,4 @@
-import type { StandInChanges } from '../scenario/scenario.ts';
+import type { StandInChanges } from './stand-in-changes.ts';
 
 /**
  * When a provider's audio arrives, as data. Values: TTS provider protocol reference, section 11.2

@@ -155,9 +155,10 @@ export class MessagePackReader {
   byteRun(out: Uint8Array | Int16Array, from: number): number {
     const bytes = this.#bytes;
     const end = bytes.length;
+    const room = out.length;
     let position = this.#position;
     let index = from;
-    while (index < out.length && position < end) {
+    while (index < room && position < end) {
       const marker = bytes[position]!;
       if (marker < 0x80) {
         out[index++] = marker;

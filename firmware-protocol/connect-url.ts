@@ -98,7 +98,7 @@ export function parseConnectUrl(pathAndQuery: string): ConnectResult {
   const [, prefix, segment = ''] = route;
   const deviceId = percentDecoded(segment);
   if (deviceId === undefined) {
-    return { ok: false, status: 400, reason: `The device id ${segment} is not UTF-8.` };
+    return { ok: false, status: 400, reason: 'Invalid URL: Invalid UTF-8 in `id`' };
   }
   const flags: Partial<Record<keyof ConnectQuery, boolean>> = {};
   for (const [key, value] of new URLSearchParams(mark < 0 ? '' : target.slice(mark + 1))) {

@@ -54,8 +54,8 @@ const configOption = (): Option =>
 
 const program = new Command('echokit-harness')
   .description(
-    'Simulator and test harness for EchoKit voice boards: scripted conversations with an emulated\n' +
-      'board, each TTS provider measured from the last word of the user to the first sound of the answer.',
+    'Simulator and test harness for EchoKit voice boards: scripted conversations with an ' +
+      'emulated board, measured from the last word of the user to the first sound of the answer.',
   )
   .version(harnessVersion())
   .showHelpAfterError('(add --help to see what is possible)')

@@ -18,12 +18,12 @@ import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
 import type { Cell } from '../scenario/plan.ts';
 import type { Turn } from '../scenario/scenario.ts';
+import { readUserWav } from '../scenario/user-wav.ts';
 import { createAdapterServer } from '../server/adapter-server.ts';
 import { scriptedRecognizer } from '../server/recognizer.ts';
 import { scriptedReply } from '../server/reply-source.ts';
 import { createStandIn } from '../stand-ins/stand-in.ts';
 import type { RecordingWriter, UnnumberedEvent } from '../trace/recording-writer.ts';
-import { readWav } from '../trace/wav-file.ts';
 import type { Laboratory } from './laboratory.ts';
 import type { ProviderEntry } from './provider-catalog.ts';
 import { ScriptedUser } from './scripted-user.ts';
@@ -146,7 +146,9 @@ async function converse(
     network,
     serverEndpoint,
     clip: (turn) =>
-      turn.wav === undefined ? voice.speak(turn.say ?? '', userVoice).samples : readWav(turn.wav),
+      turn.wav === undefined
+        ? voice.speak(turn.say ?? '', userVoice).samples
+        : readUserWav(turn.wav),
     recordClip: (samples) => writer.userAudio(samples),
     record,
   });

@@ -1,0 +1,90 @@
+/** For tests: conversations in temporary folders, read back as any reader of a recording would. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { deviceProfiles } from '../device/device-profile.ts';
+import { metricCatalog } from '../metrics/metric-catalog.ts';
+import { networkNames } from '../network/network-profile.ts';
+import { loadScenario, type ScenarioCatalog } from '../scenario/load.ts';
+import { planRun } from '../scenario/plan.ts';
+import type { Scenario } from '../scenario/scenario.ts';
+import type { Recording } from '../trace/recorded-cell.ts';
+import { readRecording } from '../trace/recording-reader.ts';
+import { type Laboratory, openLaboratory } from './laboratory.ts';
+import { builtInProviders, type ProviderEntry } from './provider-catalog.ts';
+import { type CellResult, runPlan } from './run-plan.ts';
+
+export const providerNames: readonly string[] = builtInProviders.map(({ name }) => name);
+
+const providers: ReadonlyMap<string, ProviderEntry> = new Map(
+  builtInProviders.map((entry) => [entry.name, entry]),
+);
+
+const catalog: ScenarioCatalog = {
+  metrics: metricCatalog,
+  providers: providerNames,
+  devices: Object.keys(deviceProfiles),
+  networks: networkNames,
+};
+
+export interface RecordedConversation extends CellResult {
+  readonly recorded: Recording;
+  /** Folder of the recording. */
+  readonly path: string;
+}
+
+export interface RunOptions {
+  readonly providers?: readonly string[];
+  readonly networks?: readonly string[];
+  readonly seed?: number;
+  readonly time?: 'virtual' | 'real';
+  readonly signal?: AbortSignal;
+}
+
+/** @param name names the cell. @param toml text of a scenario file without its title. */
+export function scenarioOf(name: string, toml: string): Scenario {
+  return loadScenario(`title = "${name}"\n${toml}`, `${name}.toml`, catalog);
+}
+
+/** Runs scenarios into temporary folders, which `remove` deletes. */
+export class ConversationRunner {
+  readonly #folder = mkdtempSync(join(tmpdir(), 'echokit-conversations-'));
+  readonly laboratory: Laboratory;
+  #runs = 0;
+
+  private constructor(laboratory: Laboratory) {
+    this.laboratory = laboratory;
+  }
+
+  static async open(): Promise<ConversationRunner> {
+    return new ConversationRunner(await openLaboratory());
+  }
+
+  async run(scenario: Scenario, options: RunOptions = {}): Promise<RecordedConversation[]> {
+    const folder = join(this.#folder, `${++this.#runs}`);
+    const { seed = 1, time = 'virtual', signal = new AbortController().signal } = options;
+    const plan = planRun([scenario], {
+      providers: options.providers,
+      networks: options.networks,
+      seed,
+      time,
+      catalog,
+    });
+    const results = await runPlan({
+      plan,
+      providers,
+      laboratory: this.laboratory,
+      folder,
+      signal,
+      environment: {},
+    });
+    return results.map((result) => {
+      const path = join(folder, result.recording);
+      return { ...result, path, recorded: readRecording(path) };
+    });
+  }
+
+  remove(): void {
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}

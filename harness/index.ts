@@ -1,0 +1,40 @@
+/**
+ * The harness as a library: load scenarios, plan, run, read recordings, measure, judge, report.
+ * What the command line does with it is in `harness/cli/run-command.ts`.
+ */
+
+// Time, chance, connections
+export type { Alarm, Clock } from './clock/clock.ts';
+export { SimulatedClock } from './clock/simulated-clock.ts';
+export { SystemClock } from './clock/system-clock.ts';
+export type { DeviceEvent, DeviceState } from './device/device-event.ts';
+// The emulated board
+export { type DeviceProfile, deviceProfiles } from './device/device-profile.ts';
+export { createEmulatedDevice, type EmulatedDevice } from './device/emulated-device.ts';
+export { type CellMeasurement, measureCell } from './metrics/measure.ts';
+export { metricCatalog } from './metrics/metric-catalog.ts';
+export { MemoryNetwork } from './network/memory-network.ts';
+export type { Network } from './network/network.ts';
+export { networkProfiles } from './network/network-profile.ts';
+export { SocketNetwork } from './network/socket-network.ts';
+export { loadOpus } from './opus/opus-codec.ts';
+export { createRandom, type Random } from './random/random.ts';
+export { buildRunReport, type RunReport, reportData } from './report/run-report.ts';
+export { renderTerminalReport } from './report/terminal-report.ts';
+// Running
+export { type Laboratory, openLaboratory } from './runner/laboratory.ts';
+export { builtInProviders, type ProviderEntry, providerEntry } from './runner/provider-catalog.ts';
+export { type CellResult, runPlan } from './runner/run-plan.ts';
+// Scenarios
+export { loadScenario, loadScenarioFile, type ScenarioCatalog } from './scenario/load.ts';
+export { type Cell, type Plan, planRun } from './scenario/plan.ts';
+export type { Scenario } from './scenario/scenario.ts';
+// The adapter server and the stand-ins
+export { type AdapterServer, createAdapterServer } from './server/adapter-server.ts';
+export { loadOfflineVoice, type OfflineVoice } from './stand-ins/offline-voice.ts';
+export { createStandIn, type StandIn, standInPlatforms } from './stand-ins/stand-in.ts';
+// Recordings
+export { readRecording } from './trace/recording-reader.ts';
+export type { TraceEvent, TraceHeader } from './trace/trace-event.ts';
+export { judge, type Verdict } from './verdict/judge.ts';
+export { loadVoiceDetection } from './voice-detection/voice-detection.ts';

@@ -1,0 +1,287 @@
+/** The program as its users start it: a process of its own, its output and its exit code. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  watch,
+  writeFileSync,
+} from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import test from 'ava';
+import { readRecording } from '../trace/recording-reader.ts';
+import { exitCode } from './exit-code.ts';
+import { chooseProviders } from './provider-choice.ts';
+
+const checkout = fileURLToPath(new URL('../..', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'echokit-cli-'));
+const started = new Set<ChildProcess>();
+test.after.always(() => {
+  for (const child of started) child.kill('SIGKILL');
+  rmSync(folder, { recursive: true, force: true });
+});
+
+interface Running {
+  readonly child: ChildProcess;
+  /** Resolves with stdout so far when it matches; rejects when the process ends before. */
+  printed(pattern: RegExp): Promise<RegExpExecArray>;
+  readonly ended: Promise<Ended>;
+}
+
+interface Ended {
+  readonly exit: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function start(...args: string[]): Running {
+  const child = spawn(process.execPath, ['--import=tsx', 'harness/cli/main.ts', ...args], {
+    cwd: checkout,
+    env: { ...process.env, NO_COLOR: '1', ECHOKIT_HARNESS_CACHE: join(folder, 'cache') },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  started.add(child);
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const ended = once(child, 'close').then(([exit]): Ended => {
+    started.delete(child);
+    return { exit: exit as number | null, stdout, stderr };
+  });
+  const printed = (pattern: RegExp): Promise<RegExpExecArray> =>
+    new Promise((resolve, reject) => {
+      const look = (): void => {
+        const match = pattern.exec(stdout);
+        if (match !== null) resolve(match);
+      };
+      child.stdout.on('data', look);
+      void ended.then(() => reject(new Error(`ended without ${pattern}:\n${stdout}\n${stderr}`)));
+      look();
+    });
+  return { child, printed, ended };
+}
+
+function file(name: string, text: string): string {
+  const path = join(folder, name);
+  mkdirSync(join(path, '..'), { recursive: true });
+  writeFileSync(path, text);
+  return path;
+}
+
+const hello = `title = "Hello"
+[[turn]]
+say = "Hello."
+reply = "Hello to you."
+reply_pace = { first_token_ms = 50, tokens_per_second = 100 }
+`;
+
+test.serial('--help names every command and what it is for', async (t) => {
+  const { exit, stdout, stderr } = await start('--help').ended;
+  t.is(exit, exitCode.passed);
+  t.is(stderr, '');
+  for (const command of ['run', 'validate', 'serve', 'device', 'stand-ins', 'bench']) {
+    t.regex(stdout, new RegExp(`^  ${command}\\b.*  \\w+`, 'm'));
+  }
+});
+
+test.serial('mistakes in scenarios are told with file, line and column: exit code 2', async (t) => {
+  const unknown = file('mistakes/unknown.toml', `${hello}pauze_ms = 3\n`);
+  const type = file('mistakes/wrong-type.toml', hello.replace('"Hello."', '5'));
+  const wav = file('mistakes/missing-wav.toml', hello.replace('say = "Hello."', 'wav = "no.wav"'));
+  const { exit, stdout, stderr } = await start('run', join(folder, 'mistakes')).ended;
+  t.is(exit, exitCode.usage);
+  t.is(stdout, '');
+  t.true(stderr.includes(`${unknown}:6:1: `), stderr);
+  t.regex(stderr, /pauze_ms.*pause_ms/s);
+  t.true(stderr.includes(`${type}:3:7: `), stderr);
+  t.true(stderr.includes(`${wav}:3:7: `), stderr);
+  t.true(stderr.includes('no.wav'), stderr);
+});
+
+test.serial(
+  'a provider that does not exist is answered with those that do: exit code 2',
+  async (t) => {
+    const path = file('hello.toml', hello);
+    const { exit, stdout, stderr } = await start('run', path, '--provider', 'elevenlab').ended;
+    t.is(exit, exitCode.usage);
+    t.is(stdout, '');
+    t.true(stderr.includes('did you mean "elevenlabs"?'), stderr);
+    t.true(stderr.includes('openai, openai-stream, stream_gsv, elevenlabs'), stderr);
+  },
+);
+
+test.serial('an unknown option and an unknown network are usage errors too', async (t) => {
+  const path = file('hello.toml', hello);
+  const [option, network] = await Promise.all([
+    start('run', path, '--sed', '4').ended,
+    start('run', path, '--network', 'good-wify').ended,
+  ]);
+  t.is(option.exit, exitCode.usage);
+  t.true(option.stderr.includes('--seed'), option.stderr);
+  t.is(network.exit, exitCode.usage);
+  t.true(network.stderr.includes('did you mean "good-wifi"?'), network.stderr);
+});
+
+test.serial('a provider that refuses the key: exit code 1, the class is named', async (t) => {
+  const path = file('refused.toml', `${hello}[stand_in]\nfault = { kind = "auth" }\n`);
+  const out = join(folder, 'refused');
+  const { exit, stdout } = await start('run', path, '--provider', 'elevenlabs', '--out', out).ended;
+  t.is(exit, exitCode.expectationFailed);
+  t.regex(stdout, /elevenlabs .*fail.*auth/);
+  const [run] = readdirSync(out);
+  const cell = join(out, run!, 'cells', 'refused--elevenlabs--diy--good-wifi');
+  t.false(readRecording(cell).partial);
+});
+
+test.serial('run --json prints one document with the percentiles where scripts look', async (t) => {
+  const path = file('hello.toml', hello);
+  const out = join(folder, 'json');
+  const { exit, stdout, stderr } = await start('run', path, '--json', '--out', out).ended;
+  t.is(exit, exitCode.passed, stderr);
+  const report = JSON.parse(stdout) as {
+    schemaVersion: number;
+    cells: { provider: string; verdict: string; metrics: { ttfa_ms: { p50: number } } }[];
+  };
+  t.is(report.schemaVersion, 1);
+  t.deepEqual(
+    report.cells.map(({ provider, verdict }) => `${provider} ${verdict}`),
+    ['openai pass', 'openai-stream pass', 'stream_gsv pass', 'elevenlabs pass'],
+  );
+  for (const { metrics } of report.cells) {
+    t.true(Number.isFinite(metrics.ttfa_ms.p50) && metrics.ttfa_ms.p50 > 0);
+  }
+  const [run] = readdirSync(out);
+  t.deepEqual(JSON.parse(readFileSync(join(out, run!, 'report.json'), 'utf8')), report);
+});
+
+test.serial('serve says which port is taken: exit code 4', async (t) => {
+  const occupant = createServer().listen(0, '127.0.0.1');
+  await once(occupant, 'listening');
+  const { port } = occupant.address() as AddressInfo;
+  const { exit, stdout, stderr } = await start('serve', '--port', `${port}`).ended;
+  occupant.close();
+  t.is(exit, exitCode.environment, stderr);
+  t.is(stdout, '');
+  t.true(stderr.includes(`${port}`), stderr);
+  t.regex(stderr, /in use|taken/);
+  t.notRegex(stderr, /\n\s+at /, 'no stack');
+});
+
+test('Ctrl-C during a run in real time finishes the recording: exit code 130', async (t) => {
+  const path = file('interrupted.toml', hello);
+  const out = join(folder, 'interrupted');
+  mkdirSync(out);
+  const { child, ended } = start(
+    ...['run', path, '--time', 'real', '--provider', 'openai,stream_gsv', '--out', out],
+  );
+  // The trace grows with every event; a second Ctrl-C would stop the program at once.
+  let interrupted = false;
+  const watching = watch(out, { recursive: true }, (_, name) => {
+    if (interrupted || name?.endsWith('trace.jsonl') !== true) return;
+    interrupted = child.kill('SIGINT');
+  });
+  const { exit, stdout, stderr } = await ended;
+  watching.close();
+  t.is(exit, exitCode.interrupted, stderr);
+  const [run] = readdirSync(out);
+  const cells = readdirSync(join(out, run!, 'cells'));
+  t.deepEqual(cells, ['interrupted--openai--diy--good-wifi'], stdout);
+  const recording = readRecording(join(out, run!, 'cells', cells[0]!));
+  t.false(recording.partial);
+  const ends = recording.events.filter(
+    (event) => event.source === 'harness' && event.type === 'end',
+  );
+  t.like(ends, [{ outcome: 'interrupted' }]);
+  t.true(recording.speaker.length > 0);
+});
+
+test('serve and device hold a conversation over real sockets', async (t) => {
+  const scenario = file('served.toml', hello);
+  const server = start(
+    ...['serve', '--port', '0', '--provider', 'elevenlabs', '--scenario', scenario],
+  );
+  const [url] = await server.printed(/^ws:\/\/127\.0\.0\.1:\d+\/ws\/$/m);
+  const wav = join(folder, 'speaker.wav');
+  const device = await start('device', url, '--say', 'Hello.', '--save', wav).ended;
+  t.is(device.exit, exitCode.passed, device.stderr);
+  const latency = /^turn 1: first sample of the answer (\d+) ms after/m.exec(device.stdout);
+  t.truthy(latency, device.stdout);
+  t.true(Number(latency![1]) > 0);
+  t.regex(device.stderr, /Listening → Waiting/);
+  t.regex(device.stderr, /Speaking → Listening/);
+  t.true(readFileSync(wav).length > 32_000);
+
+  server.child.kill('SIGINT');
+  const { exit, stderr } = await server.ended;
+  t.is(exit, exitCode.interrupted);
+  t.regex(stderr, /turn 1 +understood: Hello\./);
+  t.regex(stderr, /turn 1 +sentence 1: Hello to you\./);
+  t.regex(stderr, /turn 1 +spoken/);
+});
+
+/** As printed on the EchoKit documentation page on text to speech. */
+const sections = {
+  elevenlabs: `[tts]
+platform = "elevenlabs"
+url = "wss://api.elevenlabs.io/v1/text-to-speech/"
+token = "sk_1234"
+voice = "YOUR-VOICE-ID"
+`,
+  stream_gsv: `[tts]
+platform = "stream_gsv"
+url = "http://localhost:9094/v1/audio/stream_speech"
+speaker = "texan"
+`,
+  openai: `[tts]
+platform = "openai"
+url = "https://api.openai.com/v1/audio/speech"
+model = "gpt-4o-mini-tts"
+api_key = "sk_ABCD"
+voice = "ash"
+`,
+};
+
+for (const [platform, section] of Object.entries(sections)) {
+  test(`EchoKit's [tts] section for ${platform} is a provider without a warning`, (t) => {
+    const said: string[] = [];
+    const terminal = {
+      print: (text: string) => void said.push(text),
+      say: (text: string) => void said.push(text),
+      color: false,
+      width: 80,
+    };
+    const choice = chooseProviders(terminal, file(`config-${platform}.toml`, section));
+    t.is(choice.configured, platform);
+    t.deepEqual(said, []);
+    const url = new URL(/url = "(.*)"/.exec(section)![1]!);
+    const { endpoint } = choice.entries.get(platform)!;
+    t.is(endpoint.host, url.hostname);
+    t.is(endpoint.port, url.port === '' ? 443 : Number(url.port));
+  });
+}
+
+test.serial("run --config speaks with the provider of EchoKit's own section", async (t) => {
+  const config = file('config.toml', sections.stream_gsv);
+  const path = file('configured.toml', hello);
+  const out = join(folder, 'configured');
+  const args = ['run', path, '--config', config, '--json', '--quiet', '--out', out];
+  const { exit, stdout, stderr } = await start(...args).ended;
+  t.is(exit, exitCode.passed, stderr);
+  t.is(stderr, '');
+  const { cells } = JSON.parse(stdout) as { cells: { provider: string }[] };
+  t.deepEqual(
+    cells.map(({ provider }) => provider),
+    ['stream_gsv'],
+  );
+});

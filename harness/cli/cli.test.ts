@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   watch,
   writeFileSync,
 } from 'node:fs';
@@ -77,6 +78,12 @@ function file(name: string, text: string): string {
   mkdirSync(join(path, '..'), { recursive: true });
   writeFileSync(path, text);
   return path;
+}
+
+/** Whether what changed is a trace that holds the beginning of a conversation. */
+function isUnderWay(out: string, name: string | null): boolean {
+  if (name?.endsWith('trace.jsonl') !== true) return false;
+  return (statSync(join(out, name), { throwIfNoEntry: false })?.size ?? 0) > 2000;
 }
 
 const hello = `title = "Hello"
@@ -188,7 +195,7 @@ test('Ctrl-C during a run in real time finishes the recording: exit code 130', a
   // The trace grows with every event; a second Ctrl-C would stop the program at once.
   let interrupted = false;
   const watching = watch(out, { recursive: true }, (_, name) => {
-    if (interrupted || name?.endsWith('trace.jsonl') !== true) return;
+    if (interrupted || !isUnderWay(out, name)) return;
     interrupted = child.kill('SIGINT');
   });
   const { exit, stdout, stderr } = await ended;
@@ -204,6 +211,26 @@ test('Ctrl-C during a run in real time finishes the recording: exit code 130', a
   );
   t.like(ends, [{ outcome: 'interrupted' }]);
   t.true(recording.speaker.length > 0);
+});
+
+test('a killed run leaves a recording that can be read', async (t) => {
+  const path = file('killed.toml', hello);
+  const out = join(folder, 'killed');
+  mkdirSync(out);
+  const { child, ended } = start(
+    ...['run', path, '--time', 'real', '--provider', 'stream_gsv', '--out', out],
+  );
+  const watching = watch(out, { recursive: true }, (_, name) => {
+    if (isUnderWay(out, name)) child.kill('SIGKILL');
+  });
+  const { exit } = await ended;
+  watching.close();
+  t.is(exit, null, 'killed by a signal');
+  const [run] = readdirSync(out);
+  const recording = readRecording(join(out, run!, 'cells', 'killed--stream_gsv--diy--good-wifi'));
+  t.true(recording.partial);
+  t.is(recording.header.scenario, 'killed');
+  t.true(recording.events.length > 0);
 });
 
 test('serve and device hold a conversation over real sockets', async (t) => {

@@ -8,6 +8,10 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 /** Upper-case names in quotes that are no codes of ours: the environment, Node and `ws`. */
 const notOurs = new Set(['NO_COLOR', 'EAI_AGAIN', 'WS_ERR_UNEXPECTED_RSV_1']);
 
+/** Files that speak a provider's protocol hold the provider's codes, too; ours begin like this. */
+const providerFiles = /^(harness\/stand-ins|adapters\/(platforms|transport))\//;
+const oursInProviderFiles = /^(STAND_IN|OFFLINE_VOICE|TTS|WAV|NETWORK)_/;
+
 function sources(): { path: string; text: string }[] {
   return ['adapters', 'firmware-protocol', 'harness'].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
@@ -21,7 +25,9 @@ function sources(): { path: string; text: string }[] {
 function codesInSources(): Map<string, string> {
   const found = new Map<string, string>();
   const add = (code: string, path: string): void => {
-    if (!notOurs.has(code) && !found.has(code)) found.set(code, path);
+    if (notOurs.has(code) || found.has(code)) return;
+    if (providerFiles.test(path) && !oursInProviderFiles.test(code)) return;
+    found.set(code, path);
   };
   for (const { path, text } of sources()) {
     for (const [, code] of text.matchAll(/'((?:[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)|USAGE)'/g)) {

@@ -15,6 +15,9 @@ export { nearestName } from './nearest-name.ts';
 export type { ConfigKey, ConfigValues, Platform } from './platform.ts';
 // The platforms by themselves, for programs that need no configuration file
 export { type ElevenLabsConfig, elevenLabsAdapter } from './platforms/elevenlabs.ts';
+export { type GroqConfig, groqAdapter } from './platforms/groq.ts';
+export { gsvAdapter } from './platforms/gsv.ts';
+export type { GsvConfig } from './platforms/gsv-server.ts';
 export { type OpenAiConfig, openAiAdapter } from './platforms/openai.ts';
 export { type StreamGsvConfig, streamGsvAdapter } from './platforms/stream-gsv.ts';
 export {

@@ -16,8 +16,11 @@ export interface Platform<Config = never> {
 }
 
 export interface ConfigKey {
-  /** `table`: accepted as EchoKit does, without effect here. */
-  readonly kind: 'text' | 'url' | 'table';
+  /**
+   * `count`: a whole number above 0, handed on in decimal digits. `table`: accepted as EchoKit
+   * does, without effect here.
+   */
+  readonly kind: 'text' | 'url' | 'count' | 'table';
   /** One line for `--help` and the README. */
   readonly about: string;
   readonly required?: boolean;

@@ -4,6 +4,8 @@
  */
 import type { Platform } from './platform.ts';
 import { elevenLabs } from './platforms/elevenlabs.ts';
+import { groq } from './platforms/groq.ts';
+import { gsv } from './platforms/gsv.ts';
 import { openAi } from './platforms/openai.ts';
 import { streamGsv } from './platforms/stream-gsv.ts';
 import type { SpeechAdapter } from './speech-adapter.ts';
@@ -16,14 +18,14 @@ export type AnyPlatform = Omit<Platform, 'configFrom' | 'adapter'> & {
 
 export const platforms: readonly AnyPlatform[] = [
   anyPlatform(elevenLabs),
+  anyPlatform(groq),
+  anyPlatform(gsv),
   anyPlatform(openAi),
   anyPlatform(streamGsv),
 ];
 
 /** Platforms of EchoKit that this version does not speak yet, with their accepted spellings. */
 export const platformsNotSupported: readonly (readonly [string, ...string[]])[] = [
-  ['groq', 'Groq'],
-  ['gsv', 'GSV', 'Stable'],
   ['fish', 'Fish'],
   ['cosyvoice', 'CosyVoice'],
 ];

@@ -1,7 +1,7 @@
 import test from 'ava';
 import { parse } from 'smol-toml';
 import { nearestName } from './nearest-name.ts';
-import { adapterFor, platforms } from './platforms.ts';
+import { adapterFor, platforms, platformsNotSupported } from './platforms.ts';
 import { ConfigError, readTtsConfig } from './tts-config.ts';
 
 function read(toml: string): ReturnType<typeof readTtsConfig> {
@@ -84,6 +84,17 @@ test('the defaults are those of EchoKit', (t) => {
     model: 'gpt-4o-tts',
     voice: 'alloy',
   });
+  t.deepEqual(readTtsConfig({ platform: 'groq', api_key: 'k', voice: 'v' }).config, {
+    url: 'https://api.groq.com/openai/v1/audio/speech',
+    apiKey: 'k',
+    model: 'playai-tts',
+    voice: 'v',
+  });
+  t.deepEqual(readTtsConfig({ platform: 'gsv', url: 'http://h/', speaker: 's' }).config, {
+    url: 'http://h/',
+    speaker: 's',
+    timeoutMs: { firstByte: 15_000 },
+  });
   t.deepEqual(
     readTtsConfig({
       platform: 'elevenlabs',
@@ -106,6 +117,8 @@ test('every spelling of a platform leads to its adapter', (t) => {
   for (const [spellings, canonical, keys] of [
     [['Openai', 'OpenAI', 'openai'], 'openai', { api_key: 'k' }],
     [['StreamGSV', 'stream_gsv'], 'stream_gsv', { url: 'http://h/', speaker: 's' }],
+    [['Groq', 'groq'], 'groq', { api_key: 'k', voice: 'v' }],
+    [['GSV', 'gsv', 'Stable'], 'gsv', { url: 'http://h/', speaker: 's' }],
     [['Elevenlabs', 'elevenlabs'], 'elevenlabs', { token: 'k', voice: 'v' }],
   ] as const) {
     for (const platform of spellings) {
@@ -129,21 +142,14 @@ test('the streaming mode of openai is a key of the same platform', (t) => {
 });
 
 test('EchoKit platforms that are still to come are told from unknown ones', (t) => {
-  for (const platform of [
-    'groq',
-    'Groq',
-    'gsv',
-    'GSV',
-    'Stable',
-    'fish',
-    'Fish',
-    'cosyvoice',
-    'CosyVoice',
-  ]) {
+  for (const platform of platformsNotSupported.flat()) {
     const error = refusal({ platform });
     t.is(error.code, 'TTS_CONFIG_UNSUPPORTED_PLATFORM');
     t.true(error.message.includes('not supported yet by this version'));
-    t.deepEqual(error.validNames, ['elevenlabs', 'openai', 'stream_gsv']);
+    t.deepEqual(
+      error.validNames,
+      platforms.map(({ names }) => names[0]),
+    );
   }
   const unknown = refusal({ platform: 'elevnlabs' });
   t.is(unknown.code, 'TTS_CONFIG_UNKNOWN_PLATFORM');
@@ -169,6 +175,21 @@ test('a missing or wrong key is named with its path', (t) => {
     refusal({ platform: 'stream_gsv', url: 'http://h/', speaker: 's', text_optimization: 'x' })
       .code,
     'TTS_CONFIG_WRONG_TYPE',
+  );
+});
+
+test('a count is a whole number above 0', (t) => {
+  const gsv = { platform: 'gsv', url: 'http://h/', speaker: 's' };
+  const { config } = readTtsConfig({ ...gsv, timeout_sec: 40 });
+  t.like(config, { timeoutMs: { firstByte: 40_000 } });
+  for (const timeout_sec of [0, -1, 1.5, Number.NaN]) {
+    const error = refusal({ ...gsv, timeout_sec });
+    t.is(error.code, 'TTS_CONFIG_BAD_VALUE');
+    t.is(error.keyPath, 'tts.timeout_sec');
+  }
+  t.is(
+    refusal({ ...gsv, timeout_sec: '15' }).message,
+    'tts.timeout_sec must be a number, not a string.',
   );
 });
 
@@ -217,7 +238,7 @@ test('what EchoKit passes over in silence becomes a warning', (t) => {
 test('no two platforms share a spelling', (t) => {
   const names = platforms.flatMap((platform) => platform.names);
   t.is(new Set(names).size, names.length);
-  t.throws(() => adapterFor({ platform: 'fish' }), { instanceOf: RangeError });
+  t.throws(() => adapterFor({ platform: 'nobody' }), { instanceOf: RangeError });
 });
 
 test('the nearest name is near', (t) => {

@@ -136,6 +136,7 @@ function check(key: string, value: unknown, rule: ConfigKey): string | undefined
     }
     return undefined;
   }
+  if (rule.kind === 'count') return checkCount(key, value);
   if (typeof value !== 'string') throw wrongType(key, value, 'a string');
   if (rule.required === true && rule.secret !== true && value === '') {
     throw new ConfigError(
@@ -162,6 +163,16 @@ function check(key: string, value: unknown, rule: ConfigKey): string | undefined
   }
   if (rule.kind === 'url') checkUrl(key, value, rule.schemes ?? []);
   return value;
+}
+
+function checkCount(key: string, value: unknown): string {
+  if (typeof value !== 'number') throw wrongType(key, value, 'a number');
+  if (Number.isSafeInteger(value) && value > 0) return String(value);
+  throw new ConfigError(
+    'TTS_CONFIG_BAD_VALUE',
+    `tts.${key}`,
+    `tts.${key} is ${value}. It should be a whole number above 0.`,
+  );
 }
 
 function checkUrl(key: string, value: string, schemes: readonly string[]): void {

@@ -5,7 +5,12 @@
 import type { IncomingMessage } from 'node:http';
 import type { SpeechSource } from '../audio/speech-normalizer.ts';
 import type { Platform } from '../platform.ts';
-import type { SpeechAdapter, SpeechCapabilities } from '../speech-adapter.ts';
+import type {
+  AdapterDeps,
+  SpeechAdapter,
+  SpeechCapabilities,
+  SpeechSession,
+} from '../speech-adapter.ts';
 import { openHttpSpeech } from '../transport/http-speech.ts';
 import type { FailureTable } from '../transport/provider-failure.ts';
 import { defaultTimeLimitsMs, type TimeLimitsMs } from '../transport/time-limit.ts';
@@ -30,7 +35,7 @@ const charactersMaxByHost: Readonly<Record<string, number>> = {
   'api.groq.com': 200,
 };
 
-const failures: FailureTable = {
+export const openAiFailures: FailureTable = {
   codes: {
     invalid_api_key: 'auth',
     insufficient_quota: 'quota',
@@ -64,32 +69,41 @@ const failures: FailureTable = {
 
 export const openAiAdapter: SpeechAdapter<OpenAiConfig> = {
   platform: 'openai',
-  capabilities,
-  open(config, deps) {
-    const streaming = config.stream === 'pcm';
-    return openHttpSpeech(
-      {
-        platform: 'openai',
-        url: new URL(config.url),
-        capabilities: capabilities(config),
-        headers: config.apiKey === '' ? {} : { Authorization: `Bearer ${config.apiKey}` },
-        secrets: [config.apiKey],
-        timeoutMs: { ...defaultTimeLimitsMs, ...config.timeoutMs },
-        failures,
-        body: (input) => ({
-          model: config.model,
-          voice: config.voice,
-          input,
-          response_format: streaming ? 'pcm' : 'wav',
-        }),
-        source: (response) => (streaming ? pcmSource(response) : { container: 'wav' }),
-      },
-      deps,
-    );
-  },
+  capabilities: openAiCapabilities,
+  open: (config, deps) => openOpenAiSpeech('openai', config, deps, openAiFailures),
 };
 
-function capabilities(config: OpenAiConfig): SpeechCapabilities {
+/** Opens a session with a service that speaks OpenAI's protocol under a name of its own. */
+export function openOpenAiSpeech(
+  platform: string,
+  config: OpenAiConfig,
+  deps: AdapterDeps,
+  failures: FailureTable,
+  capabilities: SpeechCapabilities = openAiCapabilities(config),
+): SpeechSession {
+  const streaming = config.stream === 'pcm';
+  return openHttpSpeech(
+    {
+      platform,
+      url: new URL(config.url),
+      capabilities,
+      headers: config.apiKey === '' ? {} : { Authorization: `Bearer ${config.apiKey}` },
+      secrets: [config.apiKey],
+      timeoutMs: { ...defaultTimeLimitsMs, ...config.timeoutMs },
+      failures,
+      body: (input) => ({
+        model: config.model,
+        voice: config.voice,
+        input,
+        response_format: streaming ? 'pcm' : 'wav',
+      }),
+      source: (response) => (streaming ? pcmSource(response) : { container: 'wav' }),
+    },
+    deps,
+  );
+}
+
+export function openAiCapabilities(config: OpenAiConfig): SpeechCapabilities {
   const charactersMax = charactersMaxByHost[new URL(config.url).hostname];
   return {
     textIn: 'whole',

@@ -8,6 +8,7 @@ import type {
   SpeechEvent,
   SpeechSession,
 } from '../speech-adapter.ts';
+import { SpeechError } from '../speech-error.ts';
 import { type HttpConnection, HttpConnections } from './http-connections.ts';
 import {
   classifyRefusal,
@@ -20,6 +21,7 @@ import {
   speechError,
 } from './provider-failure.ts';
 import { SpeechDelivery, untilStopped } from './speech-delivery.ts';
+import { textParts } from './text-parts.ts';
 import { TimeLimit, type TimeLimitsMs } from './time-limit.ts';
 
 /** What distinguishes one platform that takes a text by POST and answers with audio. */
@@ -33,7 +35,10 @@ export interface HttpSpeechPlatform {
   readonly secrets: readonly string[];
   readonly timeoutMs: TimeLimitsMs;
   readonly failures: FailureTable;
-  /** The body of the request. Its order of keys is what goes over the wire. */
+  /**
+   * The body of the request. Its order of keys is what goes over the wire. A text above
+   * `capabilities.charactersMax` comes in parts, one request each.
+   */
   body(text: string): Readonly<Record<string, unknown>>;
   /** What the answer holds; `headers` only where they can be believed. */
   source(response: IncomingMessage): SpeechSource;
@@ -90,19 +95,43 @@ class HttpSpeechSession implements SpeechSession {
     let input = '';
     for await (const piece of untilStopped(text, delivery.stopped)) input += piece;
     const { clock } = this.#deps;
-    const characters = checkText(this.#platform.platform, input, this.capabilities.charactersMax);
-    const decidedUs = clock.nowUs();
-    const connection = await this.#connections.acquire(delivery.stopped);
-    const request = ++this.#requests;
-    await new HttpExchange(this.#platform, this.#deps, delivery, connection, {
-      request,
-      decidedUs,
-      connectedUs: connection.reused ? decidedUs : clock.nowUs(),
-      reused: connection.reused,
-      url: publicUrl(this.#platform.url),
-      characters,
-    }).run(input);
+    const { platform } = this.#platform;
+    const { charactersMax } = this.capabilities;
+    const parts = charactersMax === undefined ? [input] : textParts(input, charactersMax);
+    // All are checked before the first is sent: a text that cannot be cut costs no request.
+    const sized = parts.map((part) => ({
+      part,
+      characters: checkText(platform, part, charactersMax),
+    }));
+    const totals: UtteranceTotals = { sourceFrames: 0, samples: 0 };
+    let request = 0;
+    for (const { part, characters } of sized) {
+      const decidedUs = clock.nowUs();
+      const connection = await this.#connections
+        .acquire(delivery.stopped)
+        .catch((error: unknown) => {
+          throw withDelivered(error, delivery.samples);
+        });
+      request = ++this.#requests;
+      await new HttpExchange(this.#platform, this.#deps, delivery, connection, totals, {
+        request,
+        decidedUs,
+        connectedUs: connection.reused ? decidedUs : clock.nowUs(),
+        reused: connection.reused,
+        url: publicUrl(this.#platform.url),
+        characters,
+      }).run(part);
+      // A refusal that was read to its end leaves the connection alive, but not the utterance.
+      delivery.stopped.throwIfAborted();
+    }
+    delivery.push({ type: 'end', atUs: clock.nowUs(), request, ...totals });
   }
+}
+
+/** What the answers to one utterance came to so far. */
+interface UtteranceTotals {
+  sourceFrames: number;
+  samples: number;
 }
 
 interface RequestFacts {
@@ -120,6 +149,7 @@ class HttpExchange {
   readonly #deps: AdapterDeps;
   readonly #delivery: SpeechDelivery;
   readonly #connection: HttpConnection;
+  readonly #totals: UtteranceTotals;
   readonly #facts: RequestFacts;
   readonly #limit: TimeLimit;
   #settle: ((error?: unknown) => void) | undefined;
@@ -134,12 +164,14 @@ class HttpExchange {
     deps: AdapterDeps,
     delivery: SpeechDelivery,
     connection: HttpConnection,
+    totals: UtteranceTotals,
     facts: RequestFacts,
   ) {
     this.#platform = platform;
     this.#deps = deps;
     this.#delivery = delivery;
     this.#connection = connection;
+    this.#totals = totals;
     this.#facts = facts;
     this.#limit = new TimeLimit(deps.clock, (limitMs) => this.#onLimit(limitMs));
     this.#onLimit = (limitMs) =>
@@ -333,13 +365,8 @@ class HttpExchange {
         return;
       }
       for (const event of held) this.#delivery.push(event);
-      this.#delivery.push({
-        type: 'end',
-        atUs: this.#deps.clock.nowUs(),
-        request: this.#facts.request,
-        sourceFrames: normalizer.sourceFrames,
-        samples: normalizer.outputSamples,
-      });
+      this.#totals.sourceFrames += normalizer.sourceFrames;
+      this.#totals.samples += normalizer.outputSamples;
       this.#settle?.();
     };
     this.#delivery.onFlow((paused) => {
@@ -469,6 +496,13 @@ export function closedError(platform: string, delivery: SpeechDelivery): Error {
     { kind: 'network', message: `The ${platform} session was closed.`, retryable: false },
     delivery.samples,
   );
+}
+
+/** A failure to connect does not know what earlier requests of the utterance have delivered. */
+function withDelivered(error: unknown, samples: number): unknown {
+  if (!(error instanceof SpeechError)) return error;
+  const { kind, message, retryable, cause } = error;
+  return speechError({ kind, message, retryable, cause }, samples);
 }
 
 function wrongAudio(platform: string, error: WavError): Failure {

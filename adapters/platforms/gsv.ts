@@ -1,0 +1,31 @@
+/**
+ * GPT-SoVITS through second-state's gsv_tts server, the route that finishes a WAV first (TTS
+ * provider protocol reference, sections 3.2, 8.1 and 8.3).
+ */
+import type { Platform } from '../platform.ts';
+import { type GsvConfig, gsvKeys, gsvRouteAdapter } from './gsv-server.ts';
+
+export const gsvAdapter = gsvRouteAdapter({
+  platform: 'gsv',
+  path: '/v1/audio/speech',
+  audioOut: 'whole',
+  source: { container: 'wav' },
+});
+
+export const gsv: Platform<GsvConfig> = {
+  names: ['gsv', 'GSV', 'Stable'],
+  keys: {
+    ...gsvKeys,
+    timeout_sec: {
+      kind: 'count',
+      about: 'Seconds the server may take until the WAV begins; nothing is sent before it is done.',
+      default: '15',
+    },
+  },
+  configFrom: ({ url, speaker, timeout_sec }) => ({
+    url: url!,
+    speaker: speaker!,
+    timeoutMs: { firstByte: Number(timeout_sec) * 1_000 },
+  }),
+  adapter: gsvAdapter,
+};

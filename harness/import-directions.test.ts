@@ -33,7 +33,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   ],
   'harness/stand-ins': ['firmware-protocol', 'harness/clock', 'harness/random', 'harness/network'],
   'harness/trace': ['harness/device', 'harness/server'],
-  'harness/scenario': ['harness/random', 'harness/stand-ins', 'harness/trace'],
+  'harness/scenario': ['adapters', 'harness/random', 'harness/stand-ins', 'harness/trace'],
   'harness/metrics': ['firmware-protocol', 'harness/trace', 'harness/device', 'harness/server'],
   'harness/verdict': ['harness/metrics', 'harness/scenario'],
   'harness/report': ['harness/metrics', 'harness/scenario', 'harness/verdict'],

@@ -1,4 +1,4 @@
-import { Duplex } from 'node:stream';
+import { SocketLikeStream, socketError } from './socket-like-stream.ts';
 
 /** Bytes a reader buffers before the writer feels it; as a kernel's socket buffer does. */
 const readBufferBytes = 64 * 1024;
@@ -11,12 +11,7 @@ const readBufferBytes = 64 * 1024;
  * `destroy()` closes like a socket: the peer reads the end of the stream, and its next write fails
  * with `EPIPE`. `resetAndDestroy()` makes the peer fail with `ECONNRESET` at once.
  */
-export class MemoryStream extends Duplex {
-  readonly remoteAddress = '127.0.0.1';
-  readonly remoteFamily = 'IPv4';
-  readonly remotePort = 1;
-  readonly encrypted = false;
-  readonly connecting = false;
+export class MemoryStream extends SocketLikeStream {
   readonly #onActivity: () => void;
   #peer: MemoryStream | undefined;
   #waiting: ((error?: Error | null) => void) | undefined;
@@ -47,13 +42,6 @@ export class MemoryStream extends Duplex {
     // A socket copies: the writer may use its buffer again after the callback.
     if (peer.push(Buffer.from(chunk))) callback();
     else peer.#waiting = callback;
-  }
-
-  override _writev(
-    chunks: { chunk: Buffer; encoding: BufferEncoding }[],
-    callback: (error?: Error | null) => void,
-  ): void {
-    this._write(Buffer.concat(chunks.map((piece) => piece.chunk)), 'binary', callback);
   }
 
   override _read(): void {
@@ -92,26 +80,6 @@ export class MemoryStream extends Duplex {
     this.#ended = true;
     this.push(null);
   }
-
-  setNoDelay(): this {
-    return this;
-  }
-  setKeepAlive(): this {
-    return this;
-  }
-  /** Library time-outs would run on real time; limits are kept by our own clock. */
-  setTimeout(): this {
-    return this;
-  }
-  ref(): this {
-    return this;
-  }
-  unref(): this {
-    return this;
-  }
-  address(): { address: string; family: string; port: number } {
-    return { address: '127.0.0.1', family: 'IPv4', port: 1 };
-  }
 }
 
 /** Two connected ends: `client` closes itself when the peer has ended, `server` may stay half open. */
@@ -124,9 +92,4 @@ export function createStreamPair(onActivity: () => void): {
   client.attach(server);
   server.attach(client);
   return { client, server };
-}
-
-/** An error as `net.Socket` raises it. */
-export function socketError(code: string, syscall: string): NodeJS.ErrnoException {
-  return Object.assign(new Error(`${syscall} ${code}`), { code, syscall });
 }

@@ -1,7 +1,7 @@
-import { Duplex } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import type { Clock } from '../clock/clock.ts';
 import type { LinkDirection, LinkProfile } from './link.ts';
-import { socketError } from './memory-stream.ts';
+import { SocketLikeStream, socketError } from './socket-like-stream.ts';
 
 interface PendingWrite {
   rest: Buffer;
@@ -19,10 +19,7 @@ export type InnerStream = Duplex & { resetAndDestroy?(): unknown };
  * The window counts bytes that are under way or that the receiver has not taken yet, and is opened
  * again one latency after the receiver took them, as TCP's is.
  */
-export class ShapedStream extends Duplex {
-  readonly remoteAddress = '127.0.0.1';
-  readonly encrypted = false;
-  readonly connecting = false;
+export class ShapedStream extends SocketLikeStream {
   readonly #inner: InnerStream;
   readonly #clock: Clock;
   readonly #latencyUs: number;
@@ -73,13 +70,6 @@ export class ShapedStream extends Duplex {
   ): void {
     this.#writes.push({ rest: chunk, callback });
     this.#pumpUp();
-  }
-
-  override _writev(
-    chunks: { chunk: Buffer; encoding: BufferEncoding }[],
-    callback: (error?: Error | null) => void,
-  ): void {
-    this._write(Buffer.concat(chunks.map((piece) => piece.chunk)), 'binary', callback);
   }
 
   override _final(callback: (error?: Error | null) => void): void {
@@ -187,21 +177,5 @@ export class ShapedStream extends Duplex {
   #acknowledge(open: () => void): void {
     if (this.#windowBytes === Number.POSITIVE_INFINITY) open();
     else this.#later(this.#clock.nowUs() + this.#latencyUs, open);
-  }
-
-  setNoDelay(): this {
-    return this;
-  }
-  setKeepAlive(): this {
-    return this;
-  }
-  setTimeout(): this {
-    return this;
-  }
-  ref(): this {
-    return this;
-  }
-  unref(): this {
-    return this;
   }
 }

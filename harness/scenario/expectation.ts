@@ -1,4 +1,4 @@
-import { nearestName } from './nearest-name.ts';
+import { nearestName } from '../../adapters/nearest-name.ts';
 import type { ProblemList } from './problem-list.ts';
 import type { Expectation } from './scenario.ts';
 import { isTable, typeOf, type WrittenTable } from './schema-problems.ts';

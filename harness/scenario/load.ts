@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { basename, dirname, extname, isAbsolute, join } from 'node:path';
 import { parse, TomlError } from 'smol-toml';
+import { nearestName } from '../../adapters/nearest-name.ts';
 import {
   type StandInChanges,
   type StandInFaultKind,
   standInFaultKinds,
 } from '../stand-ins/stand-in-changes.ts';
 import { type ExpectableMetric, readExpectations } from './expectation.ts';
-import { nearestName } from './nearest-name.ts';
 import { ProblemList } from './problem-list.ts';
 import type { Disturbance, Expectation, Scenario, Turn } from './scenario.ts';
 import { serverEventNames } from './scenario.ts';

@@ -1,6 +1,6 @@
+import { nearestName } from '../../adapters/nearest-name.ts';
 import { createRandom } from '../random/random.ts';
 import type { ScenarioCatalog } from './load.ts';
-import { nearestName } from './nearest-name.ts';
 import type { Scenario } from './scenario.ts';
 import { ScenarioError, type ScenarioProblem } from './scenario-error.ts';
 

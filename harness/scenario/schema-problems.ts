@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { nearestName } from './nearest-name.ts';
+import { nearestName } from '../../adapters/nearest-name.ts';
 import type { ProblemList } from './problem-list.ts';
 import { keysOfTable, type TablePath, tableName, tables } from './schema.ts';
 import type { KeyPath } from './source-position.ts';

@@ -194,10 +194,13 @@ export function retryAfterMs(headers: IncomingHttpHeaders): number | undefined {
   return until === undefined || now === undefined ? undefined : Math.max(0, until - now) * 1_000;
 }
 
-/** Takes known secrets out of a text that a provider wrote. */
+const secretCharactersMin = 4;
+
+/** Takes known secrets out of a text that a provider wrote. What is shorter than a few letters keeps no secret. */
 export function redact(text: string, secrets: readonly string[]): string {
   return secrets.reduce(
-    (rest, secret) => (secret === '' ? rest : rest.replaceAll(secret, '[redacted]')),
+    (rest, secret) =>
+      secret.length < secretCharactersMin ? rest : rest.replaceAll(secret, '[redacted]'),
     text,
   );
 }

@@ -197,5 +197,12 @@ try {
     process.exitCode = exit;
   }
 }
+// A pipe may still hold what was printed; `process.exit` would throw it away.
+for (const stream of [process.stdout, process.stderr]) {
+  await new Promise<void>((resolve) => {
+    stream.once('error', () => resolve());
+    stream.write('', () => resolve());
+  });
+}
 // Library timers on real time must not hold the process; everything of ours is closed by now.
 process.exit();

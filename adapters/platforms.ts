@@ -3,6 +3,7 @@
  * file in `platforms/` and one line here.
  */
 import type { Platform } from './platform.ts';
+import { cosyVoice } from './platforms/cosyvoice.ts';
 import { elevenLabs } from './platforms/elevenlabs.ts';
 import { groq } from './platforms/groq.ts';
 import { gsv } from './platforms/gsv.ts';
@@ -17,6 +18,7 @@ export type AnyPlatform = Omit<Platform, 'configFrom' | 'adapter'> & {
 };
 
 export const platforms: readonly AnyPlatform[] = [
+  anyPlatform(cosyVoice),
   anyPlatform(elevenLabs),
   anyPlatform(groq),
   anyPlatform(gsv),
@@ -27,7 +29,6 @@ export const platforms: readonly AnyPlatform[] = [
 /** Platforms of EchoKit that this version does not speak yet, with their accepted spellings. */
 export const platformsNotSupported: readonly (readonly [string, ...string[]])[] = [
   ['fish', 'Fish'],
-  ['cosyvoice', 'CosyVoice'],
 ];
 
 /** The platform with this name in any of its spellings. */

@@ -166,6 +166,59 @@ export function elevenLabsWire(clock: AdapterClock, script: WireScript, key: str
   return { accept: acceptor(log, (stream) => void server.emit('connection', stream)), log };
 }
 
+/** Speaks CosyVoice's tasks: `task-started`, binary audio of each text, `task-finished`; stays open. */
+export function cosyVoiceWire(clock: AdapterClock, script: WireScript, key: string): ScriptedWire {
+  const log = emptyLog();
+  const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
+  const server = createServer({ requestTimeout: 0, headersTimeout: 0 });
+  server.on('upgrade', (request, stream, head) => {
+    log.requests.push({ path: request.url ?? '', headers: request.headers });
+    if (script.outcome === 'refuse') {
+      stream.resume();
+      const body = `{"code":"invalid_api_key","message":"Invalid API-key provided: ${key}"}`;
+      stream.end(
+        `HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+      );
+      return;
+    }
+    sockets.handleUpgrade(request, stream, head, (socket) => converse(socket, stream));
+  });
+  const converse = (socket: WebSocket, stream: Duplex): void => {
+    let turn = Promise.resolve();
+    socket.on('error', () => {});
+    socket.on('message', (data) => {
+      const { header, payload } = JSON.parse(String(data)) as {
+        header: { action: string; task_id: string };
+        payload: { input: { text?: string } };
+      };
+      log.received.push(String(data));
+      const event = (name: string): void =>
+        socket.send(
+          JSON.stringify({ header: { task_id: header.task_id, event: name }, payload: {} }),
+        );
+      if (header.action === 'run-task') event('task-started');
+      if (header.action === 'run-task' || script.outcome === 'silent') return;
+      turn = turn.then(
+        () =>
+          new Promise((resolve) => {
+            if (header.action === 'finish-task') event('task-finished');
+            if (header.action === 'finish-task' || script.outcome === 'empty') {
+              resolve();
+              return;
+            }
+            const audio = pcmBytes(voice(payload.input.text ?? '', script.samplesPerCharacter));
+            sendChunks(clock, script, log, audio, {
+              write: (chunk, done) => socket.send(chunk, { binary: true }, done),
+              end: resolve,
+              cut: () => stream.destroy(),
+            });
+          }),
+      );
+    });
+  };
+  return { accept: acceptor(log, (stream) => void server.emit('connection', stream)), log };
+}
+
 /** An HTTP server that answers every request as told, once its body has been read. */
 export function httpAnswers(answer: (response: ServerResponse) => void): ScriptedWire {
   const log = emptyLog();

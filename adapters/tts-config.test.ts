@@ -120,6 +120,7 @@ test('every spelling of a platform leads to its adapter', (t) => {
     [['Groq', 'groq'], 'groq', { api_key: 'k', voice: 'v' }],
     [['GSV', 'gsv', 'Stable'], 'gsv', { url: 'http://h/', speaker: 's' }],
     [['Elevenlabs', 'elevenlabs'], 'elevenlabs', { token: 'k', voice: 'v' }],
+    [['CosyVoice', 'cosyvoice'], 'cosyvoice', { token: 'k' }],
   ] as const) {
     for (const platform of spellings) {
       const tts = readTtsConfig({ platform, ...keys });

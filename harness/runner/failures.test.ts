@@ -15,17 +15,17 @@ test.after.always(() => runner.remove());
  * - `early-end`: the answer ends as it properly does, and a placeholder in the WAV header (or raw
  *   audio) does not say how long it was meant to be. Nothing on the wire tells: the turn is ok.
  */
-const columns = ['openai', 'openai-stream', 'stream_gsv', 'elevenlabs'] as const;
+const columns = ['openai', 'openai-stream', 'stream_gsv', 'elevenlabs', 'cosyvoice'] as const;
 const expected: Readonly<Record<StandInFaultKind, readonly string[]>> = {
-  auth: ['auth', 'auth', 'auth', 'auth'],
-  quota: ['quota', 'quota', 'quota', 'quota'],
-  'rate-limit': ['rate-limit', 'rate-limit', 'rate-limit', 'rate-limit'],
-  'bad-voice': ['bad-voice', 'bad-voice', 'empty', 'bad-voice'],
-  server: ['server', 'server', 'server', 'server'],
-  cut: ['network', 'truncated', 'truncated', 'truncated'],
-  'early-end': ['ok', 'ok', 'ok', 'ok'],
-  empty: ['empty', 'empty', 'empty', 'empty'],
-  stall: ['timeout', 'timeout', 'timeout', 'timeout'],
+  auth: ['auth', 'auth', 'auth', 'auth', 'auth'],
+  quota: ['quota', 'quota', 'quota', 'quota', 'quota'],
+  'rate-limit': ['rate-limit', 'rate-limit', 'rate-limit', 'rate-limit', 'rate-limit'],
+  'bad-voice': ['bad-voice', 'bad-voice', 'empty', 'bad-voice', 'bad-voice'],
+  server: ['server', 'server', 'server', 'server', 'server'],
+  cut: ['network', 'truncated', 'truncated', 'truncated', 'truncated'],
+  'early-end': ['ok', 'ok', 'ok', 'ok', 'ok'],
+  empty: ['empty', 'empty', 'empty', 'empty', 'empty'],
+  stall: ['timeout', 'timeout', 'timeout', 'timeout', 'timeout'],
 };
 /** Faults in mid audio: a provider that streams has delivered half of the sentence. */
 const inMidAudio: readonly string[] = ['cut', 'early-end', 'stall'];
@@ -55,7 +55,7 @@ say = "Go on."
 reply = "This one is heard."
 `,
       );
-      const conversations = await runner.run(scenario);
+      const conversations = await runner.run(scenario, { providers: providerNames });
       for (const [index, conversation] of conversations.entries()) {
         const { cell, measurement, recorded, path, verdict } = conversation;
         const name = `${kind} × ${cell.provider}`;

@@ -40,6 +40,12 @@ export const builtInTables: Readonly<Record<string, Readonly<Record<string, unkn
     token: 'sk_stand_in',
     voice: 'YOUR-VOICE-ID',
   },
+  cosyvoice: {
+    platform: 'cosyvoice',
+    url: 'wss://dashscope.aliyuncs.com/api-ws/v1/inference',
+    token: 'sk_stand_in',
+    speaker: 'longhua_v2',
+  },
 };
 
 export const builtInProviders: readonly ProviderEntry[] = Object.entries(builtInTables).map(

@@ -113,6 +113,36 @@ export class ProviderServer implements StandIn {
     return struck;
   }
 
+  /**
+   * A further request for speech on a WebSocket that serves several of them: with the next ordinal
+   * and an entry and draws of its own. For services whose `isSpeech` does not count the upgrade.
+   */
+  openTask(connection: OpenRequest): { entry: OpenRequest; random: Random } {
+    const entry: OpenRequest = {
+      ...connection,
+      request: ++this.#speechRequests,
+      atUs: this.options.clock.nowUs(),
+      messages: [],
+    };
+    this.log.push(entry);
+    return { entry, random: this.options.random.fork(`${this.platform}/speech/${entry.request}`) };
+  }
+
+  /**
+   * As {@link strike}, for an upgrade that is refused in place of the task it would carry. The
+   * refusal takes the ordinal of that task.
+   */
+  strikeUpgrade<Kind extends StandInFaultKind>(
+    entry: OpenRequest,
+    ...kinds: Kind[]
+  ): Kind | undefined {
+    const request = this.#speechRequests + 1;
+    const struck = this.strike(Object.assign(entry, { request }), ...kinds);
+    if (struck === undefined) delete entry.request;
+    else this.#speechRequests = request;
+    return struck;
+  }
+
   /** Ends a log entry; later calls change nothing. */
   conclude(entry: OpenRequest, outcome: 'answered' | 'aborted' | 'cut'): void {
     if (entry.outcome !== 'open') return;

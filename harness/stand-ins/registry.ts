@@ -1,3 +1,4 @@
+import { createCosyVoiceStandIn } from './cosyvoice-stand-in.ts';
 import { createElevenLabsStandIn } from './elevenlabs-stand-in.ts';
 import { createGsvStandIn } from './gsv-stand-in.ts';
 import { createOpenAiStandIn } from './openai-stand-in.ts';
@@ -8,4 +9,5 @@ export const standInRegistry: Readonly<Record<string, (options: StandInOptions) 
   openai: createOpenAiStandIn,
   stream_gsv: createGsvStandIn,
   elevenlabs: createElevenLabsStandIn,
+  cosyvoice: createCosyVoiceStandIn,
 };

@@ -3,7 +3,12 @@ import { createStandIn, standInPlatforms } from './stand-in.ts';
 import { laboratory } from './test-client.ts';
 
 test('the platforms are those of the configuration, each with its connection set-up', async (t) => {
-  const expected: Record<string, number> = { openai: 120, stream_gsv: 5, elevenlabs: 200 };
+  const expected: Record<string, number> = {
+    openai: 120,
+    stream_gsv: 5,
+    elevenlabs: 200,
+    cosyvoice: 250,
+  };
   for (const [platform, connectMs] of Object.entries(expected)) {
     t.true(standInPlatforms.includes(platform));
     const { standIn } = await laboratory(platform);

@@ -68,7 +68,8 @@ export interface AlignmentMessage {
 
 export interface SocketRecord {
   readonly socket: WebSocket;
-  readonly messages: { atUs: number; json: ServerMessage; text: string }[];
+  /** A binary message has `bytes`, an empty `json` and an empty `text`. */
+  readonly messages: { atUs: number; json: ServerMessage; text: string; bytes?: Buffer }[];
   /** Set when the socket has closed. */
   closed?: { atUs: number; code: number; reason: string };
   readonly refused?: { status: number; body: unknown };
@@ -184,7 +185,12 @@ function openSocket(
       whenClosed: () => closing,
     };
     socket.on('open', () => resolve(record));
-    socket.on('message', (data) => {
+    socket.on('message', (data, isBinary) => {
+      if (isBinary) {
+        const bytes = Buffer.from(data as Buffer);
+        record.messages.push({ atUs: clock.nowUs(), json: {}, text: '', bytes });
+        return;
+      }
       const text = data.toString();
       record.messages.push({ atUs: clock.nowUs(), json: JSON.parse(text), text });
     });

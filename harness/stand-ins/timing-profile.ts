@@ -96,6 +96,20 @@ export const timingProfiles = {
     oddByteCuts: false,
     jitterMs: 15,
   },
+  'cosyvoice-v2': {
+    name: 'cosyvoice-v2',
+    connectMs: 250,
+    firstByteMs: { p50: 790, p95: 1500 },
+    firstByteMsPerSecond: 0,
+    firstChunkSeconds: 0.5,
+    nextChunkSeconds: [range(0.2, 0.5)],
+    cadenceMs: range(60),
+    speed: 4,
+    leadSilenceMs: 80,
+    tailSilenceMs: 0,
+    oddByteCuts: false,
+    jitterMs: 15,
+  },
 } as const satisfies Record<string, TimingProfile>;
 
 /**

@@ -1,0 +1,588 @@
+import type { Duplex } from 'node:stream';
+import { type RawData, type WebSocket, WebSocketServer } from 'ws';
+import type { Alarm } from '../clock/clock.ts';
+import type { Random } from '../random/random.ts';
+import { alignCharacters } from './character-alignment.ts';
+import { type Delivery, deliver } from './delivery.ts';
+import { scheduleDelivery, truncateSchedule } from './delivery-schedule.ts';
+import { fliteVoices } from './flite-engine.ts';
+import { shareBytes } from './http-speech.ts';
+import {
+  bearerKey,
+  type OpenRequest,
+  ProviderServer,
+  replyJson,
+  type Upgrade,
+  withoutKeys,
+} from './provider-server.ts';
+import { renderClip } from './rendered-clip.ts';
+import type { StandIn, StandInOptions } from './stand-in-contract.ts';
+import { timingProfiles } from './timing-profile.ts';
+
+/**
+ * CosyVoice on DashScope's inference WebSocket (TTS provider protocol reference, section 9): tasks of
+ * text frames, audio in binary frames, one task after the other on one socket. Renders `pcm`.
+ *
+ * One task is one request for speech, with a log entry of its own beside that of its connection.
+ * Faults in mid audio strike the first sentence of a task.
+ */
+export function createCosyVoiceStandIn(options: StandInOptions): StandIn {
+  return new ProviderServer(options, timingProfiles['cosyvoice-v2'], (server) => {
+    const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
+    const live = new Set<TaskSocket>();
+    return {
+      isSpeech: () => false,
+      answer: (exchange) => {
+        exchange.entry.error = 'InvalidURL';
+        replyJson(exchange, 404, {
+          code: 'InvalidURL',
+          message: 'This stand-in speaks over the WebSocket only.',
+          request_id: exchange.random.uuid(),
+        });
+      },
+      upgrade: (upgrade) => {
+        if (!shakeHands(server, upgrade)) return;
+        const { incoming, stream, head, entry } = upgrade;
+        sockets.handleUpgrade(incoming, stream, head, (socket) => {
+          entry.status = 101;
+          const tasks = new TaskSocket(server, socket, stream, entry);
+          live.add(tasks);
+          socket.once('close', () => live.delete(tasks));
+        });
+      },
+      close: () => {
+        for (const tasks of live) tasks.abandon();
+      },
+    };
+  });
+}
+
+const path = '/api-ws/v1/inference';
+const silenceMaxUs = 23_000_000;
+const idleMaxUs = 60_000_000;
+const charactersMax = { message: 20_000, task: 200_000 };
+const ratesHz = [8000, 16_000, 22_050, 24_000, 44_100, 48_000];
+const defaultRateHz = 22_050;
+/** Voices of the stand-in itself exist for every model. */
+const ownVoices: ReadonlySet<string> = new Set([...fliteVoices, 'tone', 'sweep', 'silence']);
+
+/** Refuses the upgrade and returns false when it will not do. */
+function shakeHands(
+  server: ProviderServer,
+  { url, entry, stream, incoming, random }: Upgrade,
+): boolean {
+  const refuse = (status: number, code: string, message: string): false => {
+    entry.error = code;
+    const request_id = random.uuid();
+    server.refuseUpgrade(stream, entry, status, { code, message, request_id });
+    return false;
+  };
+  if (url.pathname.replace(/\/$/, '') !== path) return refuse(404, 'InvalidURL', 'url error');
+  const planted = server.strikeUpgrade(entry, 'auth');
+  if (planted !== undefined || !server.accepts(bearerKey(incoming.headers.authorization))) {
+    return refuse(401, 'InvalidApiKey', 'Invalid API-key provided.');
+  }
+  return true;
+}
+
+/** One connection: nothing, or one task, at a time. */
+class TaskSocket {
+  readonly #server: ProviderServer;
+  readonly #socket: WebSocket;
+  readonly #stream: Duplex;
+  readonly #entry: OpenRequest;
+  #task: Task | undefined;
+  /** Messages that crossed the end of their task are late, not wrong. */
+  #lastTaskId: string | undefined;
+  #idle: Alarm | undefined;
+  #over = false;
+
+  constructor(server: ProviderServer, socket: WebSocket, stream: Duplex, entry: OpenRequest) {
+    this.#server = server;
+    this.#socket = socket;
+    this.#stream = stream;
+    this.#entry = entry;
+    socket.on('message', (data, isBinary) => this.#onMessage(data, isBinary));
+    socket.on('error', () => {});
+    socket.once('close', (code) => {
+      entry.closeCode ??= code;
+      this.#over = true;
+      this.#idle?.cancel();
+      this.#task?.stop('aborted');
+      server.conclude(entry, code === 1000 || code === 1005 ? 'answered' : 'aborted');
+    });
+    this.#restartIdleTimer();
+  }
+
+  /** Breaks the connection at once. */
+  abandon(): void {
+    this.#task?.stop('aborted');
+    this.#socket.terminate();
+  }
+
+  #onMessage(data: RawData, isBinary: boolean): void {
+    if (this.#over || this.#task?.muted === true) return;
+    const text = data.toString();
+    const message = isBinary ? undefined : parseMessage(text);
+    const logged = { atUs: this.#server.options.clock.nowUs(), text: withoutKeys(text) };
+    const { action, task_id: taskId } = message?.header ?? {};
+    if (action === 'run-task' && taskId !== undefined && this.#task === undefined) {
+      this.#run(taskId, message?.payload ?? {}, logged);
+      return;
+    }
+    (this.#task?.entry ?? this.#entry).messages.push(logged);
+    if (message === undefined) {
+      this.#fail('', 'InvalidParameter', 'A message must be a JSON object with a header.');
+    } else if (taskId === undefined) {
+      const what = "Missing required parameter 'header.task_id'! Please follow the protocol!";
+      this.#fail('', 'InvalidParameter', what);
+    } else if (this.#task?.id === taskId && action !== 'run-task') {
+      this.#task.take(action, message.payload ?? {});
+    } else if (taskId !== this.#lastTaskId || action === 'run-task') {
+      const what = `No task ${taskId} is running that could take ${action ?? 'no action'}.`;
+      this.#fail(taskId, 'InvalidParameter', what);
+    }
+  }
+
+  #run(id: string, payload: Payload, logged: OpenRequest['messages'][number]): void {
+    this.#idle?.cancel();
+    const { entry, random } = this.#server.openTask(this.#entry);
+    entry.messages.push(logged);
+    const task = new Task(this.#server, id, payload, entry, random, {
+      send: (message) => this.#socket.send(JSON.stringify(message)),
+      audio: (bytes) => this.#socket.send(bytes, { binary: true }),
+      finished: () => {
+        this.#task = undefined;
+        this.#lastTaskId = id;
+        this.#restartIdleTimer();
+      },
+      failed: () => this.#close(),
+      cut: () => {
+        this.#over = true;
+        this.#server.conclude(this.#entry, 'cut');
+        // Frames written before arrive; a close frame never does.
+        this.#stream.end(() => this.#socket.terminate());
+      },
+    });
+    this.#task = task;
+    task.start();
+  }
+
+  /** A failure outside of any task, or one that ends the task that runs. */
+  #fail(taskId: string, code: string, message: string): void {
+    if (this.#task !== undefined) {
+      this.#task.fail(code, message);
+      return;
+    }
+    this.#entry.error = code;
+    this.#socket.send(JSON.stringify(failureMessage(taskId, code, message)));
+    this.#close();
+  }
+
+  #close(): void {
+    this.#over = true;
+    this.#idle?.cancel();
+    this.#entry.closeCode = 1000;
+    this.#server.conclude(this.#entry, 'answered');
+    this.#socket.close(1000);
+  }
+
+  #restartIdleTimer(): void {
+    this.#idle?.cancel();
+    this.#idle = this.#server.options.clock.after(idleMaxUs, () => this.#close());
+  }
+}
+
+interface TaskOutput {
+  send(message: object): void;
+  audio(bytes: Buffer): void;
+  /** `task-finished` has been sent; the socket may serve the next task. */
+  finished(): void;
+  /** `task-failed` has been sent. */
+  failed(): void;
+  cut(): void;
+}
+
+interface TaskSettings {
+  readonly model: string;
+  readonly voice: string;
+  readonly rateHz: number;
+  readonly ssml: boolean;
+  readonly wordTimes: boolean;
+}
+
+class Task {
+  readonly id: string;
+  readonly entry: OpenRequest;
+  readonly #server: ProviderServer;
+  readonly #payload: Payload;
+  readonly #random: Random;
+  readonly #output: TaskOutput;
+  readonly #deliveries = new Set<Delivery>();
+  #settings: TaskSettings | undefined;
+  #buffer = '';
+  #texts = 0;
+  #characters = 0;
+  /** `usage.characters`: cumulative over spoken sentences, Han characters count twice. */
+  #used = 0;
+  #sentences = 0;
+  /** The last planned chunk leaves here; the next sentence queues behind it. */
+  #engineFreeUs = 0;
+  #inputEnded = false;
+  #over = false;
+  #muted = false;
+  #silence: Alarm | undefined;
+
+  constructor(
+    server: ProviderServer,
+    id: string,
+    payload: Payload,
+    entry: OpenRequest,
+    random: Random,
+    output: TaskOutput,
+  ) {
+    this.id = id;
+    this.entry = entry;
+    this.#server = server;
+    this.#payload = payload;
+    this.#random = random;
+    this.#output = output;
+  }
+
+  /** Nothing more is sent, but the socket stays open. */
+  get muted(): boolean {
+    return this.#muted;
+  }
+
+  start(): void {
+    const planted = this.#server.strike(this.entry, 'auth', 'quota', 'rate-limit');
+    if (planted === 'auth') {
+      this.fail('InvalidApiKey', 'Invalid API-key provided.');
+    } else if (planted === 'quota') {
+      const message = 'Access denied, please make sure your account is in good standing.';
+      this.fail('Arrearage', message);
+    } else if (planted === 'rate-limit') {
+      const message = 'Requests rate limit exceeded, please try again later.';
+      this.fail('Throttling.RateQuota', message);
+    } else {
+      const settings = settingsOf(this.#payload);
+      if (typeof settings === 'string') {
+        this.fail('InvalidParameter', settings);
+        return;
+      }
+      this.#settings = settings;
+      this.#send('task-started', {});
+      this.#restartSilenceTimer();
+      // EchoKit sends the whole text here (section 3.2).
+      const text = this.#payload.input?.text;
+      if (typeof text === 'string' && text !== '') this.#takeText(text);
+    }
+  }
+
+  take(action: string | undefined, payload: Payload): void {
+    if (this.#over) return;
+    if (action !== 'continue-task' && action !== 'finish-task') {
+      this.fail('InvalidParameter', `Action ${action ?? 'none'} is not known.`);
+    } else if (this.#inputEnded) {
+      this.fail('InvalidParameter', `The task takes no ${action} after finish-task.`);
+    } else if (action === 'finish-task') {
+      this.#restartSilenceTimer();
+      this.#inputEnded = true;
+      if (this.#buffer.trim() !== '') this.#speak(this.#buffer);
+      this.#buffer = '';
+      this.#finishWhenDue();
+    } else if (payload.input?.flush === true) {
+      this.#restartSilenceTimer();
+      if (this.#buffer.trim() !== '') this.#speak(this.#buffer);
+      this.#buffer = '';
+    } else if (typeof payload.input?.text === 'string') {
+      this.#takeText(payload.input.text);
+    } else {
+      const message =
+        "Missing required parameter 'payload.input.text'! Please follow the protocol!";
+      this.fail('InvalidParameter', message);
+    }
+  }
+
+  fail(code: string, message: string): void {
+    if (this.#over) return;
+    this.entry.error = code;
+    this.stop('answered');
+    this.#output.send(failureMessage(this.id, code, message));
+    this.#output.failed();
+  }
+
+  /** Forgets everything planned. */
+  stop(outcome: 'answered' | 'aborted' | 'cut'): void {
+    this.#halt();
+    this.#server.conclude(this.entry, outcome);
+  }
+
+  #halt(): void {
+    this.#over = true;
+    this.#silence?.cancel();
+    for (const delivery of this.#deliveries) delivery.cancel();
+    this.#deliveries.clear();
+  }
+
+  #takeText(text: string): void {
+    this.#restartSilenceTimer();
+    this.#texts++;
+    const characters = [...text].length;
+    this.#characters += characters;
+    if (this.#settings?.ssml === true && this.#texts > 1) {
+      this.fail('InvalidParameter', 'Text request limit violated, expected 1.');
+      return;
+    }
+    if (characters > charactersMax.message || this.#characters > charactersMax.task) {
+      this.fail('InvalidParameter', '[cosyvoice:]Engine return error code: 411');
+      return;
+    }
+    const { sentences, rest } = splitSentences(this.#buffer + text);
+    this.#buffer = rest;
+    for (const sentence of sentences) if (!this.#over) this.#speak(sentence);
+  }
+
+  /**
+   * Speaks one sentence. It pays its first-byte time while the one before is being delivered, and
+   * follows it after one gap.
+   */
+  #speak(text: string): void {
+    const { options, profile } = this.#server;
+    const { voice, rateHz, model } = this.#settings!;
+    const index = this.#sentences++;
+    if (index === 0) {
+      const planted = this.#server.strike(this.entry, 'bad-voice', 'server');
+      if (planted === 'server') this.fail('InternalError', 'An internal error has occurred.');
+      else if (planted === 'bad-voice' || !matches(voice, model)) {
+        this.fail('InvalidParameter', '[cosyvoice:]Engine return error code: 418');
+      }
+      if (this.#over) return;
+    }
+    const random = this.#random.fork(`sentence/${index + 1}`);
+    // Flite is silent about a text that begins with an ellipsis.
+    const spoken = text.replace(/^[^\p{L}\p{N}]+/u, '');
+    const clip = renderClip(options.voice, spoken, voice, rateHz, profile);
+    if (clip.length === 0) {
+      this.fail('InvalidParameter', 'Please ensure input text is valid.');
+      return;
+    }
+    const drawn = scheduleDelivery(clip.length, rateHz, profile, random);
+    const { minimum, maximum } = profile.cadenceMs;
+    const gapUs = Math.round(random.between(minimum, maximum) * 1000);
+    const nowUs = options.clock.nowUs();
+    const queuedUs = this.#engineFreeUs > nowUs ? this.#engineFreeUs + gapUs : nowUs;
+    const originUs = Math.max(nowUs, queuedUs - drawn.firstByteUs);
+    const fault = index === 0 ? this.#midAudioFault() : undefined;
+    const share = fault?.kind === 'empty' ? 0 : (fault?.afterFraction ?? 1);
+    const schedule =
+      fault === undefined ? drawn : truncateSchedule(drawn, shareBytes(clip.length, share));
+    this.#engineFreeUs = originUs + schedule.endUs;
+    const typed = !model.startsWith('cosyvoice-v1');
+    const sentence = { index, words: [] };
+    const delivery = deliver(options.clock, schedule, originUs, clip, {
+      begin: () => {
+        if (fault?.kind === 'empty' || !typed) return;
+        this.#result({ output: { type: 'sentence-begin', original_text: text, sentence } });
+      },
+      chunk: (audio) => {
+        this.#restartSilenceTimer();
+        this.entry.audioBytes += audio.length;
+        this.entry.audioSeconds = this.entry.audioBytes / (2 * rateHz);
+        // The first generation times nothing: the form of the older captures (section 9.3).
+        if (typed) this.#result({ output: { type: 'sentence-synthesis', sentence } });
+        else this.#result({ output: { sentence: { words: [] } } });
+        this.#output.audio(audio);
+      },
+      end: () => {
+        this.#deliveries.delete(delivery);
+        if (fault !== undefined) {
+          this.#break(fault.kind);
+          return;
+        }
+        this.#used += billedCharacters(text);
+        if (typed) {
+          const words = this.#settings!.wordTimes
+            ? wordsOf(text, profile.leadSilenceMs, (clip.length * 500) / rateHz)
+            : [];
+          const output = { type: 'sentence-end', original_text: text, sentence: { index, words } };
+          this.#result({ output, usage: { characters: this.#used } });
+        }
+        this.#finishWhenDue();
+      },
+    });
+    this.#deliveries.add(delivery);
+  }
+
+  #midAudioFault() {
+    const kind = this.#server.strike(this.entry, 'cut', 'early-end', 'stall', 'empty');
+    return kind === undefined ? undefined : this.#server.faultFor(this.entry);
+  }
+
+  #break(kind: string): void {
+    if (kind === 'stall') {
+      this.#halt();
+      this.#muted = true;
+    } else if (kind === 'cut') {
+      this.stop('cut');
+      this.#output.cut();
+    } else {
+      this.#finish();
+    }
+  }
+
+  #finishWhenDue(): void {
+    if (this.#over || !this.#inputEnded || this.#deliveries.size > 0) return;
+    if (this.#sentences === 0) {
+      this.fail('InvalidParameter', 'Please ensure input text is valid.');
+      return;
+    }
+    this.#finish();
+  }
+
+  #finish(): void {
+    this.stop('answered');
+    const output = { sentence: { words: [] } };
+    this.#send('task-finished', { output, usage: { characters: this.#used } });
+    this.#output.finished();
+  }
+
+  #result(payload: object): void {
+    this.#send('result-generated', payload);
+  }
+
+  #send(event: string, payload: object): void {
+    const attributes = event === 'task-started' ? {} : { request_uuid: this.id };
+    this.#output.send({ header: { task_id: this.id, event, attributes }, payload });
+  }
+
+  #restartSilenceTimer(): void {
+    this.#silence?.cancel();
+    this.#silence = this.#server.options.clock.after(silenceMaxUs, () =>
+      this.fail('CLIENT_ERROR', 'request timeout after 23 seconds.'),
+    );
+  }
+}
+
+interface Payload {
+  readonly model?: unknown;
+  readonly task_group?: unknown;
+  readonly task?: unknown;
+  readonly function?: unknown;
+  readonly parameters?: Readonly<Record<string, unknown>> | null;
+  readonly input?: { readonly text?: unknown; readonly flush?: unknown } | null;
+}
+
+interface ClientMessage {
+  readonly header: { readonly action?: string; readonly task_id?: string };
+  readonly payload?: Payload | null;
+}
+
+function parseMessage(json: string): ClientMessage | undefined {
+  try {
+    const { header, payload } = JSON.parse(json) as { header?: unknown; payload?: unknown };
+    if (typeof header !== 'object' || header === null) return undefined;
+    const { action, task_id } = header as { action?: unknown; task_id?: unknown };
+    return {
+      header: {
+        ...(typeof action === 'string' ? { action } : {}),
+        ...(typeof task_id === 'string' && task_id !== '' ? { task_id } : {}),
+      },
+      payload: typeof payload === 'object' ? (payload as Payload | null) : null,
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+function failureMessage(taskId: string, code: string, message: string): object {
+  const error = { error_code: code, error_message: message };
+  return {
+    header: { task_id: taskId, event: 'task-failed', ...error, attributes: {} },
+    payload: {},
+  };
+}
+
+/** The settings of a `run-task` (section 9.2), or the words in which they are refused. */
+function settingsOf(payload: Payload): TaskSettings | string {
+  for (const name of ['model', 'task_group', 'task', 'function'] as const) {
+    if (typeof payload[name] === 'string' && payload[name] !== '') continue;
+    return `Missing required parameter 'payload.${name}'! Please follow the protocol!`;
+  }
+  const model = String(payload.model);
+  const { voice, format, sample_rate, enable_ssml, word_timestamp_enabled, ...numbers } =
+    payload.parameters ?? {};
+  if (typeof voice !== 'string' || voice === '' || voice.startsWith('unknown')) {
+    return 'Request voice is invalid!';
+  }
+  if (format !== 'pcm') {
+    return `This stand-in renders pcm only, and ${format === undefined || format === 'Default' ? 'mp3 (the default of the API)' : String(format)} was asked for. Set format to pcm.`;
+  }
+  // The SDKs write 0 for a rate that was left out.
+  const rateHz = Number(sample_rate || defaultRateHz);
+  const { volume = 50, rate = 1, pitch = 1 } = numbers;
+  const within = (value: unknown, minimum: number, maximum: number): boolean =>
+    typeof value === 'number' && value >= minimum && value <= maximum;
+  if (
+    !ratesHz.includes(rateHz) ||
+    !within(volume, 0, 100) ||
+    !within(rate, 0.5, 2) ||
+    !within(pitch, 0.5, 2)
+  ) {
+    return '[cosyvoice:]Engine return error code: 411';
+  }
+  const ssml = enable_ssml === true;
+  if (ssml && model.startsWith('cosyvoice-v1')) return 'SSML text is not supported at the moment!';
+  return { model, voice, rateHz, ssml, wordTimes: word_timestamp_enabled === true };
+}
+
+/** Voice and model must be of the same generation (section 9.6). */
+function matches(voice: string, model: string): boolean {
+  if (ownVoices.has(voice)) return true;
+  const generation = /^cosyvoice-v(\d)/.exec(model)?.[1];
+  // A cloned voice is named after its model.
+  if (voice.startsWith('cosyvoice-')) return voice.startsWith(model);
+  return voice.endsWith('_v2') === (generation === '2');
+}
+
+/**
+ * Complete sentences, and what has to wait for more text. A full stop between digits ends nothing,
+ * and one behind a digit may still become one.
+ */
+function splitSentences(text: string): { sentences: string[]; rest: string } {
+  const ends = /[。！？；…\n]+[”’」』)）]*|(?:[!?]|(?<!\d)\.|\.(?=\s))+["'”’)]*(?=\s|$)\s*/gu;
+  const sentences: string[] = [];
+  let from = 0;
+  for (const match of text.matchAll(ends)) {
+    const to = match.index + match[0].length;
+    const sentence = text.slice(from, to);
+    // Marks without a word are part of what follows.
+    if (!/[\p{L}\p{N}]/u.test(sentence)) continue;
+    sentences.push(sentence);
+    from = to;
+  }
+  return { sentences, rest: text.slice(from) };
+}
+
+function billedCharacters(text: string): number {
+  let count = 0;
+  for (const character of text) count += /\p{Script=Han}/u.test(character) ? 2 : 1;
+  return count;
+}
+
+function wordsOf(text: string, leadMs: number, totalMs: number): object[] {
+  const { characters, startMs, durationMs } = alignCharacters(text, leadMs, totalMs);
+  return characters.flatMap((character, i) =>
+    /[\p{L}\p{N}]/u.test(character)
+      ? [
+          {
+            text: character,
+            begin_index: i,
+            end_index: i + 1,
+            begin_time: Math.round(startMs[i]!),
+            end_time: Math.round(startMs[i]! + durationMs[i]!),
+          },
+        ]
+      : [],
+  );
+}

@@ -175,8 +175,9 @@ function sourceSamples(utterance: readonly ProviderRequest[]): number {
   const end = utterance.find((request) => request.end !== null)?.end;
   if (end == null || rateHz === undefined) return yielded;
   const exact = (end.sourceFrames * 16_000) / rateHz;
-  // A clip at another rate ends between two samples of ours: either neighbor is right.
-  return Math.abs(yielded - exact) < 1 ? yielded : Math.round(exact);
+  // A clip at another rate ends between two samples of ours: either neighbor is right. An utterance
+  // of several requests has a clip for each.
+  return Math.abs(yielded - exact) < utterance.length ? yielded : Math.round(exact);
 }
 
 function checkNormalised(

@@ -64,6 +64,29 @@ for (const provider of providerNames) {
   });
 }
 
+test.serial(
+  'a sentence above the limit of a request is one sentence of several requests',
+  async (t) => {
+    const clause = 'the water rises and falls again as the earth turns below the moon, ';
+    const reply = `Then ${clause.repeat(7)}and so on.`;
+    const scenario = scenarioOf('long-sentence', `[[turn]]\nsay = "Go on."\nreply = "${reply}"\n`);
+    const [conversation] = await runner.run(scenario, { providers: ['groq'] });
+    checkBooks(t, conversation!);
+    const { events } = conversation!.recorded;
+    const requests = events.filter((e) => e.source === 'provider' && e.type === 'request');
+    t.deepEqual(
+      requests.map((e) => 'characters' in e && [e.sentence, e.reused, e.characters <= 200]),
+      [
+        [1, false, true],
+        [1, true, true],
+        [1, true, true],
+      ],
+    );
+    t.is(events.filter((e) => e.source === 'provider' && e.type === 'end').length, 1);
+    t.is(events.filter((e) => e.type === 'frameHandled' && e.event === 'StartAudio').length, 1);
+  },
+);
+
 test.serial('a stalled network delays samples and loses none', async (t) => {
   const scenario = scenarioOf(
     'stalled',

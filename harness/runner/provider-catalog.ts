@@ -40,6 +40,19 @@ export const builtInTables: Readonly<Record<string, Readonly<Record<string, unkn
     token: 'sk_stand_in',
     voice: 'YOUR-VOICE-ID',
   },
+  groq: {
+    platform: 'groq',
+    url: 'https://api.groq.com/openai/v1/audio/speech',
+    // EchoKit's default model does not exist any more.
+    model: 'canopylabs/orpheus-v1-english',
+    api_key: 'gsk_stand_in',
+    voice: 'hannah',
+  },
+  gsv: {
+    platform: 'gsv',
+    url: 'http://localhost:9094/v1/audio/speech',
+    speaker: 'texan',
+  },
   cosyvoice: {
     platform: 'cosyvoice',
     url: 'wss://dashscope.aliyuncs.com/api-ws/v1/inference',

@@ -11,9 +11,14 @@ import { type TimingProfile, timingProfiles } from './timing-profile.ts';
  * The self-hosted gsv_tts server (TTS provider protocol reference, section 8.1): plain-text errors,
  * success without audio for an unknown speaker, a content type that names the wrong rate, one
  * request after the other. Speakers exist unless their name starts with `unknown`.
+ *
+ * @param profile for every route; by default each route has its own
  */
-export function createGsvStandIn(options: StandInOptions): StandIn {
-  return new ProviderServer(options, timingProfiles['gsv-stream-gpu'], (server) => {
+export function createGsvStandIn(
+  options: StandInOptions,
+  profile: TimingProfile = timingProfiles['gsv-stream-gpu'],
+): StandIn {
+  return new ProviderServer(options, profile, (server) => {
     const engine = new SerialEngine(server);
     return {
       isSpeech: (method, path) => method === 'POST' && speechRoutes.has(path),

@@ -29,7 +29,7 @@ const models = ['tts-1', 'tts-1-hd', ...newModels];
 const oldVoices = ['nova', 'shimmer', 'echo', 'onyx', 'fable', 'alloy', 'ash', 'sage', 'coral'];
 const voices = [...oldVoices, 'ballad', 'verse', 'marin', 'cedar'];
 /** Names only the stand-in knows: the engine's voices and the test signals. */
-const localVoices: readonly string[] = [...fliteVoices, ...signalNames];
+export const localVoices: readonly string[] = [...fliteVoices, ...signalNames];
 const formats = ['mp3', 'opus', 'aac', 'flac', 'wav', 'pcm'];
 
 function answer(server: ProviderServer, exchange: Exchange): void {
@@ -66,12 +66,12 @@ function methodRefused(method: string, path: string): OpenAiError {
   };
 }
 
-function modelCard(id: string): object {
+export function modelCard(id: string): object {
   return { id, object: 'model', created: 1_700_000_000, owned_by: 'stand-in' };
 }
 
 function speak(server: ProviderServer, exchange: Exchange): void {
-  const { response, entry, random } = exchange;
+  const { entry } = exchange;
   const planted = server.strike(entry, 'quota', 'rate-limit', 'bad-voice', 'server');
   if (planted === 'quota') {
     fail(exchange, 429, {
@@ -94,6 +94,20 @@ function speak(server: ProviderServer, exchange: Exchange): void {
   const request = parse(exchange, planted === 'bad-voice');
   if (request === undefined) return;
 
+  sendClip(server, exchange, request, (processingMs) => headers(exchange, processingMs));
+}
+
+/**
+ * Answers with the spoken text at 24 kHz: raw, as WAV with placeholder sizes, or either in
+ * server-sent events. `headers` go beside the content type.
+ */
+export function sendClip(
+  server: ProviderServer,
+  exchange: Exchange,
+  request: SpeechRequest,
+  headers: (processingMs: number) => Record<string, string>,
+): void {
+  const { response, entry, random } = exchange;
   const { profile, options } = server;
   const clip = renderClip(options.voice, request.input, request.voice, rateHz, profile);
   const schedule = scheduleDelivery(clip.length, rateHz, profile, random.fork('delivery'));
@@ -112,7 +126,7 @@ function speak(server: ProviderServer, exchange: Exchange): void {
       entry.status = 200;
       response.writeHead(200, {
         'content-type': events ? 'text/event-stream' : isWav ? 'audio/wav' : 'audio/pcm',
-        ...headers(exchange, Math.round(schedule.firstByteUs / 1000)),
+        ...headers(Math.round(schedule.firstByteUs / 1000)),
       });
       response.flushHeaders();
       if (header.length > 0) response.write(events ? delta(header) : header);
@@ -135,7 +149,7 @@ function done(input: string, clipBytes: number): object {
   };
 }
 
-interface RawRequest {
+export interface RawRequest {
   readonly model?: unknown;
   readonly input?: unknown;
   readonly voice?: unknown;
@@ -145,27 +159,31 @@ interface RawRequest {
   readonly stream_format?: unknown;
 }
 
-interface SpeechRequest {
+export interface SpeechRequest {
   readonly input: string;
   readonly voice: string;
+  /** `wav` or `pcm`. */
   readonly format: string;
+  /** `audio` or `sse`. */
   readonly streamFormat: string;
+}
+
+/** The fields of the body; `undefined` when it is no JSON object. */
+export function jsonFields(exchange: Exchange): RawRequest | undefined {
+  try {
+    const body: unknown = JSON.parse(exchange.body.toString());
+    return typeof body === 'object' && body !== null && !Array.isArray(body) ? body : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The request, or `undefined` after it has been refused. */
 function parse(exchange: Exchange, refuseVoice: boolean): SpeechRequest | undefined {
   const problem = (message: string, code: string | null = null, status = 400): undefined =>
     fail(exchange, status, { message, type: 'invalid_request_error', code });
-  let body: unknown;
-  try {
-    body = JSON.parse(exchange.body.toString());
-  } catch {
-    return problem('We could not parse the JSON body of your request.');
-  }
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-    return problem('We could not parse the JSON body of your request.');
-  }
-  const fields = body as RawRequest;
+  const fields = jsonFields(exchange);
+  if (fields === undefined) return problem('We could not parse the JSON body of your request.');
   const model = fields.model;
   if (typeof model === 'string' && !models.includes(model)) {
     const message = `The model \`${model}\` does not exist or you do not have access to it.`;

@@ -8,6 +8,8 @@ test('the platforms are those of the configuration, each with its connection set
     stream_gsv: 5,
     elevenlabs: 200,
     cosyvoice: 250,
+    groq: 90,
+    gsv: 5,
   };
   for (const [platform, connectMs] of Object.entries(expected)) {
     t.true(standInPlatforms.includes(platform));

@@ -3,7 +3,9 @@
  *
  * The firmware logs `Failed to deserialize binary data: ` and one of these texts (EchoKit device
  * protocol reference, section 8.4). They are kept to the letter, checked against rmp-serde 1.3.1
- * with serde 1.0.228, so that an emulated board prints what a real board prints.
+ * with serde 1.0.228, so that an emulated board prints what a real board prints. One difference is
+ * known: of two shortest forms of a float that are equally near, Rust prints the upper last digit
+ * and JavaScript the even one.
  */
 
 /** What was found where something else was expected, in serde's words. */

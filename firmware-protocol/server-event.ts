@@ -62,6 +62,8 @@ export type ServerEventForm = 'canonical' | 'bin' | 'named';
  * Whose list of events the decoder goes by. `firmware` (0.3.1 and 0.3.2) does not know `Choices`
  * and `DisplayText`; `server` knows all. Both also take the place of an event in their own list
  * instead of its name. `any` knows all names and no numbers, because the lists number differently.
+ * The firmware's order is known from its own refusals (section 8.4); the server's is inferred from
+ * the order of the examples in section 2.4.
  */
 export type ServerEventDialect = 'firmware' | 'server' | 'any';
 

@@ -1,3 +1,4 @@
+import { ScenarioError } from '../scenario/scenario-error.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 
 interface Described {
@@ -14,7 +15,7 @@ const usageCodes = /^(SCENARIO|TTS_CONFIG|USAGE|CONFIG|STAND_IN_UNKNOWN)/;
 export function describeError(error: unknown, version: string): { text: string; exit: number } {
   if (!(error instanceof Error)) return { text: String(error), exit: exitCode.defect };
   const { code, hint } = error as Error & Described;
-  const lines = [typeof code === 'string' ? `${error.message}  [${code}]` : error.message];
+  const lines = [`${error.message}${codes(error)}`];
   if (typeof hint === 'string') lines.push(`hint: ${hint}`);
   if (error instanceof CommandError) return { text: lines.join('\n'), exit: error.exitCode };
   if (typeof code === 'string' && usageCodes.test(code)) {
@@ -27,4 +28,14 @@ export function describeError(error: unknown, version: string): { text: string; 
     text: `This is a defect of echokit-harness ${version} (Node ${process.version}):\n${error.stack ?? error.message}`,
     exit: exitCode.defect,
   };
+}
+
+/** Behind a one-line message its code, below a list of problems all their codes. */
+function codes(error: Error): string {
+  if (error instanceof ScenarioError) {
+    const all = new Set(error.problems.map((problem) => problem.code));
+    return `\n\n[${[...all].join(', ')}]`;
+  }
+  const { code } = error as Error & Described;
+  return typeof code === 'string' ? `  [${code}]` : '';
 }

@@ -65,7 +65,10 @@ const program = new Command('echokit-harness')
 program
   .command('run', { isDefault: true })
   .description('run scenarios and compare the providers')
-  .argument('[scenario...]', 'scenario files, or folders whose *.toml files are run', [])
+  .argument(
+    '[scenario...]',
+    'scenario files, or folders whose *.toml files are run; default: scenarios',
+  )
   .option(
     '--provider <names>',
     'providers, separated by commas; default: what the scenario says',
@@ -108,7 +111,7 @@ Exit codes: 0 passed, 1 an expectation failed, 2 usage or scenario error, 4 envi
 program
   .command('validate')
   .description('check scenario files and say what is wrong where')
-  .argument('[scenario...]', 'scenario files or folders', [])
+  .argument('[scenario...]', 'scenario files or folders; default: scenarios')
   .addOption(configOption())
   .action(async (paths: string[], options) => {
     const { validateCommand } = await import('./validate-command.ts');

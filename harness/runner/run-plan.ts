@@ -9,6 +9,7 @@ import { RecordingWriter } from '../trace/recording-writer.ts';
 import { type TraceHeader, traceFormatVersion } from '../trace/trace-event.ts';
 import { judge, type Verdict } from '../verdict/judge.ts';
 import type { Laboratory } from './laboratory.ts';
+import { missedDisturbances } from './missed-disturbances.ts';
 import type { ProviderEntry } from './provider-catalog.ts';
 import { runCell } from './run-cell.ts';
 
@@ -70,8 +71,11 @@ async function recordCell(
     signal,
   });
   // What is judged is what was recorded, never what is still in memory.
-  const measurement = measureCell(readRecording(folder));
-  const verdict = judge(measurement, expectationsOf(cell));
+  const recorded = readRecording(folder);
+  const measurement = measureCell(recorded);
+  const verdict = judge(measurement, expectationsOf(cell), {
+    missedDisturbances: missedDisturbances(cell.scenario, recorded.events),
+  });
   writer.finish({
     formatVersion: traceFormatVersion,
     verdict: verdict.outcome,

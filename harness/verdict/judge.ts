@@ -30,7 +30,8 @@ export interface ExpectationVerdict {
 export interface VerdictFailure {
   /** `defect`: the numbers themselves cannot be trusted. */
   readonly class: 'turn' | 'defect' | 'infra';
-  /** Failure class of the turn, `unexplained-samples`, `unverified-underruns` or the run's outcome. */
+  /** Failure class of the turn, `unexplained-samples`, `unverified-underruns`,
+   * `missed-disturbance` or the run's outcome. */
   readonly code: string;
   readonly message: string;
   readonly turn: number | null;
@@ -42,6 +43,8 @@ export interface VerdictFailure {
 export interface JudgeExtras {
   /** The provider was a live one, so its network and its quota are nobody's defect. */
   readonly live?: boolean;
+  /** Disturbances that the scenario plans and the recording does not hold, one sentence each. */
+  readonly missedDisturbances?: readonly { readonly turn: number; readonly message: string }[];
 }
 
 /** Failure classes that say nothing about the product when the provider is live. */
@@ -60,6 +63,7 @@ export function judge(
   const failures = [
     ...turnFailures(measurement, expectations, extras),
     ...defects(measurement),
+    ...missedDisturbances(measurement, extras),
     ...runFailures(measurement),
   ];
   const counted = failures.filter(({ expected }) => !expected);
@@ -247,4 +251,17 @@ function runFailures({ end }: CellMeasurement): VerdictFailure[] {
       seqs: end === null ? [] : [end.seq],
     },
   ];
+}
+
+/** A run that was spared its trouble says nothing about it, so its numbers must not pass for it. */
+function missedDisturbances({ end }: CellMeasurement, extras: JudgeExtras): VerdictFailure[] {
+  if (end?.outcome !== 'finished') return [];
+  return (extras.missedDisturbances ?? []).map(({ turn, message }) => ({
+    class: 'defect',
+    code: 'missed-disturbance',
+    message,
+    turn,
+    expected: false,
+    seqs: [],
+  }));
 }

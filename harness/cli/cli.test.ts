@@ -289,7 +289,7 @@ for (const [platform, section] of Object.entries(sections)) {
       width: 80,
     };
     const choice = chooseProviders(terminal, file(`config-${platform}.toml`, section));
-    t.is(choice.configured, platform);
+    t.deepEqual(choice.configured, [platform]);
     t.deepEqual(said, []);
     const url = new URL(/url = "(.*)"/.exec(section)![1]!);
     const { endpoint } = choice.entries.get(platform)!;

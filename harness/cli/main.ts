@@ -121,7 +121,10 @@ program
 program
   .command('serve')
   .description('adapter server for boards, real or emulated; answers from a scenario')
-  .option('--provider <name>', 'provider to speak with', 'openai')
+  .option(
+    '--provider <name>',
+    'provider to speak with; default: the one of --config, without it openai',
+  )
   .addOption(configOption())
   .option('--host <address>', 'address to listen on', '127.0.0.1')
   .addOption(port(8080))

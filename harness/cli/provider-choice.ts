@@ -8,8 +8,8 @@ import type { Terminal } from './terminal.ts';
 /** The providers a command may name. */
 export interface ProviderChoice {
   readonly entries: ReadonlyMap<string, ProviderEntry>;
-  /** Name of the provider of `--config`, when there is one. */
-  readonly configured: string | undefined;
+  /** Names of the providers of `--config`, in the order of the file; without one there are none. */
+  readonly configured: readonly string[];
 }
 
 /**
@@ -21,13 +21,13 @@ export interface ProviderChoice {
  */
 export function chooseProviders(terminal: Terminal, configFile?: string): ProviderChoice {
   const entries = new Map(builtInProviders.map((entry) => [entry.name, entry]));
-  if (configFile === undefined) return { entries, configured: undefined };
+  if (configFile === undefined) return { entries, configured: [] };
   const table = ttsTable(configFile);
   const { platform } = providerEntry('config', table).tts;
   const entry = providerEntry(platform, table);
   for (const warning of entry.tts.warnings) terminal.say(`${configFile}: warning: ${warning}`);
   entries.set(platform, entry);
-  return { entries, configured: platform };
+  return { entries, configured: [platform] };
 }
 
 export function findProvider(choice: ProviderChoice, name: string): ProviderEntry {

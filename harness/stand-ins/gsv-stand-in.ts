@@ -21,7 +21,7 @@ export function createGsvStandIn(
   return new ProviderServer(options, profile, (server) => {
     const engine = new SerialEngine(server);
     return {
-      isSpeech: (method, path) => method === 'POST' && speechRoutes.has(path),
+      isCounted: (method, path) => method === 'POST' && speechRoutes.has(path),
       answer: (exchange) => answer(server, engine, exchange),
       close: () => engine.close(),
     };

@@ -1,7 +1,8 @@
 import { scheduleDelivery } from './delivery-schedule.ts';
 import { fliteVoices } from './flite-engine.ts';
 import { sendSpeech } from './http-speech.ts';
-import { bearerKey, type Exchange, ProviderServer, replyJson } from './provider-server.ts';
+import { answerOpenAi, openAiHeaders, refuseOpenAi, refusePlanted } from './openai-answers.ts';
+import { type Exchange, ProviderServer } from './provider-server.ts';
 import { renderClip, wavHeader } from './rendered-clip.ts';
 import type { StandIn, StandInOptions } from './stand-in-contract.ts';
 import { signalNames } from './synthetic-signal.ts';
@@ -13,7 +14,7 @@ import { timingProfiles } from './timing-profile.ts';
  */
 export function createOpenAiStandIn(options: StandInOptions): StandIn {
   return new ProviderServer(options, timingProfiles['openai-mini'], (server) => ({
-    isSpeech: (method, path) => method === 'POST' && path === speechPath,
+    isCounted: (method, path) => method === 'POST' && path === speechPath,
     answer: (exchange) => answer(server, exchange),
   }));
 }
@@ -33,68 +34,18 @@ export const localVoices: readonly string[] = [...fliteVoices, ...signalNames];
 const formats = ['mp3', 'opus', 'aac', 'flac', 'wav', 'pcm'];
 
 function answer(server: ProviderServer, exchange: Exchange): void {
-  const { incoming, url, entry } = exchange;
-  const { method } = entry;
-  const key = bearerKey(incoming.headers.authorization);
-  const refused = server.strike(entry, 'auth') !== undefined;
-  if (refused || !server.accepts(key)) {
-    const shown = key === undefined || key === '' ? 'none' : `${key.slice(0, 3)}…`;
-    fail(exchange, 401, {
-      message: `Incorrect API key provided: ${shown}. Check the key of your account.`,
-      type: 'invalid_request_error',
-      code: 'invalid_api_key',
-    });
-  } else if (url.pathname === speechPath) {
-    if (method === 'POST') speak(server, exchange);
-    else fail(exchange, 405, { ...methodRefused(entry.method, url.pathname) });
-  } else if (url.pathname === '/v1/models' && (method === 'GET' || method === 'HEAD')) {
-    replyJson(exchange, 200, { object: 'list', data: models.map(modelCard) }, headers(exchange));
-  } else {
-    fail(exchange, 404, {
-      message: `Invalid URL (${method} ${url.pathname})`,
-      type: 'invalid_request_error',
-      code: null,
-    });
-  }
-}
-
-function methodRefused(method: string, path: string): OpenAiError {
-  return {
-    message: `Not allowed to ${method} on ${path}. (HINT: use POST.)`,
-    type: 'invalid_request_error',
-    code: 'method_not_supported',
-  };
-}
-
-export function modelCard(id: string): object {
-  return { id, object: 'model', created: 1_700_000_000, owned_by: 'stand-in' };
+  const routes = new Map([[speechPath, () => speak(server, exchange)]]);
+  answerOpenAi(server, exchange, { routes, models });
 }
 
 function speak(server: ProviderServer, exchange: Exchange): void {
   const { entry } = exchange;
-  const planted = server.strike(entry, 'quota', 'rate-limit', 'bad-voice', 'server');
-  if (planted === 'quota') {
-    fail(exchange, 429, {
-      message: 'You exceeded your current quota, please check your plan and billing details.',
-      type: 'insufficient_quota',
-      code: 'insufficient_quota',
-    });
-    return;
-  }
-  if (planted === 'rate-limit') {
-    const limited = { message: 'Rate limit reached for requests.', type: 'requests' };
-    fail(exchange, 429, { ...limited, code: 'rate_limit_exceeded' }, { 'retry-after': '1' });
-    return;
-  }
-  if (planted === 'server') {
-    const broken = 'The server had an error while processing your request.';
-    fail(exchange, 500, { message: broken, type: 'server_error', code: null });
-    return;
-  }
+  if (refusePlanted(server, exchange)) return;
+  const planted = server.strike(entry, 'bad-voice');
   const request = parse(exchange, planted === 'bad-voice');
   if (request === undefined) return;
 
-  sendClip(server, exchange, request, (processingMs) => headers(exchange, processingMs));
+  sendClip(server, exchange, request, (processingMs) => openAiHeaders(exchange, processingMs));
 }
 
 /**
@@ -181,7 +132,7 @@ export function jsonFields(exchange: Exchange): RawRequest | undefined {
 /** The request, or `undefined` after it has been refused. */
 function parse(exchange: Exchange, refuseVoice: boolean): SpeechRequest | undefined {
   const problem = (message: string, code: string | null = null, status = 400): undefined =>
-    fail(exchange, status, { message, type: 'invalid_request_error', code });
+    refuseOpenAi(exchange, status, { message, type: 'invalid_request_error', code });
   const fields = jsonFields(exchange);
   if (fields === undefined) return problem('We could not parse the JSON body of your request.');
   const model = fields.model;
@@ -306,34 +257,4 @@ function pythonLiteral(value: unknown): string {
     return `{${pairs.join(', ')}}`;
   }
   return String(value);
-}
-
-interface OpenAiError {
-  readonly message: string;
-  readonly type: string;
-  readonly code: string | null;
-}
-
-function fail(
-  exchange: Exchange,
-  status: number,
-  error: OpenAiError,
-  extra: Record<string, string> = {},
-): undefined {
-  exchange.entry.error = error.code ?? error.type;
-  const body = { error: { ...error, param: null } };
-  replyJson(exchange, status, body, { ...headers(exchange), ...extra });
-}
-
-function headers(exchange: Exchange, processingMs = 1): Record<string, string> {
-  const id = Buffer.from(exchange.random.fork('request-id').bytes(16)).toString('hex');
-  return {
-    'x-request-id': `req_${id}`,
-    'openai-processing-ms': String(processingMs),
-    'openai-version': '2020-10-01',
-    'openai-organization': 'stand-in',
-    'x-ratelimit-limit-requests': '500',
-    'x-ratelimit-remaining-requests': '499',
-    'x-ratelimit-reset-requests': '120ms',
-  };
 }

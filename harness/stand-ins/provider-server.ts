@@ -32,8 +32,11 @@ export interface Upgrade {
 }
 
 export interface ProviderService {
-  /** Whether this request asks for speech, so that it gets an ordinal. */
-  isSpeech(method: string, path: string): boolean;
+  /**
+   * Whether this request asks for what the service is there for (speech, a reply, a transcript), so
+   * that it gets an ordinal.
+   */
+  isCounted(method: string, path: string): boolean;
   answer(exchange: Exchange): void;
   /** Absent: a request to upgrade is refused with 404. */
   upgrade?(upgrade: Upgrade): void;
@@ -56,7 +59,7 @@ export class ProviderServer implements StandIn {
   readonly #service: ProviderService;
   readonly #http: http.Server;
   readonly #streams = new Set<Duplex>();
-  #speechRequests = 0;
+  #countedRequests = 0;
 
   constructor(
     options: StandInOptions,
@@ -115,12 +118,12 @@ export class ProviderServer implements StandIn {
 
   /**
    * A further request for speech on a WebSocket that serves several of them: with the next ordinal
-   * and an entry and draws of its own. For services whose `isSpeech` does not count the upgrade.
+   * and an entry and draws of its own. For services whose `isCounted` does not count the upgrade.
    */
   openTask(connection: OpenRequest): { entry: OpenRequest; random: Random } {
     const entry: OpenRequest = {
       ...connection,
-      request: ++this.#speechRequests,
+      request: ++this.#countedRequests,
       atUs: this.options.clock.nowUs(),
       messages: [],
     };
@@ -136,10 +139,10 @@ export class ProviderServer implements StandIn {
     entry: OpenRequest,
     ...kinds: Kind[]
   ): Kind | undefined {
-    const request = this.#speechRequests + 1;
+    const request = this.#countedRequests + 1;
     const struck = this.strike(Object.assign(entry, { request }), ...kinds);
     if (struck === undefined) delete entry.request;
-    else this.#speechRequests = request;
+    else this.#countedRequests = request;
     return struck;
   }
 
@@ -182,9 +185,9 @@ export class ProviderServer implements StandIn {
   #open(incoming: http.IncomingMessage): { entry: OpenRequest; url: URL; random: Random } {
     const method = incoming.method ?? 'GET';
     const url = requestUrl(incoming.url ?? '/');
-    const speech = this.#service.isSpeech(method, url.pathname);
+    const counted = this.#service.isCounted(method, url.pathname);
     const entry: OpenRequest = {
-      ...(speech && { request: ++this.#speechRequests }),
+      ...(counted && { request: ++this.#countedRequests }),
       atUs: this.options.clock.nowUs(),
       method,
       path: loggedPath(url),
@@ -197,7 +200,7 @@ export class ProviderServer implements StandIn {
       outcome: 'open',
     };
     this.log.push(entry);
-    const label = speech ? `speech/${entry.request}` : `other/${this.log.length}`;
+    const label = counted ? `speech/${entry.request}` : `other/${this.log.length}`;
     return { entry, url, random: this.options.random.fork(`${this.platform}/${label}`) };
   }
 

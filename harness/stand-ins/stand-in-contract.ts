@@ -40,7 +40,10 @@ export interface StandInOptions {
 
 /** One HTTP request or one WebSocket connection. Credentials are replaced by `***` everywhere. */
 export interface StandInRequest {
-  /** Ordinal among the requests for speech, from 1; absent for all others. Faults count by it. */
+  /**
+   * Ordinal among the requests for what the service is there for (speech, a reply, a transcript),
+   * from 1; absent for all others. Faults count by it.
+   */
   readonly request?: number;
   readonly atUs: number;
   readonly method: string;

@@ -141,7 +141,7 @@ export function speechAdapterContract<Config extends { readonly url: string }>(
   test('over real sockets it is the same audio, and an abort closes them', async (t) => {
     const clock = new SystemClock();
     const random = createRandom(1, 'sockets');
-    const network = new SocketNetwork({ clock, random, outside: 'forbidden' });
+    const network = new SocketNetwork({ clock, random, outside: [] });
     const wire = subject.wire(clock, { ...steadyScript, gapUs: 2_000, samplesPerCharacter: 90 });
     const endpoint = targetOf(new URL(subject.config.url));
     const listener = await network.impersonate(endpoint, wire.accept);

@@ -4,6 +4,7 @@ import type { DeviceEvent } from '../device/device-event.ts';
 import { deviceProfiles } from '../device/device-profile.ts';
 import { createEmulatedDevice } from '../device/emulated-device.ts';
 import { findAudible } from '../metrics/audibility.ts';
+import { endpointOfUrl } from '../network/endpoint-url.ts';
 import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
 import { openLaboratory } from '../runner/laboratory.ts';
@@ -45,7 +46,11 @@ export async function deviceCommand(
     deviceId: options.id,
     serverUrl: url,
     clock,
-    dialer: new SocketNetwork({ clock, random: random.fork('network'), outside: 'allowed' }),
+    dialer: new SocketNetwork({
+      clock,
+      random: random.fork('network'),
+      outside: [endpointOfUrl(new URL(url))],
+    }),
     random,
     opus,
     voiceDetection,

@@ -52,7 +52,7 @@ export async function serveCommand(
   const clock = new SystemClock();
   const random = createRandom(1, 'serve');
   const { opus, voiceDetection, voice } = await openLaboratory(cacheFolder());
-  const outside = options.live === true ? 'allowed' : 'forbidden';
+  const outside = options.live === true ? [provider.endpoint] : [];
   const network = new SocketNetwork({ clock, random: random.fork('network'), outside });
   const standIn = createStandIn({
     platform: provider.tts.platform,

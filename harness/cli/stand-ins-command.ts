@@ -23,7 +23,7 @@ export async function standInsCommand(
   const clock = new SystemClock();
   const random = createRandom(1, 'stand-ins');
   const { voice } = await openLaboratory(cacheFolder());
-  const network = new SocketNetwork({ clock, random, outside: 'forbidden' });
+  const network = new SocketNetwork({ clock, random, outside: [] });
   const signal = interruptSignal(terminal, 'closing the stand-ins.');
   const closing: (() => Promise<void>)[] = [];
   for (const [index, table] of uniquePlatforms().entries()) {

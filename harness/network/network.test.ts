@@ -1,14 +1,18 @@
 import http from 'node:http';
+import https from 'node:https';
+import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import test from 'ava';
 import { WebSocket, WebSocketServer } from 'ws';
 import { SimulatedClock } from '../clock/simulated-clock.ts';
 import { SystemClock } from '../clock/system-clock.ts';
 import { createRandom } from '../random/random.ts';
+import { endpointOfUrl } from './endpoint-url.ts';
 import type { LaboratoryNetwork } from './laboratory-network.ts';
 import { LinkDirection } from './link.ts';
 import { MemoryNetwork } from './memory-network.ts';
 import { SocketNetwork } from './socket-network.ts';
+import { testCertificate, testCertificateKey } from './test-certificate.contract.ts';
 
 const place = { host: 'api.example.com', port: 443 };
 const target = { ...place, secure: true };
@@ -213,7 +217,7 @@ test('the ws package talks over memory in virtual time and over sockets in real 
   const sockets = new SocketNetwork({
     clock: systemClock,
     random: createRandom(1),
-    outside: 'forbidden',
+    outside: [],
   });
   sockets.setLink(place, { latencyUs: 2_000, jitterUs: 0 });
   const real = await echoOverWebSocket(sockets, systemClock);
@@ -232,11 +236,11 @@ test('two simulations with jitter and one seed have identical timings, another s
   t.notDeepEqual(await times(3), await times(4));
 });
 
-test('sockets refuse to leave the machine unless allowed, and name a taken port', async (t) => {
+test('sockets refuse to leave the machine, and name a taken port', async (t) => {
   const network = new SocketNetwork({
     clock: new SystemClock(),
     random: createRandom(1),
-    outside: 'forbidden',
+    outside: [],
   });
   await t.throwsAsync(network.dial({ host: 'api.openai.com', port: 443, secure: true }), {
     code: 'NETWORK_OUTSIDE_FORBIDDEN',
@@ -252,4 +256,81 @@ test('sockets refuse to leave the machine unless allowed, and name a taken port'
   await t.throwsAsync(network.dial({ ...listener.endpoint, secure: false }), {
     code: 'NETWORK_REFUSED',
   });
+});
+
+test('of the endpoints outside only the listed ones may be dialed, port by port', async (t) => {
+  const network = new SocketNetwork({
+    clock: new SystemClock(),
+    random: createRandom(1),
+    outside: [{ host: 'api.example.invalid', port: 443 }],
+  });
+  const allowed = { host: 'api.example.invalid', port: 443, secure: true };
+  // `.invalid` has no address anywhere (RFC 2606): the refusal comes from the name service.
+  await t.throwsAsync(network.dial(allowed), { code: 'NETWORK_NOT_FOUND' });
+  for (const other of [
+    { ...allowed, port: 8443 },
+    { ...allowed, host: 'example.invalid' },
+  ]) {
+    const error = await t.throwsAsync<Error & { code: string; hint: string }>(network.dial(other));
+    t.is(error.code, 'NETWORK_OUTSIDE_FORBIDDEN');
+    t.regex(error.hint, /api\.example\.invalid:443/);
+  }
+});
+
+test('an endpoint is read from a URL with the port of its scheme, also for IPv6', (t) => {
+  const read = (url: string) => {
+    const { host, port } = endpointOfUrl(new URL(url));
+    return [host, port];
+  };
+  t.deepEqual(read('https://api.example.com/v1'), ['api.example.com', 443]);
+  t.deepEqual(read('wss://api.example.com'), ['api.example.com', 443]);
+  t.deepEqual(read('http://localhost/'), ['localhost', 80]);
+  t.deepEqual(read('ws://[::1]:9094/x'), ['::1', 9094]);
+});
+
+async function withTlsServer<T>(use: (port: number) => Promise<T>): Promise<T> {
+  const server = https.createServer({ cert: testCertificate, key: testCertificateKey });
+  server.on('request', (_request, response) => response.end('over TLS'));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  try {
+    return await use((server.address() as AddressInfo).port);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+}
+
+test('a certificate that nobody vouches for is refused before a byte is sent', async (t) => {
+  const network = new SocketNetwork({
+    clock: new SystemClock(),
+    random: createRandom(1),
+    outside: [],
+  });
+  await withTlsServer(async (port) => {
+    const error = await t.throwsAsync<Error & { code: string; hint: string }>(
+      network.dial({ host: 'localhost', port, secure: true }),
+    );
+    t.is(error.code, 'NETWORK_TLS');
+    t.regex(error.message, /certificate of localhost:\d+ is not trusted: .+ \([A-Z_]+\)\.$/);
+    t.regex(error.hint, /NODE_EXTRA_CA_CERTS/);
+  });
+});
+
+test('a port that does not speak TLS is told from one that nobody listens at', async (t) => {
+  const network = new SocketNetwork({
+    clock: new SystemClock(),
+    random: createRandom(1),
+    outside: [],
+  });
+  const listener = await network.listen({ host: '127.0.0.1', port: 0 }, (stream) => {
+    stream.on('error', () => {});
+    stream.resume();
+    stream.end('HTTP/1.1 400 Bad Request\r\n\r\n');
+  });
+  const target = { ...listener.endpoint, secure: true };
+  const error = await t.throwsAsync<Error & { code: string }>(network.dial(target));
+  t.is(error.code, 'NETWORK_TLS');
+  t.regex(error.message, /^No TLS with 127\.0\.0\.1:\d+: /);
+  await listener.close();
+  await t.throwsAsync(network.dial(target), { code: 'NETWORK_REFUSED' });
 });

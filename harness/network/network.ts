@@ -23,7 +23,8 @@ export interface Dialer {
    * Opens a stream. Resolves when bytes may be written (TCP, and TLS when `secure`, are done), so
    * the time until then is the connect time. The caller owns the stream and must destroy it.
    *
-   * @throws {NetworkError} `NETWORK_REFUSED`, `NETWORK_NOT_FOUND`, `NETWORK_OUTSIDE_FORBIDDEN`
+   * @throws {NetworkError} `NETWORK_REFUSED`, `NETWORK_NOT_FOUND`, `NETWORK_UNREACHABLE`, `NETWORK_TLS`,
+   *   `NETWORK_OUTSIDE_FORBIDDEN`
    */
   dial(target: DialTarget, signal?: AbortSignal): Promise<Duplex>;
 }

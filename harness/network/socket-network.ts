@@ -16,8 +16,11 @@ import { NetworkError } from './network-error.ts';
 export interface SocketNetworkOptions {
   readonly clock: Clock;
   readonly random: Random;
-  /** Whether hosts other than loopback that nobody impersonates may be dialed. */
-  readonly outside: 'allowed' | 'forbidden';
+  /**
+   * Endpoints of other machines that may be dialed; everything else outside is refused. This machine
+   * and what is impersonated can always be reached.
+   */
+  readonly outside: readonly Endpoint[];
 }
 
 /** Real sockets, in real time. Impersonated endpoints are reached over loopback. */
@@ -25,20 +28,25 @@ export class SocketNetwork implements LaboratoryNetwork {
   readonly #options: SocketNetworkOptions;
   readonly #links: Links;
   readonly #impersonated = new Map<string, Endpoint>();
+  readonly #outside: ReadonlySet<string>;
 
   constructor(options: SocketNetworkOptions) {
     this.#options = options;
+    this.#outside = new Set(options.outside.map(endpointName));
     this.#links = new Links(options.clock, options.random);
   }
 
   async dial(target: DialTarget, signal?: AbortSignal): Promise<Duplex> {
     signal?.throwIfAborted();
-    const stand = this.#impersonated.get(endpointName(target));
-    if (stand === undefined && !isLoopback(target.host) && this.#options.outside === 'forbidden') {
+    const name = endpointName(target);
+    const stand = this.#impersonated.get(name);
+    if (stand === undefined && !isLoopback(target.host) && !this.#outside.has(name)) {
       throw new NetworkError(
         'NETWORK_OUTSIDE_FORBIDDEN',
-        `A connection to ${endpointName(target)} was asked for, which is outside this machine.`,
-        'Live providers need --live; without it only the local stand-ins answer.',
+        `A connection to ${name} was asked for, which is outside this machine.`,
+        this.#outside.size === 0
+          ? 'Live providers need --live; without it only the local stand-ins answer.'
+          : `Only these may be reached: ${[...this.#outside].join(', ')}.`,
       );
     }
     await this.#options.clock.sleep(this.#links.connectUs(target), signal);
@@ -94,15 +102,21 @@ function connect(target: Endpoint, secure: boolean, signal?: AbortSignal): Promi
           servername: net.isIP(host) ? '' : host,
           ALPNProtocols: ['http/1.1'],
         })
-      : net.connect({ host, port, noDelay: true });
+      : net.connect({ host, port });
+    // A small message that waits for the acknowledgement of the one before would be measured.
+    socket.setNoDelay(true);
+    let reached = false;
     const abort = (): void => {
       socket.destroy();
       reject(signal?.reason);
     };
     signal?.addEventListener('abort', abort, { once: true });
+    socket.once('connect', () => {
+      reached = true;
+    });
     socket.once('error', (error: NodeJS.ErrnoException) => {
       signal?.removeEventListener('abort', abort);
-      reject(dialError(target, error));
+      reject(reached ? tlsError(target, error) : dialError(target, error));
     });
     socket.once(secure ? 'secureConnect' : 'connect', () => {
       signal?.removeEventListener('abort', abort);
@@ -116,20 +130,57 @@ function connect(target: Endpoint, secure: boolean, signal?: AbortSignal): Promi
 
 function dialError(target: Endpoint, error: NodeJS.ErrnoException): NetworkError {
   const name = endpointName(target);
-  if (error.code === 'ENOTFOUND' || error.code === 'EAI_AGAIN') {
-    return new NetworkError(
-      'NETWORK_NOT_FOUND',
-      `No address was found for ${target.host} (${error.code}).`,
-      'Check the spelling of the host and the name service of this machine.',
-      error,
-    );
+  switch (error.code) {
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return new NetworkError(
+        'NETWORK_NOT_FOUND',
+        `No address was found for ${target.host} (${error.code}).`,
+        'Check the spelling of the host and the name service of this machine.',
+        error,
+      );
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+    case 'EADDRNOTAVAIL':
+    case 'ETIMEDOUT':
+      return new NetworkError(
+        'NETWORK_UNREACHABLE',
+        `There is no way to ${name}: ${wordsOf(error)}.`,
+        'Check the network of this machine, its firewall, and whether it only gets out through a proxy.',
+        error,
+      );
+    default:
+      return new NetworkError(
+        'NETWORK_REFUSED',
+        `No connection to ${name}: ${wordsOf(error)}.`,
+        'Check that a server listens there and that a firewall lets it through.',
+        error,
+      );
   }
+}
+
+/** The other side was reached, and then TLS could not be agreed on. */
+function tlsError(target: Endpoint, error: NodeJS.ErrnoException): NetworkError {
+  const { code = '' } = error;
+  const untrusted = /CERT|LEAF|ISSUER|CA$|CRL/.test(code);
+  const words = `${wordsOf(error)}${code === '' ? '' : ` (${code})`}`;
   return new NetworkError(
-    'NETWORK_REFUSED',
-    `No connection to ${name}: ${error.message}.`,
-    'Check that a server listens there and that a firewall lets it through.',
+    'NETWORK_TLS',
+    untrusted
+      ? `The certificate of ${endpointName(target)} is not trusted: ${words}.`
+      : `No TLS with ${endpointName(target)}: ${words}.`,
+    untrusted
+      ? 'For a server of your own, name its certificate authority in NODE_EXTRA_CA_CERTS. Otherwise check the host, the clock of this machine, and whether a proxy opens its connections.'
+      : 'Check the scheme and the port of the URL: the port may not speak TLS.',
     error,
   );
+}
+
+/** What was tried, also where several addresses were, of which Node says nothing together. */
+function wordsOf(error: Error): string {
+  const tried = error instanceof AggregateError ? error.errors : [error];
+  const words = tried.map((each: Error) => each.message.trim().split('\n')[0]!);
+  return words.join('; ').replace(/\.$/, '');
 }
 
 function listenError(endpoint: Endpoint, error: NodeJS.ErrnoException): NetworkError {

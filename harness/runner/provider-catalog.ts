@@ -1,4 +1,5 @@
 import { ConfigError, readTtsConfig, type TtsConfig } from '../../adapters/index.ts';
+import { endpointOfUrl } from '../network/endpoint-url.ts';
 import type { Endpoint } from '../network/network.ts';
 
 /** A provider a run can name: an EchoKit `[tts]` table under a short name. */
@@ -80,10 +81,9 @@ export function providerEntry(
 /** Every platform is reached by a URL; that is all the harness needs to know about it. */
 function endpointOf(tts: TtsConfig): Endpoint {
   const { url } = tts.config as { readonly url: string };
-  const { hostname, port, protocol } = new URL(url);
-  const secure = protocol === 'https:' || protocol === 'wss:';
-  if (hostname === '') {
+  const endpoint = endpointOfUrl(new URL(url));
+  if (endpoint.host === '') {
     throw new ConfigError('TTS_CONFIG_BAD_VALUE', 'tts.url', `tts.url "${url}" names no host.`);
   }
-  return { host: hostname, port: port === '' ? (secure ? 443 : 80) : Number(port) };
+  return endpoint;
 }

@@ -62,7 +62,7 @@ export async function runCell(options: RunCellOptions): Promise<RunCellResult> {
   }
   const clock = new SystemClock();
   const random = createRandom(options.cell.seed, 'network');
-  return converse(options, clock, new SocketNetwork({ clock, random, outside: 'forbidden' }));
+  return converse(options, clock, new SocketNetwork({ clock, random, outside: [] }));
 }
 
 async function converse(

@@ -1,0 +1,11 @@
+import type { Endpoint } from './network.ts';
+
+/** The endpoint that a URL of HTTP or a WebSocket points to, with the port of its scheme. */
+export function endpointOfUrl(url: URL): Endpoint {
+  const secure = url.protocol === 'https:' || url.protocol === 'wss:';
+  return {
+    // Brackets belong to the notation of an address of IPv6, not to the address.
+    host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+    port: url.port === '' ? (secure ? 443 : 80) : Number(url.port),
+  };
+}

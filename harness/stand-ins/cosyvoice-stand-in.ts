@@ -4,7 +4,7 @@ import type { Alarm } from '../clock/clock.ts';
 import type { Random } from '../random/random.ts';
 import { alignCharacters } from './character-alignment.ts';
 import { type Delivery, deliver } from './delivery.ts';
-import { scheduleDelivery, truncateSchedule } from './delivery-schedule.ts';
+import { drawGapMs, scheduleDelivery, truncateSchedule } from './delivery-schedule.ts';
 import { fliteVoices } from './flite-engine.ts';
 import { shareBytes } from './http-speech.ts';
 import {
@@ -17,7 +17,6 @@ import {
 } from './provider-server.ts';
 import { renderClip } from './rendered-clip.ts';
 import type { StandIn, StandInOptions } from './stand-in-contract.ts';
-import { timingProfiles } from './timing-profile.ts';
 
 /**
  * CosyVoice on DashScope's inference WebSocket (TTS provider protocol reference, section 9): tasks of
@@ -27,7 +26,7 @@ import { timingProfiles } from './timing-profile.ts';
  * Faults in mid audio strike the first sentence of a task.
  */
 export function createCosyVoiceStandIn(options: StandInOptions): StandIn {
-  return new ProviderServer(options, timingProfiles['cosyvoice-v2'], (server) => {
+  return new ProviderServer(options, 'cosyvoice-v2', (server) => {
     const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
     const live = new Set<TaskSocket>();
     return {
@@ -368,8 +367,7 @@ class Task {
       return;
     }
     const drawn = scheduleDelivery(clip.length, rateHz, profile, random);
-    const { minimum, maximum } = profile.cadenceMs;
-    const gapUs = Math.round(random.between(minimum, maximum) * 1000);
+    const gapUs = Math.round(drawGapMs(profile, 'steady', random) * 1000);
     const nowUs = options.clock.nowUs();
     const queuedUs = this.#engineFreeUs > nowUs ? this.#engineFreeUs + gapUs : nowUs;
     const originUs = Math.max(nowUs, queuedUs - drawn.firstByteUs);

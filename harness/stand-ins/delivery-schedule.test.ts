@@ -2,9 +2,11 @@ import test from 'ava';
 import fc from 'fast-check';
 import { createRandom } from '../random/random.ts';
 import { scheduleDelivery, truncateSchedule } from './delivery-schedule.ts';
-import { changedProfile, type TimingProfile, timingProfiles } from './timing-profile.ts';
+import { personalities } from './personality-catalog.ts';
+import { changedProfile, type TimingProfile } from './timing-profile.ts';
 
-const profiles: readonly TimingProfile[] = Object.values(timingProfiles);
+const profiles = [...personalities().values()].map(({ timing }) => timing);
+const timingOf = (name: string): TimingProfile => personalities().get(name)!.timing;
 
 test('first bytes of many draws have the percentiles of the profile', (t) => {
   for (const profile of profiles) {
@@ -57,7 +59,7 @@ test('every byte is delivered once, in order, never before it is produced', (t) 
 });
 
 test('the speed of a scenario is what a long clip arrives with', (t) => {
-  for (const profile of [timingProfiles['openai-mini'], timingProfiles['elevenlabs-flash-ws']]) {
+  for (const profile of [timingOf('openai-mini'), timingOf('elevenlabs-flash-ws')]) {
     for (const speed of [0.5, 1, 2, 20]) {
       const changed = { ...changedProfile(profile, { speed }), jitterMs: 0 };
       const { firstByteUs, chunks, endUs } = scheduleDelivery(
@@ -79,7 +81,7 @@ test('the speed of a scenario is what a long clip arrives with', (t) => {
 });
 
 test('gsv chunks climb the ladder 1.0, 1.3, 2.3, 3.3, 3.3 s at a third of real time', (t) => {
-  const profile = { ...timingProfiles['gsv-stream-gpu'], jitterMs: 0 };
+  const profile = { ...timingOf('gsv-stream-gpu'), jitterMs: 0 };
   const { firstByteUs, chunks } = scheduleDelivery(12 * 64_000, 32_000, profile, createRandom(1));
   t.deepEqual(
     chunks.map(({ bytes }) => bytes / 64_000),
@@ -95,7 +97,7 @@ test('half of the cuts of a byte stream split a sample', (t) => {
   const { chunks } = scheduleDelivery(
     400 * 48_000,
     24_000,
-    timingProfiles['openai-mini'],
+    timingOf('openai-mini'),
     createRandom(5),
   );
   let offset = 0;
@@ -111,7 +113,7 @@ test('half of the cuts of a byte stream split a sample', (t) => {
 });
 
 test('an engine that finishes the clip first takes longer for a longer one', (t) => {
-  const profile = timingProfiles['gsv-full'];
+  const profile = timingOf('gsv-full');
   const { firstByteUs, chunks } = scheduleDelivery(10 * 64_000, 32_000, profile, createRandom(1));
   t.is(firstByteUs, 300_000 + 10 * 350_000);
   t.deepEqual(chunks, [{ atUs: firstByteUs, bytes: 10 * 64_000 }]);
@@ -119,20 +121,20 @@ test('an engine that finishes the clip first takes longer for a longer one', (t)
 
 test('the same seed gives the same schedule and another seed another', (t) => {
   const draw = (seed: number) =>
-    scheduleDelivery(200_000, 24_000, timingProfiles['openai-mini'], createRandom(seed));
+    scheduleDelivery(200_000, 24_000, timingOf('openai-mini'), createRandom(seed));
   t.deepEqual(draw(1), draw(1));
   t.notDeepEqual(draw(1), draw(2));
 });
 
 test('changes replace the median, the speed and the silence, and nothing else', (t) => {
-  const profile = timingProfiles['openai-mini'];
+  const profile = timingOf('openai-mini');
   t.deepEqual(changedProfile(profile, {}), profile);
   const changed = changedProfile(profile, { firstByteMs: 60, speed: 10, leadSilenceMs: 0 });
   t.deepEqual(changed, {
     ...profile,
     firstByteMs: { p50: 60, p95: 150 },
     speed: 10,
-    cadenceMs: { minimum: 15, maximum: 40 },
+    cadenceMs: [{ minimum: 15, maximum: 40 }],
     leadSilenceMs: 0,
   });
   const still = changedProfile(profile, { firstByteMs: 0 });

@@ -24,7 +24,8 @@ const sampleBytes = 2;
  *
  * A chunk leaves when the gap after its predecessor has passed and the engine has produced it:
  * what follows the first chunk is produced at `speed` seconds of audio per second, so n chunks end
- * no earlier than `firstByte + (audio seconds after the first chunk) / speed`. Jitter only delays.
+ * no earlier than `firstByte + (audio seconds after the first chunk) / speed`. Jitter and stalls
+ * only delay; what was held up by a stall is followed at the usual gaps.
  */
 export function scheduleDelivery(
   clipBytes: number,
@@ -47,10 +48,11 @@ export function scheduleDelivery(
       chunks.push({ atUs: firstByteUs, bytes });
       continue;
     }
-    const gapMs = random.between(profile.cadenceMs.minimum, profile.cadenceMs.maximum);
+    const gapMs = drawGapMs(profile, chunks.length - 1, random);
     const lateMs = profile.jitterMs * Math.abs(random.normal());
     const producedUs = ((sent - firstBytes) / bytesPerSecond / profile.speed) * 1e6;
     pacedUs = Math.max(pacedUs + gapMs * 1000, firstByteUs + producedUs);
+    pacedUs += drawStallMs(profile, random) * 1000;
     const atUs = Math.max(chunks.at(-1)!.atUs, Math.ceil(pacedUs + lateMs * 1000));
     chunks.push({ atUs, bytes });
   }
@@ -62,6 +64,25 @@ function drawFirstByteUs(profile: TimingProfile, audioSeconds: number, random: R
   const deviation = p50 > 0 ? Math.log(p95 / p50) / normal95 : 0;
   const ms = p50 * Math.exp(deviation * random.normal());
   return Math.round((ms + profile.firstByteMsPerSecond * audioSeconds) * 1000);
+}
+
+/** The gap before the second (0), third (1), … chunk; `steady`: the one that repeats at the end. */
+export function drawGapMs(
+  profile: TimingProfile,
+  index: number | 'steady',
+  random: Random,
+): number {
+  const last = profile.cadenceMs.length - 1;
+  const { minimum, maximum } = profile.cadenceMs[
+    index === 'steady' ? last : Math.min(index, last)
+  ] ?? { minimum: 0, maximum: 0 };
+  return random.between(minimum, maximum);
+}
+
+function drawStallMs({ stalls }: TimingProfile, random: Random): number {
+  // A profile without stalls draws nothing, so that its schedules are what they were.
+  if (stalls === undefined || random.next() >= stalls.share) return 0;
+  return random.between(stalls.ms.minimum, stalls.ms.maximum);
 }
 
 function drawChunkBytes(

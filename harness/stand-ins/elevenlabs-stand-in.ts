@@ -5,7 +5,7 @@ import type { Alarm } from '../clock/clock.ts';
 import type { Random } from '../random/random.ts';
 import { alignCharacters, type CharacterAlignment } from './character-alignment.ts';
 import { type Delivery, deliver } from './delivery.ts';
-import { scheduleDelivery, truncateSchedule } from './delivery-schedule.ts';
+import { drawGapMs, scheduleDelivery, truncateSchedule } from './delivery-schedule.ts';
 import { fliteVoices } from './flite-engine.ts';
 import { shareBytes } from './http-speech.ts';
 import {
@@ -19,7 +19,6 @@ import {
 } from './provider-server.ts';
 import { renderClip } from './rendered-clip.ts';
 import type { StandIn, StandInOptions } from './stand-in-contract.ts';
-import { timingProfiles } from './timing-profile.ts';
 
 /**
  * ElevenLabs' WebSocket `stream-input` (TTS provider protocol reference, sections 6.1, 6.2, 6.9) and
@@ -29,7 +28,7 @@ import { timingProfiles } from './timing-profile.ts';
  * One WebSocket is one request for speech. Faults in mid audio strike its first generation.
  */
 export function createElevenLabsStandIn(options: StandInOptions): StandIn {
-  return new ProviderServer(options, timingProfiles['elevenlabs-flash-ws'], (server) => {
+  return new ProviderServer(options, 'elevenlabs-flash-ws', (server) => {
     const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
     const live = new Set<Conversation>();
     return {
@@ -315,8 +314,7 @@ class Conversation {
     const random = this.#random.fork(`generation/${this.#generations}`);
     const clip = renderClip(options.voice, text, voice, rateHz, profile);
     const drawn = scheduleDelivery(clip.length, rateHz, profile, random);
-    const { minimum, maximum } = profile.cadenceMs;
-    const gapUs = Math.round(random.between(minimum, maximum) * 1000);
+    const gapUs = Math.round(drawGapMs(profile, 'steady', random) * 1000);
     const nowUs = options.clock.nowUs();
     const queuedUs = this.#engineFreeUs > nowUs ? this.#engineFreeUs + gapUs : nowUs;
     const originUs = Math.max(nowUs, queuedUs - drawn.firstByteUs);

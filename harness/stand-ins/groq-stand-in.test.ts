@@ -1,8 +1,8 @@
 import test from 'ava';
 import { audibleRange } from './audible-range.ts';
 import { bytesOf } from './clip-cache.ts';
+import { personalities } from './personality-catalog.ts';
 import { digestOf, exactProfile, laboratory, samplesOf, sharedVoice } from './test-client.ts';
-import { timingProfiles } from './timing-profile.ts';
 
 const speechPath = '/openai/v1/audio/speech';
 const input = 'Hello there. How can I help?';
@@ -37,7 +37,7 @@ test('the answer is a WAV of 24 kHz with the planted silence in front', async (t
 
 test('its timing is the profile of the reference, chunk by chunk', async (t) => {
   const { clock, post, standIn } = await laboratory('groq', {
-    profile: { ...timingProfiles['groq-orpheus'], jitterMs: 0 },
+    profile: { ...personalities().get('groq-orpheus')!.timing, jitterMs: 0 },
   });
   t.is(standIn.connectMs, 90);
   const { chunks, body } = await clock.run(post(speechPath, good));

@@ -2,14 +2,13 @@ import { modelCard } from './openai-answers.ts';
 import { jsonFields, localVoices, sendClip } from './openai-stand-in.ts';
 import { bearerKey, type Exchange, ProviderServer, replyJson } from './provider-server.ts';
 import type { StandIn, StandInOptions } from './stand-in-contract.ts';
-import { timingProfiles } from './timing-profile.ts';
 
 /**
  * Groq's copy of OpenAI's speech endpoint (TTS provider protocol reference, section 5.1): WAV only,
  * 200 characters, errors without `param` and mostly without `code`, limits in every answer's head.
  */
 export function createGroqStandIn(options: StandInOptions): StandIn {
-  return new ProviderServer(options, timingProfiles['groq-orpheus'], (server) => ({
+  return new ProviderServer(options, 'groq-orpheus', (server) => ({
     isCounted: (method, path) => method === 'POST' && path === speechPath,
     answer: (exchange) => answer(server, exchange),
   }));

@@ -2,23 +2,24 @@ import type { Alarm } from '../clock/clock.ts';
 import { type DeliverySchedule, scheduleDelivery } from './delivery-schedule.ts';
 import { fliteVoices } from './flite-engine.ts';
 import { sendSpeech, shareBytes } from './http-speech.ts';
+import { findPersonality } from './personality-catalog.ts';
 import { type Exchange, ProviderServer, reply, replyJson } from './provider-server.ts';
 import { renderClip, wavHeader } from './rendered-clip.ts';
 import type { StandIn, StandInOptions } from './stand-in-contract.ts';
-import { type TimingProfile, timingProfiles } from './timing-profile.ts';
+import { changedProfile, type TimingProfile } from './timing-profile.ts';
 
 /**
  * The self-hosted gsv_tts server (TTS provider protocol reference, section 8.1): plain-text errors,
  * success without audio for an unknown speaker, a content type that names the wrong rate, one
  * request after the other. Speakers exist unless their name starts with `unknown`.
  *
- * @param profile for every route; by default each route has its own
+ * @param defaultPersonality what it is when the options name none
  */
 export function createGsvStandIn(
   options: StandInOptions,
-  profile: TimingProfile = timingProfiles['gsv-stream-gpu'],
+  defaultPersonality = 'gsv-stream-gpu',
 ): StandIn {
-  return new ProviderServer(options, profile, (server) => {
+  return new ProviderServer(options, defaultPersonality, (server) => {
     const engine = new SerialEngine(server);
     return {
       isCounted: (method, path) => method === 'POST' && speechRoutes.has(path),
@@ -84,7 +85,7 @@ function speak(
 
   const silent =
     request.input === '' || request.speaker.startsWith('unknown') || planted === 'bad-voice';
-  const profile = routeProfile(server.profile, route);
+  const profile = routeProfile(server, route);
   const { rateHz } = request;
   const clip = silent
     ? Buffer.alloc(0)
@@ -97,13 +98,16 @@ function speak(
   else speakStream(server, engine, exchange, { clip, rateHz, schedule });
 }
 
-/** Without an explicit profile the routes that finish clips first have their own timing. */
-function routeProfile(profile: TimingProfile, route: Route): TimingProfile {
+/** The routes that finish clips first have a timing of their own, when the personality names one. */
+function routeProfile(server: ProviderServer, route: Route): TimingProfile {
+  const { profile, options, personality } = server;
   if (route === 'stream_speech') return profile;
-  const { firstByteMs, firstByteMsPerSecond, firstChunkSeconds } = timingProfiles['gsv-full'];
-  return profile.name === 'gsv-stream-gpu'
-    ? { ...profile, firstByteMs, firstByteMsPerSecond, firstChunkSeconds }
-    : { ...profile, firstChunkSeconds };
+  const { wholeClipPersonality } = personality.behavior;
+  if (wholeClipPersonality === undefined || options.profile !== undefined) {
+    return { ...profile, firstChunkSeconds: Number.POSITIVE_INFINITY };
+  }
+  const { timing } = findPersonality(wholeClipPersonality, options.platform);
+  return changedProfile(timing, options.changes ?? {});
 }
 
 interface Job {

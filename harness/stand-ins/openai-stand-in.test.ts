@@ -1,8 +1,8 @@
 import test from 'ava';
 import { audibleRange } from './audible-range.ts';
 import { bytesOf } from './clip-cache.ts';
+import { personalities } from './personality-catalog.ts';
 import { digestOf, exactProfile, laboratory, samplesOf, sharedVoice } from './test-client.ts';
-import { timingProfiles } from './timing-profile.ts';
 
 const speechPath = '/v1/audio/speech';
 const input = 'Hello there. How can I help?';
@@ -55,7 +55,7 @@ test('chunks arrive at the planned instants, from the first byte on', async (t) 
 
 test('a slow provider takes as long as its speed says', async (t) => {
   const { clock, post } = await laboratory('openai', {
-    profile: { ...timingProfiles['openai-mini'], jitterMs: 0 },
+    profile: { ...personalities().get('openai-mini')!.timing, jitterMs: 0 },
     changes: { speed: 0.5, firstByteMs: 300 },
   });
   const { chunks, body } = await clock.run(post(speechPath, good));

@@ -6,14 +6,13 @@ import { type Exchange, ProviderServer } from './provider-server.ts';
 import { renderClip, wavHeader } from './rendered-clip.ts';
 import type { StandIn, StandInOptions } from './stand-in-contract.ts';
 import { signalNames } from './synthetic-signal.ts';
-import { timingProfiles } from './timing-profile.ts';
 
 /**
  * OpenAI's `POST /v1/audio/speech` and the model list (TTS provider protocol reference, section 4).
  * Renders `wav` and `pcm`, plain or as server-sent events.
  */
 export function createOpenAiStandIn(options: StandInOptions): StandIn {
-  return new ProviderServer(options, timingProfiles['openai-mini'], (server) => ({
+  return new ProviderServer(options, 'openai-mini', (server) => ({
     isCounted: (method, path) => method === 'POST' && path === speechPath,
     answer: (exchange) => answer(server, exchange),
   }));

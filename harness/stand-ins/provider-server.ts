@@ -1,6 +1,8 @@
 import http from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Random } from '../random/random.ts';
+import type { Personality } from './personality.ts';
+import { findPersonality } from './personality-catalog.ts';
 import type { StandInFault, StandInFaultKind } from './stand-in-changes.ts';
 import type { StandIn, StandInOptions, StandInRequest } from './stand-in-contract.ts';
 import { changedProfile, type TimingProfile } from './timing-profile.ts';
@@ -53,6 +55,7 @@ export class ProviderServer implements StandIn {
   readonly platform: string;
   readonly connectMs: number;
   readonly options: StandInOptions;
+  readonly personality: Personality;
   /** With the changes of the scenario. */
   readonly profile: TimingProfile;
   readonly log: OpenRequest[] = [];
@@ -61,14 +64,17 @@ export class ProviderServer implements StandIn {
   readonly #streams = new Set<Duplex>();
   #countedRequests = 0;
 
+  /** @throws {StandInError} `STAND_IN_NO_PERSONALITY` */
   constructor(
     options: StandInOptions,
-    profile: TimingProfile,
+    defaultPersonality: string,
     service: (server: ProviderServer) => ProviderService,
   ) {
     this.options = options;
-    this.platform = options.platform;
-    this.profile = changedProfile(options.profile ?? profile, options.changes ?? {});
+    const { platform, personality = defaultPersonality, changes = {} } = options;
+    this.platform = platform;
+    this.personality = findPersonality(personality, platform);
+    this.profile = changedProfile(options.profile ?? this.personality.timing, changes);
     this.connectMs = this.profile.connectMs;
     this.#service = service(this);
     this.#http = http.createServer({

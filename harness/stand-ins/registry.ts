@@ -4,7 +4,6 @@ import { createGroqStandIn } from './groq-stand-in.ts';
 import { createGsvStandIn } from './gsv-stand-in.ts';
 import { createOpenAiStandIn } from './openai-stand-in.ts';
 import type { StandIn, StandInOptions } from './stand-in-contract.ts';
-import { timingProfiles } from './timing-profile.ts';
 
 /** One line per platform; the key is EchoKit's spelling. */
 export const standInRegistry: Readonly<Record<string, (options: StandInOptions) => StandIn>> = {
@@ -12,6 +11,6 @@ export const standInRegistry: Readonly<Record<string, (options: StandInOptions) 
   stream_gsv: createGsvStandIn,
   elevenlabs: createElevenLabsStandIn,
   groq: createGroqStandIn,
-  gsv: (options) => createGsvStandIn(options, timingProfiles['gsv-full']),
+  gsv: (options) => createGsvStandIn(options, 'gsv-full'),
   cosyvoice: createCosyVoiceStandIn,
 };

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { Clock } from '../clock/clock.ts';
 import type { Random } from '../random/random.ts';
 import type { OfflineVoice } from './offline-voice.ts';
+import type { Personality } from './personality.ts';
 import type { StandInChanges, StandInFaultKind } from './stand-in-changes.ts';
 import type { TimingProfile } from './timing-profile.ts';
 
@@ -12,6 +13,8 @@ import type { TimingProfile } from './timing-profile.ts';
 export interface StandIn {
   /** EchoKit's spelling of the platform. */
   readonly platform: string;
+  /** Timing and behaviour it has, before the changes of a scenario. */
+  readonly personality: Personality;
   /** How long a connection to this provider takes to be usable. For the link of its endpoint. */
   readonly connectMs: number;
   /** What clients sent and got, in order of arrival. Grows; entries change until they have ended. */
@@ -29,7 +32,9 @@ export interface StandInOptions {
   readonly clock: Clock;
   /** Each request draws from its own fork, so one request never shifts the draws of another. */
   readonly random: Random;
-  /** Default: the platform's. */
+  /** Name of one of the platform's personalities. Default: the first of the platform's. */
+  readonly personality?: string;
+  /** Timing instead of the personality's. */
   readonly profile?: TimingProfile;
   readonly changes?: StandInChanges;
   /** The one accepted key. Default: any that is not empty and does not contain `invalid`. */

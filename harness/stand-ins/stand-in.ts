@@ -1,12 +1,14 @@
 import { standInRegistry } from './registry.ts';
 import type { StandIn, StandInOptions } from './stand-in-contract.ts';
+import { StandInError } from './stand-in-error.ts';
 
 export type { StandIn, StandInOptions, StandInRequest } from './stand-in-contract.ts';
+export { StandInError } from './stand-in-error.ts';
 
 /** Platforms there is a stand-in for, in the spelling of EchoKit's configuration. */
 export const standInPlatforms: readonly string[] = Object.keys(standInRegistry);
 
-/** @throws {StandInError} `STAND_IN_UNKNOWN` */
+/** @throws {StandInError} `STAND_IN_UNKNOWN`, `STAND_IN_NO_PERSONALITY` */
 export function createStandIn(options: StandInOptions): StandIn {
   const create = Object.hasOwn(standInRegistry, options.platform)
     ? standInRegistry[options.platform]
@@ -18,14 +20,4 @@ export function createStandIn(options: StandInOptions): StandIn {
     );
   }
   return create(options);
-}
-
-export class StandInError extends Error {
-  override readonly name = 'StandInError';
-  readonly code: 'STAND_IN_UNKNOWN';
-
-  constructor(code: StandInError['code'], message: string) {
-    super(message);
-    this.code = code;
-  }
 }

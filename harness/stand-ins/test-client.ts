@@ -221,7 +221,7 @@ export function exactProfile(changes: Partial<TimingProfile> = {}): TimingProfil
     firstByteMsPerSecond: 0,
     firstChunkSeconds: 0.5,
     nextChunkSeconds: [{ minimum: 0.5, maximum: 0.5 }],
-    cadenceMs: { minimum: 80, maximum: 80 },
+    cadenceMs: [{ minimum: 80, maximum: 80 }],
     speed: 1000,
     leadSilenceMs: 0,
     tailSilenceMs: 0,

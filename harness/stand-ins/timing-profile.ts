@@ -1,10 +1,10 @@
 import type { StandInChanges } from './stand-in-changes.ts';
 
 /**
- * When a provider's audio arrives, as data. Values: TTS provider protocol reference, section 11.2
- * (of 2026; engineering choices derived from published figures, not measurements of ours).
+ * When a provider's audio arrives, as data: the `[timing]` of a personality, or one made for a test.
  */
 export interface TimingProfile {
+  /** That of the personality. */
   readonly name: string;
   /** Connection set-up (TCP, TLS, and for a WebSocket the upgrade). For the network, not used here. */
   readonly connectMs: number;
@@ -16,8 +16,8 @@ export interface TimingProfile {
   readonly firstChunkSeconds: number;
   /** Seconds of audio in the second, third, … chunk; the last entry repeats. Uniform in each range. */
   readonly nextChunkSeconds: readonly Range[];
-  /** Least gap between chunks: uniform. */
-  readonly cadenceMs: Range;
+  /** Least gap before the second, third, … chunk; the last entry repeats. Uniform in each range. */
+  readonly cadenceMs: readonly Range[];
   /** Seconds of audio produced per second after the first chunk ("RTF×"). Caps the whole. */
   readonly speed: number;
   /** Digital silence in front of every clip. */
@@ -28,103 +28,18 @@ export interface TimingProfile {
   readonly oddByteCuts: boolean;
   /** Lateness added to each chunk but the first: magnitude of a normal with this deviation. */
   readonly jitterMs: number;
+  /** Chunks but the first that are held up on top of that, and with them all that follow. */
+  readonly stalls?: {
+    /** Of all chunks, 0 to 1. */
+    readonly share: number;
+    readonly ms: Range;
+  };
 }
 
 export interface Range {
   readonly minimum: number;
   readonly maximum: number;
 }
-
-const range = (minimum: number, maximum = minimum): Range => ({ minimum, maximum });
-
-export const timingProfiles = {
-  'openai-mini': {
-    name: 'openai-mini',
-    connectMs: 120,
-    firstByteMs: { p50: 600, p95: 1500 },
-    firstByteMsPerSecond: 0,
-    firstChunkSeconds: 0.25,
-    nextChunkSeconds: [range(0.1, 0.4)],
-    cadenceMs: range(30, 80),
-    speed: 5,
-    leadSilenceMs: 80,
-    tailSilenceMs: 0,
-    oddByteCuts: true,
-    jitterMs: 15,
-  },
-  'groq-orpheus': {
-    name: 'groq-orpheus',
-    connectMs: 90,
-    firstByteMs: { p50: 200, p95: 700 },
-    firstByteMsPerSecond: 0,
-    firstChunkSeconds: 0.4,
-    nextChunkSeconds: [range(0.4)],
-    cadenceMs: range(40),
-    speed: 8,
-    leadSilenceMs: 60,
-    tailSilenceMs: 0,
-    oddByteCuts: false,
-    jitterMs: 15,
-  },
-  'gsv-stream-gpu': {
-    name: 'gsv-stream-gpu',
-    connectMs: 5,
-    firstByteMs: { p50: 450, p95: 900 },
-    firstByteMsPerSecond: 0,
-    firstChunkSeconds: 1,
-    nextChunkSeconds: [range(1.3), range(2.3), range(3.3)],
-    cadenceMs: range(0),
-    speed: 3,
-    leadSilenceMs: 20,
-    // The engine closes every sentence with 0.3 s of zeros (reference, section 8.1).
-    tailSilenceMs: 300,
-    oddByteCuts: false,
-    // A server on the local network: the 15 ms of hosted services would be too much.
-    jitterMs: 2,
-  },
-  'gsv-full': {
-    name: 'gsv-full',
-    connectMs: 5,
-    firstByteMs: { p50: 300, p95: 300 },
-    firstByteMsPerSecond: 350,
-    firstChunkSeconds: Number.POSITIVE_INFINITY,
-    nextChunkSeconds: [],
-    cadenceMs: range(0),
-    speed: 3,
-    leadSilenceMs: 20,
-    tailSilenceMs: 300,
-    oddByteCuts: false,
-    jitterMs: 2,
-  },
-  'elevenlabs-flash-ws': {
-    name: 'elevenlabs-flash-ws',
-    connectMs: 200,
-    firstByteMs: { p50: 180, p95: 320 },
-    firstByteMsPerSecond: 0,
-    firstChunkSeconds: 0.35,
-    nextChunkSeconds: [range(0.3, 0.8)],
-    cadenceMs: range(60, 150),
-    speed: 8,
-    leadSilenceMs: 60,
-    tailSilenceMs: 0,
-    oddByteCuts: false,
-    jitterMs: 15,
-  },
-  'cosyvoice-v2': {
-    name: 'cosyvoice-v2',
-    connectMs: 250,
-    firstByteMs: { p50: 790, p95: 1500 },
-    firstByteMsPerSecond: 0,
-    firstChunkSeconds: 0.5,
-    nextChunkSeconds: [range(0.2, 0.5)],
-    cadenceMs: range(60),
-    speed: 4,
-    leadSilenceMs: 80,
-    tailSilenceMs: 0,
-    oddByteCuts: false,
-    jitterMs: 15,
-  },
-} as const satisfies Record<string, TimingProfile>;
 
 /**
  * A profile with a scenario's changes. A new median keeps the ratio of p95 to p50. A higher speed
@@ -142,7 +57,10 @@ export function changedProfile(profile: TimingProfile, changes: StandInChanges):
       firstByteMsPerSecond: 0,
     }),
     speed,
-    cadenceMs: range(profile.cadenceMs.minimum * haste, profile.cadenceMs.maximum * haste),
+    cadenceMs: profile.cadenceMs.map(({ minimum, maximum }) => ({
+      minimum: minimum * haste,
+      maximum: maximum * haste,
+    })),
     leadSilenceMs: changes.leadSilenceMs ?? profile.leadSilenceMs,
   };
 }

@@ -5,7 +5,6 @@ import type { Random } from '../random/random.ts';
 import { alignCharacters } from './character-alignment.ts';
 import { type Delivery, deliver } from './delivery.ts';
 import { drawGapMs, scheduleDelivery, truncateSchedule } from './delivery-schedule.ts';
-import { fliteVoices } from './flite-engine.ts';
 import { shareBytes } from './http-speech.ts';
 import {
   bearerKey,
@@ -15,8 +14,9 @@ import {
   type Upgrade,
   withoutKeys,
 } from './provider-server.ts';
-import { renderClip } from './rendered-clip.ts';
+import { clipLeadMs, renderClip } from './rendered-clip.ts';
 import type { StandIn, StandInOptions } from './stand-in-contract.ts';
+import { isLocalVoice, withoutLead } from './voice-name.ts';
 
 /**
  * CosyVoice on DashScope's inference WebSocket (TTS provider protocol reference, section 9): tasks of
@@ -62,8 +62,6 @@ const idleMaxUs = 60_000_000;
 const charactersMax = { message: 20_000, task: 200_000 };
 const ratesHz = [8000, 16_000, 22_050, 24_000, 44_100, 48_000];
 const defaultRateHz = 22_050;
-/** Voices of the stand-in itself exist for every model. */
-const ownVoices: ReadonlySet<string> = new Set([...fliteVoices, 'tone', 'sweep', 'silence']);
 
 /** Refuses the upgrade and returns false when it will not do. */
 function shakeHands(
@@ -401,7 +399,7 @@ class Task {
         this.#used += billedCharacters(text);
         if (typed) {
           const words = this.#settings!.wordTimes
-            ? wordsOf(text, profile.leadSilenceMs, (clip.length * 500) / rateHz)
+            ? wordsOf(text, clipLeadMs(profile, voice), (clip.length * 500) / rateHz)
             : [];
           const output = { type: 'sentence-end', original_text: text, sentence: { index, words } };
           this.#result({ output, usage: { characters: this.#used } });
@@ -534,9 +532,10 @@ function settingsOf(payload: Payload): TaskSettings | string {
   return { model, voice, rateHz, ssml, wordTimes: word_timestamp_enabled === true };
 }
 
-/** Voice and model must be of the same generation (section 9.6). */
-function matches(voice: string, model: string): boolean {
-  if (ownVoices.has(voice)) return true;
+/** Voice and model must be of the same generation (section 9.6); the stand-in's own fit all. */
+function matches(name: string, model: string): boolean {
+  if (isLocalVoice(name)) return true;
+  const voice = withoutLead(name);
   const generation = /^cosyvoice-v(\d)/.exec(model)?.[1];
   // A cloned voice is named after its model.
   if (voice.startsWith('cosyvoice-')) return voice.startsWith(model);

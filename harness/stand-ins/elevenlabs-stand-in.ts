@@ -17,7 +17,7 @@ import {
   type Upgrade,
   withoutKeys,
 } from './provider-server.ts';
-import { renderClip } from './rendered-clip.ts';
+import { clipLeadMs, renderClip } from './rendered-clip.ts';
 import type { StandIn, StandInOptions } from './stand-in-contract.ts';
 
 /**
@@ -327,7 +327,7 @@ class Conversation {
     const bytesPerMs = (rateHz * 2) / 1000;
     const alignment = alignCharacters(
       text,
-      profile.leadSilenceMs,
+      clipLeadMs(profile, voice),
       clip.length / bytesPerMs - profile.tailSilenceMs,
     );
     const normalized = normalizedAlignment(text, alignment);

@@ -1,7 +1,8 @@
 import { modelCard } from './openai-answers.ts';
-import { jsonFields, localVoices, sendClip } from './openai-stand-in.ts';
+import { jsonFields, sendClip } from './openai-stand-in.ts';
 import { bearerKey, type Exchange, ProviderServer, replyJson } from './provider-server.ts';
 import type { StandIn, StandInOptions } from './stand-in-contract.ts';
+import { offersVoice } from './voice-name.ts';
 
 /**
  * Groq's copy of OpenAI's speech endpoint (TTS provider protocol reference, section 5.1): WAV only,
@@ -117,7 +118,7 @@ function problemOf(
     const message = `The model \`${model}\` does not exist or you do not have access to it.`;
     return { status: 404, message, code: 'model_not_found' };
   }
-  if (!refuseVoice && (voices.includes(voice) || localVoices.includes(voice))) return undefined;
+  if (!refuseVoice && offersVoice(voices, voice)) return undefined;
   const others = voices.filter((name) => name !== voice).join(' ');
   return { status: 400, message: `voice must be one of [${others}]` };
 }

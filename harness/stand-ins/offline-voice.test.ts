@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'ava';
 import { audibleRange } from './audible-range.ts';
-import { fliteVoiceFor, loadOfflineVoice, speakableText } from './offline-voice.ts';
+import { loadOfflineVoice, speakableText } from './offline-voice.ts';
+import { fliteVoiceFor, readVoiceName } from './voice-name.ts';
 
 const sentence = 'The weather in the mountains will be sunny, with a light wind from the west.';
 const voice = await loadOfflineVoice();
@@ -42,7 +43,7 @@ test('a name the engine does not know always means the same voice', (t) => {
 
 test('test signals have the length of the text and the level of speech', (t) => {
   const text = 'x'.repeat(30);
-  for (const name of ['tone', 'sweep']) {
+  for (const name of ['tone', 'sweep', 'chirp']) {
     const { samples } = voice.speak(text, name);
     t.is(samples.length, 2 * 16_000);
     const { activeDbfs } = audibleRange(samples, 16_000);
@@ -55,6 +56,26 @@ test('test signals have the length of the text and the level of speech', (t) => 
   let crossings = 0;
   for (let i = 1; i < tone.length; i++) if (tone[i - 1]! < 0 && tone[i]! >= 0) crossings++;
   t.true(Math.abs(crossings - 2000) <= 1, `${crossings}`);
+});
+
+test('silence planted by the name is exact at every rate, and nothing else changes', (t) => {
+  for (const name of ['slt', 'ash', 'tone', 'YOUR-VOICE-ID']) {
+    for (const rateHz of [8000, 16_000, 22_050, 24_000, 44_100]) {
+      const plain = voice.speakAt('Hello.', name, rateHz).samples;
+      const later = voice.speakAt('Hello.', `${name}+120ms`, rateHz).samples;
+      const lead = later.length - plain.length;
+      t.is(lead, Math.round(0.12 * rateHz), `${name} at ${rateHz}`);
+      t.true(later.subarray(0, lead).every((sample) => sample === 0));
+      t.deepEqual(later.subarray(lead), plain);
+    }
+  }
+  t.deepEqual(voice.speak('Hello.', 'slt+0ms').samples, voice.speak('Hello.', 'slt').samples);
+  t.is(voice.speak('…', 'slt+500ms').samples.length, 0, 'nothing to say stays nothing');
+  // Only the whole form means silence; anything else is a name like any other.
+  for (const name of ['slt+500', 'slt+ms', 'slt+-5ms', '+500ms', 'slt+123456ms']) {
+    t.deepEqual(readVoiceName(name), { voice: fliteVoiceFor(name), leadMs: 0 }, name);
+  }
+  t.deepEqual(readVoiceName('a+1ms+20ms'), { voice: fliteVoiceFor('a+1ms'), leadMs: 20 });
 });
 
 test('text without anything to say gives no samples', (t) => {

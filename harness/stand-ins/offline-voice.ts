@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { audibleRange } from './audible-range.ts';
 import { resample } from './band-limited-resampler.ts';
 import { ClipCache } from './clip-cache.ts';
@@ -6,17 +5,11 @@ import {
   type FliteEngine,
   type FliteVoice,
   fliteRateHz,
-  fliteVoices,
   loadFlite,
   OfflineVoiceError,
 } from './flite-engine.ts';
-import {
-  concatenate,
-  type SignalName,
-  signalFor,
-  signalNames,
-  syllablesFor,
-} from './synthetic-signal.ts';
+import { concatenate, type SignalName, signalFor, syllablesFor } from './synthetic-signal.ts';
+import { isSignal, readVoiceName } from './voice-name.ts';
 
 /** Speech without a network: who stands in for a provider speaks with it, and so does the user. */
 export interface OfflineVoice {
@@ -27,9 +20,10 @@ export interface OfflineVoice {
   /**
    * Speaks `text` at 16 kHz. Synchronous; the same call always gives the same samples.
    *
-   * - Voices `slt`, `rms`, `awb`, `kal16` are Flite's. `tone`, `sweep` and `silence` are test
-   *   signals as long as the text would take. Every other name (`ash`, `texan`, an id) stands for
-   *   one of `slt`, `rms` and `awb`, always the same one. Default: `slt`.
+   * - Voices `slt`, `rms`, `awb`, `kal16` are Flite's. `tone`, `sweep`, `chirp` and `silence` are
+   *   test signals as long as the text would take. Every other name (`ash`, `texan`, an id) stands
+   *   for one of `slt`, `rms` and `awb`, always the same one. Default: `slt`.
+   * - `+120ms` behind any name plants so much digital silence in front of the clip.
    * - Speech is cut at its first and last audible 10 ms window (−50 dBFS), so silence around it is
    *   exactly what its user plants, and brought to an active level of −20 dBFS.
    * - Flite reads English. Text in scripts other than Latin becomes syllable-like tones of the
@@ -59,8 +53,6 @@ export interface OfflineVoiceOptions {
 }
 
 const defaultVoice = 'slt';
-/** The voices of natural timbre; `kal16` is reached by its name only. */
-const naturalVoices: readonly FliteVoice[] = ['slt', 'rms', 'awb'];
 const activeDbfs = -20;
 const peakMax = 0.9 * 32767;
 /** Pause between parts of a text that are spoken in different ways. */
@@ -89,9 +81,9 @@ export async function loadOfflineVoice(options: OfflineVoiceOptions = {}): Promi
         `A sample rate of ${rateHz} Hz was asked for; the offline voice gives 8000 to 192000 Hz.`,
       );
     }
-    const voice = name ?? defaultVoice;
-    const samples = clip(text, isSignal(voice) ? voice : fliteVoiceFor(voice), rateHz);
-    return { samples, sampleRateHz: rateHz };
+    const { voice, leadMs } = readVoiceName(name ?? defaultVoice);
+    const samples = clip(text, voice, rateHz);
+    return { samples: withLead(samples, leadMs, rateHz), sampleRateHz: rateHz };
   };
   return {
     version: engine.version,
@@ -101,16 +93,10 @@ export async function loadOfflineVoice(options: OfflineVoiceOptions = {}): Promi
   };
 }
 
-/** The Flite voice a provider's voice name stands for. */
-export function fliteVoiceFor(name: string): FliteVoice {
-  const own = fliteVoices.find((voice) => voice === name);
-  if (own !== undefined) return own;
-  const digest = createHash('sha256').update(name).digest();
-  return naturalVoices[digest.readUInt32LE(0) % naturalVoices.length]!;
-}
-
-function isSignal(name: string): name is SignalName {
-  return (signalNames as readonly string[]).includes(name);
+/** With the planted silence in front; a clip without samples stays one. */
+function withLead(samples: Int16Array, leadMs: number, rateHz: number): Int16Array {
+  if (leadMs === 0 || samples.length === 0) return samples;
+  return concatenate([new Int16Array(Math.round((leadMs * rateHz) / 1000)), samples]);
 }
 
 /**

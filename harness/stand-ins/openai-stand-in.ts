@@ -1,11 +1,10 @@
 import { scheduleDelivery } from './delivery-schedule.ts';
-import { fliteVoices } from './flite-engine.ts';
 import { sendSpeech } from './http-speech.ts';
 import { answerOpenAi, openAiHeaders, refuseOpenAi, refusePlanted } from './openai-answers.ts';
 import { type Exchange, ProviderServer } from './provider-server.ts';
 import { renderClip, wavHeader } from './rendered-clip.ts';
 import type { StandIn, StandInOptions } from './stand-in-contract.ts';
-import { signalNames } from './synthetic-signal.ts';
+import { offersVoice } from './voice-name.ts';
 
 /**
  * OpenAI's `POST /v1/audio/speech` and the model list (TTS provider protocol reference, section 4).
@@ -28,8 +27,6 @@ const models = ['tts-1', 'tts-1-hd', ...newModels];
 /** In the order in which the service lists them in its own messages. */
 const oldVoices = ['nova', 'shimmer', 'echo', 'onyx', 'fable', 'alloy', 'ash', 'sage', 'coral'];
 const voices = [...oldVoices, 'ballad', 'verse', 'marin', 'cedar'];
-/** Names only the stand-in knows: the engine's voices and the test signals. */
-export const localVoices: readonly string[] = [...fliteVoices, ...signalNames];
 const formats = ['mp3', 'opus', 'aac', 'flac', 'wav', 'pcm'];
 
 function answer(server: ProviderServer, exchange: Exchange): void {
@@ -201,7 +198,7 @@ function validate(
   if (refuseVoice) {
     const others = knownVoices.filter((name) => name !== voice);
     oneOf('voice', others);
-  } else if (!custom && !localVoices.includes(String(voice))) {
+  } else if (!custom && !offersVoice(knownVoices, String(voice))) {
     oneOf('voice', knownVoices);
   }
   oneOf('response_format', formats);

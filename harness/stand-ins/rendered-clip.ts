@@ -1,6 +1,7 @@
 import { bytesOf } from './clip-cache.ts';
 import type { OfflineVoice } from './offline-voice.ts';
 import type { TimingProfile } from './timing-profile.ts';
+import { readVoiceName } from './voice-name.ts';
 
 /**
  * What a provider would send for `text`: s16le mono at `rateHz`, with the profile's silence planted
@@ -18,6 +19,11 @@ export function renderClip(
   const lead = silence(profile.leadSilenceMs, rateHz);
   const tail = silence(profile.tailSilenceMs, rateHz);
   return Buffer.concat([lead, bytesOf(samples), tail]);
+}
+
+/** Where in a clip of {@link renderClip} the speech begins: after all silence planted before it. */
+export function clipLeadMs(profile: TimingProfile, voiceName: string): number {
+  return profile.leadSilenceMs + readVoiceName(voiceName).leadMs;
 }
 
 function silence(ms: number, rateHz: number): Buffer {

@@ -2,7 +2,7 @@
 
 const rateHz = 16_000;
 
-export const signalNames = ['tone', 'sweep', 'silence'] as const;
+export const signalNames = ['tone', 'sweep', 'chirp', 'silence'] as const;
 export type SignalName = (typeof signalNames)[number];
 
 /** Characters per second by which a signal gets the length a spoken text would have. */
@@ -10,14 +10,37 @@ const charactersPerSecond = 15;
 /** Amplitude of a sine at −17 dBFS peak, that is −20 dBFS RMS, the level of the voices. */
 const amplitude = 32768 * 10 ** (-20 / 20) * Math.SQRT2;
 
+const fadeMs = 5;
+/** Chirps follow each other at once, so a lost or repeated sample shifts all after it. */
+export const chirpMs = 50;
+/** In the band that survives every sample rate a provider delivers. */
+const chirpHz = { from: 500, to: 3500 };
+/** Makes up for what the many fades take away: their mean square is a third. */
+const chirpGain = 1 / Math.sqrt(1 - (4 / 3) * (fadeMs / chirpMs));
+
 /**
  * A signal as long as `text` would take to say (15 characters per second, at least 0.2 s).
- * `tone`: 1 kHz. `sweep`: 100 Hz to 7 kHz, logarithmic. Both fade in and out over 5 ms.
+ *
+ * - `tone`: 1 kHz.
+ * - `sweep`: 100 Hz to 7 kHz, logarithmic.
+ * - `chirp`: chirp `k` begins at sample 800 `k` exactly and lasts 50 ms; even ones rise linearly from 500 to
+ *   3500 Hz, odd ones fall back. The last one may be cut short.
+ * - `silence`: zeros.
+ *
+ * Tone and sweep fade in and out over 5 ms, and so does each chirp.
  */
 export function signalFor(name: SignalName, text: string): Int16Array {
   const seconds = Math.max(0.2, [...text].length / charactersPerSecond);
   const samples = new Int16Array(Math.round(seconds * rateHz));
   if (name === 'silence') return samples;
+  if (name === 'chirp') {
+    const chirp = rateHz * (chirpMs / 1000);
+    for (let i = 0; i < samples.length; i++) {
+      const cycles = chirpCycles((i % chirp) / rateHz, Math.floor(i / chirp) % 2 === 0);
+      samples[i] = sine(cycles, chirpGain * fade(i % chirp, chirp));
+    }
+    return samples;
+  }
   const octaves = Math.log(70);
   for (let i = 0; i < samples.length; i++) {
     const t = i / rateHz;
@@ -25,9 +48,20 @@ export function signalFor(name: SignalName, text: string): Int16Array {
       name === 'tone'
         ? 1000 * t
         : ((100 * seconds) / octaves) * (Math.exp((octaves * t) / seconds) - 1);
-    samples[i] = Math.round(amplitude * fade(i, samples.length) * Math.sin(2 * Math.PI * cycles));
+    samples[i] = sine(cycles, fade(i, samples.length));
   }
   return samples;
+}
+
+function sine(cycles: number, gain: number): number {
+  return Math.round(amplitude * gain * Math.sin(2 * Math.PI * cycles));
+}
+
+/** Phase of a chirp `t` seconds after it began: the integral of its frequency. */
+function chirpCycles(t: number, rising: boolean): number {
+  const { from, to } = chirpHz;
+  const slope = (to - from) / (chirpMs / 1000);
+  return rising ? from * t + (slope / 2) * t ** 2 : to * t - (slope / 2) * t ** 2;
 }
 
 /**
@@ -82,6 +116,6 @@ export function concatenate(parts: readonly Int16Array[]): Int16Array {
 }
 
 function fade(i: number, length: number): number {
-  const ramp = 0.005 * rateHz;
+  const ramp = (fadeMs / 1000) * rateHz;
   return Math.min(1, i / ramp, (length - 1 - i) / ramp);
 }

@@ -11,8 +11,15 @@ export {
   type SpeechSource,
 } from './audio/speech-normalizer.ts';
 export { type PcmFormat, WavError, type WavErrorCode, WavStream } from './audio/wav-stream.ts';
+// Configuration: EchoKit's `[tts]` table
+export type {
+  ConfigErrorCode,
+  ConfigProblem,
+  ConfigSetting,
+  ConfigWarningCode,
+} from './config-table.ts';
 export { nearestName } from './nearest-name.ts';
-export type { ConfigKey, ConfigValues, Platform } from './platform.ts';
+export type { ConfigDoubt, ConfigKey, ConfigTable, ConfigValues, Platform } from './platform.ts';
 // The platforms by themselves, for programs that need no configuration file
 export { type ElevenLabsConfig, elevenLabsAdapter } from './platforms/elevenlabs.ts';
 export { type GroqConfig, groqAdapter } from './platforms/groq.ts';
@@ -45,5 +52,11 @@ export type {
 } from './speech-adapter.ts';
 export { SpeechError, type SpeechErrorDetail, type SpeechFailureKind } from './speech-error.ts';
 export { defaultTimeLimitsMs, type TimeLimitsMs } from './transport/time-limit.ts';
-// Configuration: EchoKit's `[tts]` table
-export { ConfigError, type ConfigErrorCode, readTtsConfig, type TtsConfig } from './tts-config.ts';
+export {
+  ConfigError,
+  checkTtsConfig,
+  problemSentence,
+  readTtsConfig,
+  type TtsConfig,
+  type TtsConfigOptions,
+} from './tts-config.ts';

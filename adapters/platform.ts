@@ -11,29 +11,57 @@ export interface Platform<Config = never> {
   /** Keys of the `[tts]` table beside `platform`. */
   readonly keys: Readonly<Record<string, ConfigKey>>;
   /** Makes the adapter's configuration of the table's values, with the defaults filled in. */
-  configFrom(values: ConfigValues): Config;
+  configFrom(values: ConfigValues, tables: ConfigTable['tables']): Config;
   readonly adapter: SpeechAdapter<Config>;
 }
 
 export interface ConfigKey {
   /**
-   * `count`: a whole number above 0, handed on in decimal digits. `table`: accepted as EchoKit
-   * does, without effect here.
+   * `count`: a whole number above 0, `whole`: from 0, `number`: any; all handed on in decimal digits.
+   * `table` and `tables` (a list of them) hold the keys of `keys`; without `keys` anything is accepted
+   * and nothing handed on.
    */
-  readonly kind: 'text' | 'url' | 'count' | 'table';
+  readonly kind: 'text' | 'url' | 'count' | 'whole' | 'number' | 'table' | 'tables';
   /** One line for `--help` and the README. */
   readonly about: string;
   readonly required?: boolean;
   readonly default?: string;
+  /** Other names of the key. */
+  readonly aliases?: readonly string[];
   /** Never shown or recorded. */
   readonly secret?: boolean;
+  /**
+   * Environment variables that hold the value when the table does not have the key. They are taken
+   * only for a `url` of the service itself or of this machine, so that no key is sent to a stranger.
+   */
+  readonly environment?: readonly string[];
   /** For `text`: the only values allowed. */
   readonly choices?: readonly string[];
   /** For `url`: the schemes allowed, without the colon. */
   readonly schemes?: readonly string[];
-  /** Said when the key is used. */
+  /** For `table` and `tables`. */
+  readonly keys?: Readonly<Record<string, ConfigKey>>;
+  /** Why the key has no effect; said when it is used. A clause that follows the key's name. */
   readonly warning?: string;
+  /** Values that are possible, given or by default, but hardly meant. */
+  readonly doubts?: readonly ConfigDoubt[];
+  /** What the absence of the key means, when that is hardly meant. Follows the key's name. */
+  readonly absent?: string;
+}
+
+export interface ConfigDoubt {
+  readonly when: RegExp;
+  /** A clause that follows the key's name, or its default. */
+  readonly says: string;
+  readonly hint?: string;
 }
 
 /** Values by key; absent where the table has none and the key has no default. */
 export type ConfigValues = Readonly<Record<string, string | undefined>>;
+
+/** A table whose values have the right types. */
+export interface ConfigTable {
+  readonly values: ConfigValues;
+  /** Nested tables by key: one for kind `table`, any number for `tables`. */
+  readonly tables: Readonly<Record<string, readonly ConfigTable[]>>;
+}

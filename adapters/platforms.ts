@@ -13,7 +13,7 @@ import type { SpeechAdapter } from './speech-adapter.ts';
 
 /** A platform whose own configuration type is known to nobody but itself. */
 export type AnyPlatform = Omit<Platform, 'configFrom' | 'adapter'> & {
-  readonly configFrom: (values: Parameters<Platform['configFrom']>[0]) => unknown;
+  readonly configFrom: (...table: Parameters<Platform['configFrom']>) => unknown;
   readonly adapter: SpeechAdapter;
 };
 

@@ -2,11 +2,18 @@ import test from 'ava';
 import { parse } from 'smol-toml';
 import { nearestName } from './nearest-name.ts';
 import { adapterFor, platforms, platformsNotSupported } from './platforms.ts';
-import { ConfigError, readTtsConfig } from './tts-config.ts';
+import {
+  ConfigError,
+  checkTtsConfig,
+  problemSentence,
+  readTtsConfig,
+  type TtsConfig,
+} from './tts-config.ts';
 
-function read(toml: string): ReturnType<typeof readTtsConfig> {
+function read(toml: string): Omit<TtsConfig, 'settings'> {
   const { tts } = parse(toml);
-  return readTtsConfig(tts as Record<string, unknown>);
+  const { settings, ...config } = readTtsConfig(tts as Record<string, unknown>);
+  return config;
 }
 
 function refusal(table: Record<string, unknown>): ConfigError {
@@ -136,16 +143,16 @@ test('the streaming mode of openai is a key of the same platform', (t) => {
   const whole = readTtsConfig({ platform: 'openai', api_key: 'k' });
   t.is(adapterFor(whole).capabilities(whole.config).audioOut, 'whole');
   const error = refusal({ platform: 'openai', api_key: 'k', stream: 'pmc' });
-  t.is(error.code, 'TTS_CONFIG_BAD_VALUE');
+  t.is(error.code, 'CONFIG_BAD_VALUE');
   t.is(error.keyPath, 'tts.stream');
   t.deepEqual(error.validNames, ['pcm']);
-  t.true(error.message.includes('Did you mean "pcm"?'));
+  t.true(error.message.includes('did you mean "pcm"?'));
 });
 
 test('EchoKit platforms that are still to come are told from unknown ones', (t) => {
   for (const platform of platformsNotSupported.flat()) {
     const error = refusal({ platform });
-    t.is(error.code, 'TTS_CONFIG_UNSUPPORTED_PLATFORM');
+    t.is(error.code, 'CONFIG_UNSUPPORTED_PLATFORM');
     t.true(error.message.includes('not supported yet by this version'));
     t.deepEqual(
       error.validNames,
@@ -153,29 +160,26 @@ test('EchoKit platforms that are still to come are told from unknown ones', (t) 
     );
   }
   const unknown = refusal({ platform: 'elevnlabs' });
-  t.is(unknown.code, 'TTS_CONFIG_UNKNOWN_PLATFORM');
-  t.true(unknown.message.includes('Did you mean "elevenlabs"?'));
-  t.false(refusal({ platform: 'nothing like it' }).message.includes('Did you mean'));
+  t.is(unknown.code, 'CONFIG_UNKNOWN_PLATFORM');
+  t.true(unknown.message.includes('did you mean "elevenlabs"?'));
+  t.false(refusal({ platform: 'nothing like it' }).message.includes('did you mean'));
 });
 
 test('a missing or wrong key is named with its path', (t) => {
   const missing = refusal({ platform: 'openai', api_keey: 'k' });
-  t.is(missing.code, 'TTS_CONFIG_MISSING_KEY');
+  t.is(missing.code, 'CONFIG_MISSING_KEY');
   t.is(missing.keyPath, 'tts.api_key');
   t.true(missing.message.includes('There is "api_keey"'));
   t.is(refusal({}).keyPath, 'tts.platform');
-  t.is(refusal({ platform: 3 }).code, 'TTS_CONFIG_WRONG_TYPE');
+  t.is(refusal({ platform: 3 }).code, 'CONFIG_WRONG_TYPE');
   const type = refusal({ platform: 'openai', api_key: 'k', voice: 7 });
-  t.is(type.code, 'TTS_CONFIG_WRONG_TYPE');
+  t.is(type.code, 'CONFIG_WRONG_TYPE');
   t.is(type.message, 'tts.voice must be a string, not a number.');
-  t.is(
-    refusal({ platform: 'stream_gsv', url: 'http://h/', speaker: '' }).code,
-    'TTS_CONFIG_BAD_VALUE',
-  );
+  t.is(refusal({ platform: 'stream_gsv', url: 'http://h/', speaker: '' }).code, 'CONFIG_BAD_VALUE');
   t.is(
     refusal({ platform: 'stream_gsv', url: 'http://h/', speaker: 's', text_optimization: 'x' })
       .code,
-    'TTS_CONFIG_WRONG_TYPE',
+    'CONFIG_WRONG_TYPE',
   );
 });
 
@@ -185,7 +189,7 @@ test('a count is a whole number above 0', (t) => {
   t.like(config, { timeoutMs: { firstByte: 40_000 } });
   for (const timeout_sec of [0, -1, 1.5, Number.NaN]) {
     const error = refusal({ ...gsv, timeout_sec });
-    t.is(error.code, 'TTS_CONFIG_BAD_VALUE');
+    t.is(error.code, 'CONFIG_BAD_VALUE');
     t.is(error.keyPath, 'tts.timeout_sec');
   }
   t.is(
@@ -201,18 +205,18 @@ test('a URL that cannot be used is refused before anything is dialed', (t) => {
     ['elevenlabs', 'https://api.elevenlabs.io/v1/text-to-speech'],
   ] as const) {
     const error = refusal({ platform, api_key: 'k', token: 'k', voice: 'v', url });
-    t.is(error.code, 'TTS_CONFIG_BAD_VALUE', url);
+    t.is(error.code, 'CONFIG_BAD_VALUE', url);
     t.is(error.keyPath, 'tts.url');
   }
 });
 
 test('a key with a line break is refused without being shown', (t) => {
   const error = refusal({ platform: 'openai', api_key: 'sk_secret\n' });
-  t.is(error.code, 'TTS_CONFIG_BAD_VALUE');
+  t.is(error.code, 'CONFIG_BAD_VALUE');
   t.false(error.message.includes('sk_secret'));
 });
 
-test('what EchoKit passes over in silence becomes a warning', (t) => {
+test('what EchoKit passes over in silence becomes a warning with a code and a place', (t) => {
   const { warnings } = readTtsConfig({
     platform: 'openai',
     api_key: 'Bearer sk',
@@ -220,11 +224,22 @@ test('what EchoKit passes over in silence becomes a warning', (t) => {
     colour: 'red',
     model: `\${MODEL}`,
   });
-  t.is(warnings.length, 4);
-  t.true(warnings.some((text) => text.includes('tts.voise') && text.includes('"voice"')));
-  t.true(warnings.some((text) => text.includes('tts.colour') && text.includes('Known are')));
-  t.true(warnings.some((text) => text.includes('sent twice')));
-  t.true(warnings.some((text) => text.includes('environment variables')));
+  t.deepEqual(warnings.map(({ code, keyPath }) => `${keyPath} ${code}`).sort(), [
+    'tts.api_key CONFIG_BEARER',
+    'tts.colour CONFIG_UNKNOWN_KEY',
+    'tts.model CONFIG_VARIABLE',
+    'tts.voise CONFIG_UNKNOWN_KEY',
+  ]);
+  const saying = (key: string) =>
+    problemSentence(warnings.find(({ keyPath }) => keyPath === `tts.${key}`)!);
+  t.is(
+    saying('voise'),
+    'tts.voise is no key of platform "openai" and is ignored: did you mean "voice"? ' +
+      'Keys: api_key, model, voice, url, stream.',
+  );
+  t.false(saying('colour').includes('did you mean'));
+  t.true(saying('api_key').includes('sent twice'));
+  t.true(saying('model').includes('does not expand environment variables'));
   const gsv = readTtsConfig({
     platform: 'stream_gsv',
     url: 'http://h/',
@@ -232,8 +247,71 @@ test('what EchoKit passes over in silence becomes a warning', (t) => {
     api_key: 'k',
     text_optimization: { url: 'http://x/' },
   });
-  t.is(gsv.warnings.length, 2);
+  t.deepEqual(
+    gsv.warnings.map(({ code }) => code),
+    ['CONFIG_NO_EFFECT', 'CONFIG_NO_EFFECT'],
+  );
   t.deepEqual(gsv.secrets, ['k']);
+});
+
+test('models that are there no more are warned of, written or by default', (t) => {
+  const codes = (table: Record<string, unknown>) =>
+    readTtsConfig(table).warnings.map(({ code, keyPath }) => `${keyPath} ${code}`);
+  const openai = { platform: 'openai', api_key: 'k' };
+  t.deepEqual(codes(openai), ['tts.model CONFIG_DOUBTFUL_DEFAULT']);
+  t.deepEqual(codes({ ...openai, model: 'gpt-4o-tts' }), ['tts.model CONFIG_DOUBTFUL_VALUE']);
+  t.deepEqual(codes({ ...openai, model: 'gpt-4o-mini-tts' }), []);
+  t.deepEqual(codes({ platform: 'groq', api_key: 'k', voice: 'v' }), [
+    'tts.model CONFIG_DOUBTFUL_DEFAULT',
+  ]);
+});
+
+/** Platform, its secret key, the variable that services and their own libraries use. */
+const usualVariables = [
+  ['openai', 'api_key', 'OPENAI_API_KEY'],
+  ['groq', 'api_key', 'GROQ_API_KEY'],
+  ['elevenlabs', 'token', 'ELEVENLABS_API_KEY'],
+  ['cosyvoice', 'token', 'DASHSCOPE_API_KEY'],
+] as const;
+
+for (const [platform, key, variable] of usualVariables) {
+  test(`a missing key of ${platform} is taken from ${variable}`, (t) => {
+    const table = { platform, voice: 'v', model: 'm' };
+    const { settings, secrets } = readTtsConfig(table, { environment: { [variable]: 'sk-env' } });
+    t.deepEqual(secrets, ['sk-env']);
+    t.deepEqual(
+      settings.filter(({ secret }) => secret),
+      [{ keyPath: `tts.${key}`, shown: undefined, secret: true, from: 'environment', variable }],
+    );
+    const written = { ...table, [key]: 'sk-file' };
+    const both = readTtsConfig(written, { environment: { [variable]: 'sk-env' } });
+    t.deepEqual(both.secrets, ['sk-file'], 'the file goes before');
+
+    const { errors } = checkTtsConfig(table, { environment: { [variable]: '' } });
+    t.deepEqual(
+      errors.map(({ code, keyPath }) => [code, keyPath]),
+      [['CONFIG_MISSING_KEY', `tts.${key}`]],
+    );
+    t.true(errors[0]!.hint!.includes(`write ${key} = `), 'names the key');
+    t.true(errors[0]!.hint!.includes(variable), 'and the variable');
+  });
+}
+
+test('everything that is wrong with a table is reported together', (t) => {
+  const table = { platform: 'groq', api_key: 1, url: 'ftp://x/', model: ['m'] };
+  const error = refusal(table);
+  t.deepEqual(
+    error.problems.map(({ code, keyPath }) => `${keyPath} ${code}`),
+    [
+      'tts.api_key CONFIG_WRONG_TYPE',
+      'tts.model CONFIG_WRONG_TYPE',
+      'tts.url CONFIG_BAD_VALUE',
+      'tts.voice CONFIG_MISSING_KEY',
+    ],
+  );
+  const { tts, errors } = checkTtsConfig(table, { name: 'providers.mine' });
+  t.is(tts, undefined);
+  t.is(errors[0]!.message, 'providers.mine.api_key must be a string, not a number');
 });
 
 test('no two platforms share a spelling', (t) => {

@@ -578,7 +578,13 @@ function defaultSpeaker(model: string): string {
 export const cosyVoice: Platform<CosyVoiceConfig> = {
   names: ['cosyvoice', 'CosyVoice'],
   keys: {
-    token: { kind: 'text', about: 'API key.', required: true, secret: true },
+    token: {
+      kind: 'text',
+      about: 'API key.',
+      required: true,
+      secret: true,
+      environment: ['DASHSCOPE_API_KEY'],
+    },
     url: {
       kind: 'url',
       about: 'Address of the inference WebSocket; one per region.',

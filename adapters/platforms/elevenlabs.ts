@@ -593,7 +593,13 @@ function requestUrl(config: ElevenLabsConfig): URL {
 export const elevenLabs: Platform<ElevenLabsConfig> = {
   names: ['elevenlabs', 'Elevenlabs'],
   keys: {
-    token: { kind: 'text', about: 'API key.', required: true, secret: true },
+    token: {
+      kind: 'text',
+      about: 'API key.',
+      required: true,
+      secret: true,
+      environment: ['ELEVENLABS_API_KEY'],
+    },
     voice: { kind: 'text', about: 'Voice id.', required: true },
     url: {
       kind: 'url',

@@ -47,9 +47,21 @@ export const groq: Platform<GroqConfig> = {
       about: 'API key, sent as bearer token.',
       required: true,
       secret: true,
+      environment: ['GROQ_API_KEY'],
     },
     voice: { kind: 'text', about: 'Voice name, of the model.', required: true },
-    model: { kind: 'text', about: 'Model name.', default: 'playai-tts' },
+    model: {
+      kind: 'text',
+      about: 'Model name.',
+      default: 'playai-tts',
+      doubts: [
+        {
+          when: /^playai-tts(-arabic)?$/,
+          says: 'names a model that Groq has shut down',
+          hint: 'write model = "canopylabs/orpheus-v1-english"',
+        },
+      ],
+    },
     url: {
       kind: 'url',
       about: 'Speech endpoint.',

@@ -146,8 +146,20 @@ export const openAi: Platform<OpenAiConfig> = {
       about: 'API key, sent as bearer token.',
       required: true,
       secret: true,
+      environment: ['OPENAI_API_KEY'],
     },
-    model: { kind: 'text', about: 'Model name.', default: 'gpt-4o-tts' },
+    model: {
+      kind: 'text',
+      about: 'Model name.',
+      default: 'gpt-4o-tts',
+      doubts: [
+        {
+          when: /^gpt-4o-tts$/,
+          says: 'is no model that OpenAI has',
+          hint: 'write model = "gpt-4o-mini-tts"',
+        },
+      ],
+    },
     voice: { kind: 'text', about: 'Voice name.', default: 'alloy' },
     url: {
       kind: 'url',

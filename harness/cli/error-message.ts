@@ -9,7 +9,7 @@ interface Described {
 /** Codes of errors that are the surroundings' fault, by their first word. */
 const environmentCodes =
   /^(NETWORK|OFFLINE_VOICE|OPUS|DEVICE_UNREACHABLE|RECORDING|WAV|EACCES|ENOSPC|EROFS)/;
-const usageCodes = /^(SCENARIO|TTS_CONFIG|USAGE|CONFIG|STAND_IN)/;
+const usageCodes = /^(SCENARIO|USAGE|CONFIG|STAND_IN)/;
 
 /** The last words of a command that failed: what, what to try next, and the exit code. */
 export function describeError(error: unknown, version: string): { text: string; exit: number } {

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { parse, TomlError } from 'smol-toml';
-import { nearestName } from '../../adapters/index.ts';
+import { nearestName, problemSentence } from '../../adapters/index.ts';
 import { builtInProviders, type ProviderEntry, providerEntry } from '../runner/provider-catalog.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import type { Terminal } from './terminal.ts';
@@ -25,7 +25,9 @@ export function chooseProviders(terminal: Terminal, configFile?: string): Provid
   const table = ttsTable(configFile);
   const { platform } = providerEntry('config', table).tts;
   const entry = providerEntry(platform, table);
-  for (const warning of entry.tts.warnings) terminal.say(`${configFile}: warning: ${warning}`);
+  for (const warning of entry.tts.warnings) {
+    terminal.say(`${configFile}: warning: ${problemSentence(warning)}  [${warning.code}]`);
+  }
   entries.set(platform, entry);
   return { entries, configured: [platform] };
 }

@@ -1,4 +1,4 @@
-import { ConfigError, readTtsConfig, type TtsConfig } from '../../adapters/index.ts';
+import { readTtsConfig, type TtsConfig } from '../../adapters/index.ts';
 import { endpointOfUrl } from '../network/endpoint-url.ts';
 import type { Endpoint } from '../network/network.ts';
 
@@ -81,9 +81,5 @@ export function providerEntry(
 /** Every platform is reached by a URL; that is all the harness needs to know about it. */
 function endpointOf(tts: TtsConfig): Endpoint {
   const { url } = tts.config as { readonly url: string };
-  const endpoint = endpointOfUrl(new URL(url));
-  if (endpoint.host === '') {
-    throw new ConfigError('TTS_CONFIG_BAD_VALUE', 'tts.url', `tts.url "${url}" names no host.`);
-  }
-  return endpoint;
+  return endpointOfUrl(new URL(url));
 }

@@ -1,16 +1,19 @@
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../clock/clock.ts';
 import type { Random } from '../random/random.ts';
-import { idealLink, LinkDirection, type LinkProfile, type Stall } from './link.ts';
+import { Air } from './air.ts';
+import { idealLink, LinkDirection, type LinkProfile } from './link.ts';
 import type { DialTarget, Endpoint, Listener, Network } from './network.ts';
 import { type InnerStream, ShapedStream } from './shaped-stream.ts';
 
 /** Trouble on every connection of an endpoint, from now on. */
-export interface LinkDisturbance {
-  readonly kind: 'stall' | 'drop';
-  readonly direction: 'down' | 'up' | 'both';
-  readonly durationUs: number;
-}
+export type LinkDisturbance =
+  | { readonly kind: 'drop' }
+  | {
+      readonly kind: 'stall';
+      readonly direction: 'down' | 'up' | 'both';
+      readonly durationUs: number;
+    };
 
 /**
  * A {@link Network} in which this process plays the outside world: it answers for named endpoints
@@ -19,15 +22,14 @@ export interface LinkDisturbance {
 export interface LaboratoryNetwork extends Network {
   /** Answers for `endpoint`, whoever it belongs to. Without TLS, even when dialed as secure. */
   impersonate(endpoint: Endpoint, onConnection: (stream: Duplex) => void): Promise<Listener>;
-  /** How connections to `endpoint` behave that are dialed from now on. */
+  /** How connections to `endpoint` behave from now on, those that are open included. */
   setLink(endpoint: Endpoint, profile: LinkProfile): void;
   /** Disturbs the live connections to `endpoint` (and, while a stall lasts, new ones). */
   disturb(endpoint: Endpoint, disturbance: LinkDisturbance): void;
 }
 
 interface Route {
-  profile: LinkProfile;
-  readonly stalls: { up: Stall[]; down: Stall[] };
+  readonly air: Air;
   readonly live: Set<ShapedStream>;
   dialed: number;
 }
@@ -47,13 +49,14 @@ export class Links {
   }
 
   set(endpoint: Endpoint, profile: LinkProfile): void {
-    this.#route(endpoint).profile = profile;
+    this.#route(endpoint).air.change(profile, this.#clock.nowUs());
   }
 
   /** Time a connection takes to be usable. */
   connectUs(endpoint: Endpoint): number {
-    const { connectUs, latencyUs } = this.#route(endpoint).profile;
-    return connectUs ?? 2 * latencyUs;
+    const { profile } = this.#route(endpoint).air;
+    const { up, down, latencyUs } = profile;
+    return profile.connectUs ?? (up?.latencyUs ?? latencyUs) + (down?.latencyUs ?? latencyUs);
   }
 
   dialed(target: DialTarget, inner: InnerStream): ShapedStream {
@@ -61,9 +64,9 @@ export class Links {
     const random = this.#random.fork(`${endpointName(target)}#${++route.dialed}`);
     const stream = new ShapedStream(
       inner,
-      route.profile,
-      new LinkDirection(route.profile, random.fork('up'), route.stalls.up),
-      new LinkDirection(route.profile, random.fork('down'), route.stalls.down),
+      route.air,
+      new LinkDirection(route.air, 'up', random.fork('up')),
+      new LinkDirection(route.air, 'down', random.fork('down')),
       this.#clock,
     );
     route.live.add(stream);
@@ -79,15 +82,16 @@ export class Links {
     }
     const fromUs = this.#clock.nowUs();
     const stall = { fromUs, untilUs: fromUs + disturbance.durationUs };
-    if (disturbance.direction !== 'down') route.stalls.up.push(stall);
-    if (disturbance.direction !== 'up') route.stalls.down.push(stall);
+    if (disturbance.direction !== 'down') route.air.stall('up', stall);
+    if (disturbance.direction !== 'up') route.air.stall('down', stall);
   }
 
   #route(endpoint: Endpoint): Route {
     const name = endpointName(endpoint);
     let route = this.#routes.get(name);
     if (route === undefined) {
-      route = { profile: idealLink, stalls: { up: [], down: [] }, live: new Set(), dialed: 0 };
+      const air = new Air(idealLink, this.#random.fork(name));
+      route = { air, live: new Set(), dialed: 0 };
       this.#routes.set(name, route);
     }
     return route;

@@ -7,9 +7,10 @@ import { WebSocket, WebSocketServer } from 'ws';
 import { SimulatedClock } from '../clock/simulated-clock.ts';
 import { SystemClock } from '../clock/system-clock.ts';
 import { createRandom } from '../random/random.ts';
+import { Air } from './air.ts';
 import { endpointOfUrl } from './endpoint-url.ts';
 import type { LaboratoryNetwork } from './laboratory-network.ts';
-import { LinkDirection } from './link.ts';
+import { LinkDirection, type LinkProfile } from './link.ts';
 import { MemoryNetwork } from './memory-network.ts';
 import { SocketNetwork } from './socket-network.ts';
 import { testCertificate, testCertificateKey } from './test-certificate.contract.ts';
@@ -20,6 +21,11 @@ const target = { ...place, secure: true };
 function virtual(seed = 1): { clock: SimulatedClock; network: MemoryNetwork } {
   const clock = new SimulatedClock();
   return { clock, network: new MemoryNetwork(clock, createRandom(seed, 'network')) };
+}
+
+function direction(profile: LinkProfile, seed = 1): { air: Air; down: LinkDirection } {
+  const air = new Air(profile, createRandom(seed, 'air'));
+  return { air, down: new LinkDirection(air, 'down', createRandom(seed)) };
 }
 
 function httpServer(handler: http.RequestListener): (stream: Duplex) => void {
@@ -68,34 +74,30 @@ test('HTTP over memory takes exactly the latency of the link, each way, and its 
 });
 
 test('bandwidth delays the end of a transfer by its size', async (t) => {
-  const direction = new LinkDirection(
-    { latencyUs: 1_000, jitterUs: 0, bytesPerSecond: 1_000_000 },
-    createRandom(1),
-    [],
-  );
-  t.is(direction.arrivalUs(10_000, 0), 11_000);
-  t.is(direction.arrivalUs(10_000, 0), 21_000, 'the line is busy with the first piece');
-  t.is(direction.arrivalUs(10_000, 100_000), 111_000);
+  const { down } = direction({ latencyUs: 1_000, jitterUs: 0, bytesPerSecond: 1_000_000 });
+  t.is(down.arrivalUs(10_000, 0), 11_000);
+  t.is(down.arrivalUs(10_000, 0), 21_000, 'the line is busy with the first piece');
+  t.is(down.arrivalUs(10_000, 100_000), 111_000);
 });
 
 test('jitter never reorders', (t) => {
-  const direction = new LinkDirection({ latencyUs: 1_000, jitterUs: 50_000 }, createRandom(5), []);
+  const { down } = direction({ latencyUs: 1_000, jitterUs: 50_000 }, 5);
   let last = 0;
   for (let now = 0; now < 1_000_000; now += 1_000) {
-    const at = direction.arrivalUs(100, now);
+    const at = down.arrivalUs(100, now);
     t.true(at >= last && at >= now + 1_000);
     last = at;
   }
 });
 
 test('what would arrive during a stall arrives at its end', (t) => {
-  const stalls = [{ fromUs: 5_000, untilUs: 20_000 }];
-  const direction = new LinkDirection({ latencyUs: 1_000, jitterUs: 0 }, createRandom(1), stalls);
+  const { air, down } = direction({ latencyUs: 1_000, jitterUs: 0 });
+  air.stall('down', { fromUs: 5_000, untilUs: 20_000 });
   t.deepEqual(
-    [0, 3_999, 4_000, 10_000, 18_999, 19_000].map((now) => direction.arrivalUs(1, now)),
+    [0, 3_999, 4_000, 10_000, 18_999, 19_000].map((now) => down.arrivalUs(1, now)),
     [1_000, 4_999, 20_000, 20_000, 20_000, 20_000],
   );
-  t.is(direction.arrivalUs(1, 30_000), 31_000);
+  t.is(down.arrivalUs(1, 30_000), 31_000);
 });
 
 test('a window limits what is under way, and a reader that stops stops the writer', async (t) => {
@@ -149,7 +151,7 @@ test('destroying one end ends the other, resetting it fails the other', async (t
       await clock.sleep(10_000);
       const second = await network.dial(target);
       second.on('error', () => {});
-      network.disturb(place, { kind: 'drop', direction: 'both', durationUs: 0 });
+      network.disturb(place, { kind: 'drop' });
       await clock.sleep(10_000);
       t.true(second.destroyed);
     })(),

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../clock/clock.ts';
-import type { LinkDirection, LinkProfile } from './link.ts';
+import type { Air, Heading } from './air.ts';
+import { directionOf, type LinkDirection } from './link.ts';
 import { SocketLikeStream, socketError } from './socket-like-stream.ts';
 
 interface PendingWrite {
@@ -22,8 +23,7 @@ export type InnerStream = Duplex & { resetAndDestroy?(): unknown };
 export class ShapedStream extends SocketLikeStream {
   readonly #inner: InnerStream;
   readonly #clock: Clock;
-  readonly #latencyUs: number;
-  readonly #windowBytes: number;
+  readonly #air: Air;
   readonly #up: LinkDirection;
   readonly #down: LinkDirection;
   readonly #writes: PendingWrite[] = [];
@@ -35,18 +35,11 @@ export class ShapedStream extends SocketLikeStream {
   #innerEnded = false;
   #endArrived = false;
 
-  constructor(
-    inner: InnerStream,
-    profile: LinkProfile,
-    up: LinkDirection,
-    down: LinkDirection,
-    clock: Clock,
-  ) {
-    super({ allowHalfOpen: false, readableHighWaterMark: profile.windowBytes ?? 64 * 1024 });
+  constructor(inner: InnerStream, air: Air, up: LinkDirection, down: LinkDirection, clock: Clock) {
+    super({ allowHalfOpen: false, readableHighWaterMark: air.profile.windowBytes ?? 64 * 1024 });
     this.#inner = inner;
     this.#clock = clock;
-    this.#latencyUs = profile.latencyUs;
-    this.#windowBytes = profile.windowBytes ?? Number.POSITIVE_INFINITY;
+    this.#air = air;
     this.#up = up;
     this.#down = down;
     inner.on('readable', () => this.#pumpDown());
@@ -127,7 +120,7 @@ export class ShapedStream extends SocketLikeStream {
     this.#later(this.#up.arrivalUs(segment.length, this.#clock.nowUs()), () => {
       if (this.#inner.destroyed || this.#inner.writableEnded) return;
       this.#inner.write(segment, () =>
-        this.#acknowledge(() => {
+        this.#acknowledge('down', () => {
           this.#upInFlight -= segment.length;
           if (!this.destroyed) this.#pumpUp();
         }),
@@ -159,7 +152,7 @@ export class ShapedStream extends SocketLikeStream {
     while (this.#wanted && this.#arrived.length > 0) {
       const segment = this.#arrived.shift()!;
       this.#wanted = this.push(segment);
-      this.#acknowledge(() => {
+      this.#acknowledge('up', () => {
         this.#downInFlight -= segment.length;
         if (!this.destroyed) this.#pumpDown();
       });
@@ -173,9 +166,14 @@ export class ShapedStream extends SocketLikeStream {
     this.#deliver();
   }
 
+  get #windowBytes(): number {
+    return this.#air.profile.windowBytes ?? Number.POSITIVE_INFINITY;
+  }
+
   /** Opens the window again, when there is one, as late as the acknowledgement needs to travel. */
-  #acknowledge(open: () => void): void {
-    if (this.#windowBytes === Number.POSITIVE_INFINITY) open();
-    else this.#later(this.#clock.nowUs() + this.#latencyUs, open);
+  #acknowledge(heading: Heading, open: () => void): void {
+    const { profile } = this.#air;
+    if (profile.windowBytes === undefined) open();
+    else this.#later(this.#clock.nowUs() + directionOf(profile, heading).latencyUs, open);
   }
 }

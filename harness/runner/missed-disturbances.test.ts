@@ -28,6 +28,52 @@ test('a stall that happened leaves the verdict alone', async (t) => {
   t.deepEqual(cell!.verdict.failures, []);
 });
 
+test('a change of the network is recorded with its way back, and slows what comes in between', async (t) => {
+  const changed = scenarioOf(
+    'changed',
+    `
+[matrix]
+networks = ["ideal"]
+
+[[turn]]
+say = "How far is it?"
+reply = "It is not far."
+
+[[turn.disturb]]
+kind = "change"
+to = "far-server"
+duration_ms = 1000
+after = { event = "EndVad" }
+
+[[turn]]
+say = "And how long does it take?"
+reply = "Not long."
+`,
+  );
+  const [cell] = await runner.run(changed, { providers: ['elevenlabs'] });
+  t.is(cell!.verdict.outcome, 'pass');
+  const { events } = cell!.recorded;
+  const changes = events.filter((e) => e.source === 'network');
+  t.deepEqual(
+    changes.map((e) => (e.type === 'change' ? [e.network, e.back] : [])),
+    [
+      ['far-server', false],
+      ['ideal', true],
+    ],
+  );
+  t.is(changes[1]!.atUs - changes[0]!.atUs, 1_000_000);
+  // One way takes 90 ms between the two instants, and nothing before and after them.
+  const onTheWay = (name: string, fromUs = 0): number => {
+    const later = events.filter((e) => e.atUs >= fromUs);
+    const sent = later.find((e) => e.type === 'frame' && e.event === name);
+    const received = later.find((e) => e.type === 'frameReceived' && e.event === name);
+    return received!.atUs - sent!.atUs;
+  };
+  t.is(onTheWay('EndVad'), 0);
+  t.true(onTheWay('StartAudio') >= 90_000 && onTheWay('StartAudio') <= 98_001);
+  t.is(onTheWay('StartAudio', changes[1]!.atUs), 0, 'in the second turn');
+});
+
 for (const [why, after] of [
   ['whose event the board never gets', '{ event = "AudioChunk", delay_ms = 100 }'],
   ['that is due after the end of its turn', '{ event = "StartAudio", delay_ms = 50000 }'],

@@ -2,7 +2,7 @@ import type { Scenario } from '../scenario/scenario.ts';
 import type { TraceEvent } from '../trace/trace-event.ts';
 
 /**
- * What the scenario plans and the trace does not show: a stall or drop whose event never came, or
+ * What the scenario plans and the trace does not show: a disturbance whose event never came, or
  * came so late that the turn was over before its delay had passed.
  */
 export function missedDisturbances(
@@ -10,10 +10,14 @@ export function missedDisturbances(
   events: readonly TraceEvent[],
 ): { readonly turn: number; readonly message: string }[] {
   return scenario.turns.flatMap(({ number, disturbances }) =>
-    (['stall', 'drop'] as const).flatMap((kind) => {
+    (['stall', 'drop', 'change'] as const).flatMap((kind) => {
       const planned = disturbances.filter((disturbance) => disturbance.kind === kind);
       const happened = events.filter(
-        (event) => event.source === 'network' && event.type === kind && event.turn === number,
+        (event) =>
+          event.source === 'network' &&
+          event.type === kind &&
+          event.turn === number &&
+          !(event.type === 'change' && event.back),
       ).length;
       if (happened >= planned.length) return [];
       const afters = planned.map(({ after }) => `${after.event} + ${after.delayMs} ms`).join(', ');

@@ -120,7 +120,7 @@ async function converse(
     jitterUs: 0,
     connectUs: standIn.connectMs * 1000,
   });
-  network.setLink(serverEndpoint, networkProfiles[cell.network]!);
+  network.setLink(serverEndpoint, networkProfiles[cell.network]!.link);
   const listeners = await Promise.all([
     network.impersonate(provider.endpoint, (stream: Duplex) => standIn.accept(stream)),
     network.impersonate(serverEndpoint, (stream: Duplex) => server.accept(stream)),
@@ -144,6 +144,7 @@ async function converse(
     clock,
     device,
     network,
+    networkName: cell.network,
     serverEndpoint,
     clip: (turn) =>
       turn.wav === undefined

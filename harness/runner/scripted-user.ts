@@ -1,10 +1,11 @@
-import type { Clock } from '../clock/clock.ts';
+import type { Alarm, Clock } from '../clock/clock.ts';
 import type { DeviceEvent } from '../device/device-event.ts';
 import type { EmulatedDevice } from '../device/emulated-device.ts';
 import { findAudible } from '../metrics/audibility.ts';
 import type { LaboratoryNetwork } from '../network/laboratory-network.ts';
 import type { Endpoint } from '../network/network.ts';
-import type { Scenario, Turn } from '../scenario/scenario.ts';
+import { networkProfiles } from '../network/network-profile.ts';
+import type { Disturbance, Scenario, Turn } from '../scenario/scenario.ts';
 import type { UnnumberedEvent } from '../trace/recording-writer.ts';
 
 export interface ScriptedUserOptions {
@@ -12,6 +13,8 @@ export interface ScriptedUserOptions {
   readonly clock: Clock;
   readonly device: EmulatedDevice;
   readonly network: LaboratoryNetwork;
+  /** Name of the network of the cell, which a change goes back to. */
+  readonly networkName: string;
   /** The endpoint whose link the disturbances of the scenario disturb. */
   readonly serverEndpoint: Endpoint;
   /** 16 kHz mono. */
@@ -35,6 +38,8 @@ export class ScriptedUser {
   /** Instant of the first arrival of each server event in the current turn. */
   #arrivals = new Map<string, number>();
   #turn = 0;
+  /** Networks that are to be given back. */
+  readonly #changesBack = new Set<Alarm>();
 
   constructor(options: ScriptedUserOptions) {
     this.#options = options;
@@ -58,9 +63,13 @@ export class ScriptedUser {
     }
     await this.#press('short', signal);
     await this.#until(() => device.state === 'Listening', readyLimitMs, signal);
-    for (const [index, turn] of scenario.turns.entries()) {
-      const next = scenario.turns[index + 1];
-      if (!(await this.#take(turn, next, signal))) return;
+    try {
+      for (const [index, turn] of scenario.turns.entries()) {
+        const next = scenario.turns[index + 1];
+        if (!(await this.#take(turn, next, signal))) return;
+      }
+    } finally {
+      for (const alarm of this.#changesBack) alarm.cancel();
     }
   }
 
@@ -155,30 +164,50 @@ export class ScriptedUser {
   }
 
   #scheduleDisturbances(turn: Turn, signal: AbortSignal): void {
-    const { clock, network, serverEndpoint, record } = this.#options;
     for (const disturbance of turn.disturbances) {
-      const { kind, direction } = disturbance;
-      const durationUs = disturbance.durationMs * 1000;
       const run = async (): Promise<void> => {
         if (!(await this.#afterEvent(disturbance.after, turn.timeoutMs, signal))) return;
-        network.disturb(serverEndpoint, { kind, direction, durationUs });
-        const atUs = clock.nowUs();
-        if (kind === 'drop') record({ source: 'network', type: 'drop', atUs, turn: turn.number });
-        else {
-          record({
-            source: 'network',
-            type: 'stall',
-            atUs,
-            turn: turn.number,
-            direction,
-            durationUs,
-          });
-        }
+        this.#disturb(disturbance, turn.number);
       };
       run().catch((error: unknown) => {
         if (!signal.aborted) throw error;
       });
     }
+  }
+
+  #disturb(disturbance: Disturbance, turn: number): void {
+    const { clock, network, networkName, serverEndpoint, record } = this.#options;
+    const atUs = clock.nowUs();
+    switch (disturbance.kind) {
+      case 'drop':
+        network.disturb(serverEndpoint, { kind: 'drop' });
+        record({ source: 'network', type: 'drop', atUs, turn });
+        break;
+      case 'stall': {
+        const { direction } = disturbance;
+        const durationUs = disturbance.durationMs * 1000;
+        network.disturb(serverEndpoint, { kind: 'stall', direction, durationUs });
+        record({ source: 'network', type: 'stall', atUs, turn, direction, durationUs });
+        break;
+      }
+      case 'change': {
+        this.#changeNetwork(disturbance.to, turn, false);
+        if (disturbance.durationMs === undefined) break;
+        // Not tied to the turn: the air is given back even when the answer is over by then.
+        const alarm = clock.after(disturbance.durationMs * 1000, () => {
+          this.#changesBack.delete(alarm);
+          this.#changeNetwork(networkName, turn, true);
+        });
+        this.#changesBack.add(alarm);
+      }
+    }
+  }
+
+  #changeNetwork(name: string, turn: number, back: boolean): void {
+    const { clock, network, serverEndpoint, record } = this.#options;
+    network.setLink(serverEndpoint, networkProfiles[name]!.link);
+    const atUs = clock.nowUs();
+    record({ source: 'network', type: 'change', atUs, turn, network: name, back });
   }
 
   async #press(press: 'short' | 'long', signal: AbortSignal): Promise<void> {

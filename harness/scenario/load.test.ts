@@ -97,6 +97,11 @@ after = { event = "StartAudio", delay_ms = 600 }
 [[turn.disturb]]
 kind = "drop"
 after = { event = "EndVad" }
+[[turn.disturb]]
+kind = "change"
+to = "good-wifi"
+duration_ms = 50
+after = { event = "EndAudio" }
 [turn.expect]
 underruns.count = 0
 [[turn]]
@@ -141,14 +146,15 @@ failure.kind = "none"
             durationMs: 1200,
             after: { event: 'StartAudio', delayMs: 600 },
           },
+          { kind: 'drop', after: { event: 'EndVad', delayMs: 0 } },
           {
-            kind: 'drop',
-            direction: 'both',
-            durationMs: 0,
-            after: { event: 'EndVad', delayMs: 0 },
+            kind: 'change',
+            to: 'good-wifi',
+            durationMs: 50,
+            after: { event: 'EndAudio', delayMs: 0 },
           },
         ],
-        expect: [{ metric: 'underruns.count', operator: '==', value: 0, turn: 1, at: at(31, 1) }],
+        expect: [{ metric: 'underruns.count', operator: '==', value: 0, turn: 1, at: at(36, 1) }],
       },
       {
         number: 2,
@@ -164,11 +170,11 @@ failure.kind = "none"
       },
     ],
     expect: [
-      { metric: 'turns.failed', operator: '==', value: 0, at: at(37, 1) },
-      { metric: 'ttfb_ms.p50', operator: '>', value: 0.5, at: at(38, 13) },
-      { metric: 'ttfb_ms.p95', operator: '<=', value: 1500, at: at(38, 28) },
-      { metric: 'underruns.longest_ms', operator: '!=', value: 16, at: at(39, 1) },
-      { metric: 'failure.kind', operator: '==', value: 'none', at: at(40, 1) },
+      { metric: 'turns.failed', operator: '==', value: 0, at: at(42, 1) },
+      { metric: 'ttfb_ms.p50', operator: '>', value: 0.5, at: at(43, 13) },
+      { metric: 'ttfb_ms.p95', operator: '<=', value: 1500, at: at(43, 28) },
+      { metric: 'underruns.longest_ms', operator: '!=', value: 16, at: at(44, 1) },
+      { metric: 'failure.kind', operator: '==', value: 'none', at: at(45, 1) },
     ],
   });
 });
@@ -286,15 +292,19 @@ test('SCENARIO_MISSING_KEY: at the table that lacks it', (t) => {
   t.deepEqual(
     places(`${smallest}[[turn.disturb]]
 kind = "stall"
+[[turn.disturb]]
+kind = "change"
+after = { event = "EndAudio" }
 [[turn]]
 after = { delay_ms = 5 }
 `),
     [
       'SCENARIO_MISSING_KEY 5:1 "after" is missing in [[turn.disturb]]',
       'SCENARIO_MISSING_KEY 5:1 a stall needs "duration_ms" in [[turn.disturb]]',
-      'SCENARIO_MISSING_KEY 7:1 "reply" is missing in [[turn]]',
-      'SCENARIO_MISSING_KEY 7:1 [[turn]] needs "say" or "wav"',
-      'SCENARIO_MISSING_KEY 8:9 "event" is missing in "after"',
+      'SCENARIO_MISSING_KEY 7:1 a change needs "to" in [[turn.disturb]]',
+      'SCENARIO_MISSING_KEY 10:1 "reply" is missing in [[turn]]',
+      'SCENARIO_MISSING_KEY 10:1 [[turn]] needs "say" or "wav"',
+      'SCENARIO_MISSING_KEY 11:9 "event" is missing in "after"',
     ],
   );
   t.is(
@@ -359,6 +369,16 @@ kind = "drop"
 direction = "up"
 duration_ms = 100
 after = { event = "EndAudio" }
+[[turn.disturb]]
+kind = "change"
+direction = "up"
+to = "good-wifi"
+after = { event = "EndAudio" }
+[[turn.disturb]]
+kind = "stall"
+to = "good-wifi"
+duration_ms = 100
+after = { event = "EndAudio" }
 `),
     [
       'SCENARIO_BAD_VALUE 3:26 "after_fraction" means nothing for a fault of kind "auth", which sends no audio',
@@ -366,6 +386,8 @@ after = { event = "EndAudio" }
       'SCENARIO_BAD_VALUE 8:1 "pause_ms" means nothing beside "after", which has its own "delay_ms"',
       'SCENARIO_BAD_VALUE 11:13 a drop breaks both directions',
       'SCENARIO_BAD_VALUE 12:1 "duration_ms" means nothing for a drop: the board reconnects by itself',
+      'SCENARIO_BAD_VALUE 16:1 "direction" means nothing for a change: a network has both',
+      'SCENARIO_BAD_VALUE 21:1 "to" means nothing for a stall',
     ],
   );
 });
@@ -408,7 +430,8 @@ networks = ["good wifi"]
 say = "Hi."
 reply = "Hello."
 [[turn.disturb]]
-kind = "drop"
+kind = "change"
+to = "good-wfi"
 after = { event = "StartAudoi" }
 [expect]
 underruns.cuont = 0
@@ -420,10 +443,11 @@ reason = "none"
       'SCENARIO_UNKNOWN_NAME 5:3 unknown provider "streamgsv": did you mean "stream_gsv"?',
       'SCENARIO_UNKNOWN_NAME 7:12 unknown device "toaster"',
       'SCENARIO_UNKNOWN_NAME 8:13 unknown network "good wifi": did you mean "good-wifi"?',
-      'SCENARIO_UNKNOWN_NAME 14:19 unknown event "StartAudoi": did you mean "StartAudio"?',
-      'SCENARIO_UNKNOWN_NAME 16:1 unknown metric "underruns.cuont": did you mean "underruns.count"?',
-      'SCENARIO_UNKNOWN_NAME 17:1 "ttfb_ms" has several values: say which, for example "ttfb_ms.p50"',
-      'SCENARIO_UNKNOWN_NAME 19:1 unknown metric "failure.reason"',
+      'SCENARIO_UNKNOWN_NAME 14:6 unknown network "good-wfi": did you mean "good-wifi"?',
+      'SCENARIO_UNKNOWN_NAME 15:19 unknown event "StartAudoi": did you mean "StartAudio"?',
+      'SCENARIO_UNKNOWN_NAME 17:1 unknown metric "underruns.cuont": did you mean "underruns.count"?',
+      'SCENARIO_UNKNOWN_NAME 18:1 "ttfb_ms" has several values: say which, for example "ttfb_ms.p50"',
+      'SCENARIO_UNKNOWN_NAME 20:1 unknown metric "failure.reason"',
     ],
   );
   t.is(

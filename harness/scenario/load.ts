@@ -137,7 +137,9 @@ function checkNames(raw: WrittenTable, catalog: ScenarioCatalog, problems: Probl
   tablesOf(raw.turn).forEach(([turn, index]) => {
     checkAfter(turn.after, ['turn', index, 'after']);
     tablesOf(turn.disturb).forEach(([disturb, number]) => {
-      checkAfter(disturb.after, ['turn', index, 'disturb', number, 'after']);
+      const path = ['turn', index, 'disturb', number];
+      checkAfter(disturb.after, [...path, 'after']);
+      check('network', disturb.to, [...path, 'to'], catalog.networks);
     });
   });
 }
@@ -218,21 +220,34 @@ function checkCombinations(raw: WrittenTable, problems: ProblemList): void {
 
 function checkDisturbance(disturb: WrittenTable, path: KeyPath, problems: ProblemList): void {
   const { source } = problems;
-  if (disturb.kind === 'stall' && disturb.duration_ms === undefined) {
-    const range = source.nearest(path).value;
-    const message = 'a stall needs "duration_ms" in [[turn.disturb]]';
-    problems.add('SCENARIO_MISSING_KEY', range, message, 'for example: duration_ms = 1200');
+  const { kind } = disturb;
+  const missing = (message: string, hint: string): void =>
+    problems.add('SCENARIO_MISSING_KEY', source.nearest(path).value, message, hint);
+  if (kind === 'stall' && disturb.duration_ms === undefined) {
+    missing('a stall needs "duration_ms" in [[turn.disturb]]', 'for example: duration_ms = 1200');
   }
-  if (disturb.kind !== 'drop') return;
-  if (disturb.duration_ms !== undefined) {
+  if (kind === 'change' && disturb.to === undefined) {
+    missing('a change needs "to" in [[turn.disturb]]', 'for example: to = "weak-wifi"');
+  }
+  if (kind === 'drop' && disturb.duration_ms !== undefined) {
     const range = source.nearest([...path, 'duration_ms']).key;
     const message = '"duration_ms" means nothing for a drop: the board reconnects by itself';
     problems.add('SCENARIO_BAD_VALUE', range, message);
   }
-  if (disturb.direction === 'up' || disturb.direction === 'down') {
+  if (kind === 'drop' && (disturb.direction === 'up' || disturb.direction === 'down')) {
     const range = source.nearest([...path, 'direction']).value;
     const message = 'a drop breaks both directions';
     problems.add('SCENARIO_BAD_VALUE', range, message, 'leave "direction" out');
+  }
+  if (kind === 'change' && disturb.direction !== undefined) {
+    const range = source.nearest([...path, 'direction']).key;
+    const message = '"direction" means nothing for a change: a network has both';
+    problems.add('SCENARIO_BAD_VALUE', range, message, 'leave "direction" out');
+  }
+  if ((kind === 'stall' || kind === 'drop') && disturb.to !== undefined) {
+    const range = source.nearest([...path, 'to']).key;
+    const message = `"to" means nothing for a ${kind}`;
+    problems.add('SCENARIO_BAD_VALUE', range, message, 'it names the network of a change');
   }
 }
 
@@ -305,16 +320,27 @@ function toTurn(
     ...(after && { after: { event: after.event, delayMs: after.delay_ms } }),
     pauseMs: data.pause_ms,
     timeoutMs: data.timeout_ms,
-    disturbances: data.disturb.map(
-      (disturb): Disturbance => ({
-        kind: disturb.kind,
-        direction: disturb.direction ?? (disturb.kind === 'drop' ? 'both' : 'down'),
-        durationMs: disturb.duration_ms ?? 0,
-        after: { event: disturb.after.event, delayMs: disturb.after.delay_ms },
-      }),
-    ),
+    disturbances: data.disturb.map(toDisturbance),
     expect,
   };
+}
+
+function toDisturbance(data: ScenarioFile['turn'][number]['disturb'][number]): Disturbance {
+  const after = { event: data.after.event, delayMs: data.after.delay_ms };
+  const durationMs = data.duration_ms;
+  switch (data.kind) {
+    case 'stall':
+      return { kind: 'stall', direction: data.direction ?? 'down', durationMs: durationMs!, after };
+    case 'drop':
+      return { kind: 'drop', after };
+    case 'change':
+      return {
+        kind: 'change',
+        to: data.to!,
+        ...(durationMs !== undefined && { durationMs }),
+        after,
+      };
+  }
 }
 
 /** The tables of an array of tables with their index. */

@@ -74,16 +74,20 @@ export interface Turn {
   readonly expect: readonly Expectation[];
 }
 
-export interface Disturbance {
-  /** `stall`: nothing arrives for a while. `drop`: the connection breaks. */
-  readonly kind: 'stall' | 'drop';
-  /** A dropped connection is dropped for both. */
-  readonly direction: 'down' | 'up' | 'both';
-  /** Of a stall; 0 for a drop. */
-  readonly durationMs: number;
+export type Disturbance = {
   /** Server event (first of its name in the turn) that starts it, plus a delay. */
   readonly after: { readonly event: string; readonly delayMs: number };
-}
+} & (
+  | /** Nothing arrives for a while, then all of it. */ {
+      readonly kind: 'stall';
+      readonly direction: 'down' | 'up' | 'both';
+      readonly durationMs: number;
+    }
+  /** The connection breaks, for both ends. */
+  | { readonly kind: 'drop' }
+  /** The link is another named one from then on, or for `durationMs`. */
+  | { readonly kind: 'change'; readonly to: string; readonly durationMs?: number }
+);
 
 /** One line of an `[expect]` table. */
 export interface Expectation {

@@ -192,6 +192,7 @@ export interface WrittenTable {
   readonly say?: unknown;
   readonly server?: unknown;
   readonly stand_in?: unknown;
+  readonly to?: unknown;
   readonly turn?: unknown;
   readonly wav?: unknown;
 }

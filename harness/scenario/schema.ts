@@ -18,8 +18,9 @@ const after = z.strictObject({ event: text, delay_ms: spanMs.default(0) });
 const expect = z.unknown().optional();
 
 const disturb = z.strictObject({
-  kind: z.enum(['stall', 'drop']),
+  kind: z.enum(['stall', 'drop', 'change']),
   direction: z.enum(['down', 'up', 'both']).optional(),
+  to: text.optional(),
   duration_ms: z.number().gt(0).max(longestMs).optional(),
   after,
 });

@@ -67,10 +67,15 @@ test('the README names every key of every table', (t) => {
   }
 });
 
+test('the README has a row for every network', (t) => {
+  for (const name of networkNames) t.regex(readme, new RegExp(`^\\| \`${name}\``, 'm'));
+});
+
 test('the README names no key that does not exist', (t) => {
   const known = new Set<string>([
     ...tables().flatMap((table) => keysOfTable(table) ?? []),
     ...standInFaultKinds,
+    ...networkNames,
     ...scenarioErrorCodes,
   ]);
   const named = [...readme.matchAll(/^\| `([^`]+)`/gm)].map((match) => match[1] ?? '');

@@ -55,6 +55,13 @@ export type NetworkEvent = { readonly atUs: number } & (
       readonly durationUs: number;
     }
   | { readonly type: 'drop'; readonly turn: number }
+  /** The link is another one from now on. Back at the first one: `back` is true. */
+  | {
+      readonly type: 'change';
+      readonly turn: number;
+      readonly network: string;
+      readonly back: boolean;
+    }
 );
 
 export type HarnessEvent = { readonly atUs: number } & (

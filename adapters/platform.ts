@@ -12,6 +12,11 @@ export interface Platform<Config = never> {
   readonly keys: Readonly<Record<string, ConfigKey>>;
   /** Makes the adapter's configuration of the table's values, with the defaults filled in. */
   configFrom(values: ConfigValues, tables: ConfigTable['tables']): Config;
+  /**
+   * Keys that have no effect in this configuration, with the reason: a clause that follows the key's
+   * name, as {@link ConfigKey.warning}.
+   */
+  remarks?(config: Config): Readonly<Record<string, string>>;
   readonly adapter: SpeechAdapter<Config>;
 }
 

@@ -12,8 +12,9 @@ import { streamGsv } from './platforms/stream-gsv.ts';
 import type { SpeechAdapter } from './speech-adapter.ts';
 
 /** A platform whose own configuration type is known to nobody but itself. */
-export type AnyPlatform = Omit<Platform, 'configFrom' | 'adapter'> & {
+export type AnyPlatform = Omit<Platform, 'configFrom' | 'remarks' | 'adapter'> & {
   readonly configFrom: (...table: Parameters<Platform['configFrom']>) => unknown;
+  readonly remarks?: (config: unknown) => Readonly<Record<string, string>>;
   readonly adapter: SpeechAdapter;
 };
 

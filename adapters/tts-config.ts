@@ -98,13 +98,23 @@ export function checkTtsConfig(
   const owner = `platform "${platform.names[0]}"`;
   const checked = checkTable(table, platform.keys, { ...context, owner });
   const { errors, warnings, secrets } = checked;
-  const tts = errors.length === 0 ? ttsConfig(platform, checked) : undefined;
-  return { tts, errors, warnings, secrets };
+  const tts = errors.length === 0 ? ttsConfig(platform, checked, context.name) : undefined;
+  return { tts, errors, warnings: tts?.warnings ?? warnings, secrets };
 }
 
-function ttsConfig(platform: AnyPlatform, checked: CheckedTable): TtsConfig {
-  const { table, warnings, secrets, settings } = checked;
+function ttsConfig(platform: AnyPlatform, checked: CheckedTable, name: string): TtsConfig {
+  const { table, secrets, settings } = checked;
   const config = platform.configFrom(table.values, table.tables);
+  const remarks = Object.entries(platform.remarks?.(config) ?? {}).map(([key, remark]) => {
+    const keyPath = keyPathOf(name, [key]);
+    return {
+      code: 'CONFIG_NO_EFFECT' as const,
+      path: [key],
+      keyPath,
+      message: `${keyPath} ${remark}`,
+    };
+  });
+  const warnings = [...checked.warnings, ...remarks];
   return { platform: platform.names[0], config, warnings, secrets, settings };
 }
 

@@ -36,12 +36,17 @@ export function speechError(failure: Failure, deliveredSamples: number): SpeechE
   });
 }
 
-/** How one platform's refusals are told apart. First match wins: code, then words, then status. */
+/**
+ * How one platform's refusals are told apart. First match wins: code, then words, then the family of
+ * the code, then the status.
+ */
 export interface FailureTable {
   /** The provider's own code (or type) → class. */
   readonly codes: Readonly<Record<string, SpeechFailureKind>>;
   /** Tried on the provider's words, for services that send no usable code. */
   readonly words: readonly (readonly [RegExp, SpeechFailureKind])[];
+  /** Tried on codes that carry a reason of their own, or are too general to go before the words. */
+  readonly codeFamilies?: readonly (readonly [RegExp, SpeechFailureKind])[];
   /** What to try next, by class. */
   readonly hints?: Partial<Record<SpeechFailureKind, string>>;
 }
@@ -163,7 +168,11 @@ export function classifyWords(
     const kind = name === undefined ? undefined : table.codes[name];
     if (kind !== undefined) return kind;
   }
-  return readWords ? table.words.find(([pattern]) => pattern.test(words.message))?.[1] : undefined;
+  const { code = '' } = words;
+  return (
+    (readWords ? table.words.find(([pattern]) => pattern.test(words.message))?.[1] : undefined) ??
+    table.codeFamilies?.find(([pattern]) => pattern.test(code))?.[1]
+  );
 }
 
 function kindOfStatus(status: number): SpeechFailureKind {
@@ -203,6 +212,30 @@ export function redact(text: string, secrets: readonly string[]): string {
       secret.length < secretCharactersMin ? rest : rest.replaceAll(secret, '[redacted]'),
     text,
   );
+}
+
+/**
+ * Takes known secrets out of a message for the recording. A binary one keeps its length, because it
+ * may say itself how long its parts are.
+ */
+export function redactBytes(
+  bytes: Uint8Array,
+  secrets: readonly string[],
+  binary: boolean,
+): Uint8Array {
+  const found = secrets.filter(
+    (secret) => secret.length >= secretCharactersMin && Buffer.from(bytes).includes(secret),
+  );
+  if (found.length === 0) return bytes;
+  if (!binary) return Buffer.from(redact(Buffer.from(bytes).toString('utf8'), found));
+  const copy = Buffer.from(bytes);
+  for (const secret of found) {
+    const length = Buffer.byteLength(secret);
+    for (let at = copy.indexOf(secret); at >= 0; at = copy.indexOf(secret, at)) {
+      copy.fill('*', at, at + length);
+    }
+  }
+  return copy;
 }
 
 const secretParameters =

@@ -1,9 +1,10 @@
 /**
- * Tiny servers for tests that speak the wire protocols of section 3.2, 4, 6.2 and 8.1 over given
+ * Tiny servers for tests that speak the wire protocols of sections 3.2, 4, 6 to 9 over given
  * streams and do what a script says. They are no stand-ins: no voice, no profile, no state.
  */
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { decode } from '@msgpack/msgpack';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { bytesOf, pcmBytes, wavHeader } from './audio/wav-fixture.contract.ts';
 import type { AdapterClock } from './speech-adapter.ts';
@@ -40,7 +41,7 @@ export interface WireLog {
   open: number;
   /** Request line and headers as they came, lower case names. */
   readonly requests: { path: string; headers: IncomingHttpHeaders }[];
-  /** Bodies, or messages of a socket. */
+  /** Bodies, or messages of a socket; MessagePack as the JSON it stands for. */
   readonly received: string[];
   /** Chunks of audio (without headers) that were sent. */
   readonly chunks: { atUs: number; bytes: number }[];
@@ -111,63 +112,87 @@ export function httpWire(
 
 /** Speaks `stream-input`: audio of each flushed piece, `isFinal` and close 1000 after the end. */
 export function elevenLabsWire(clock: AdapterClock, script: WireScript, key: string): ScriptedWire {
-  const log = emptyLog();
-  const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
-  const server = createServer({ requestTimeout: 0, headersTimeout: 0 });
-  server.on('upgrade', (request, stream, head) => {
-    log.requests.push({ path: request.url ?? '', headers: request.headers });
-    if (script.outcome === 'refuse') {
-      stream.resume();
-      const body = `{"detail":{"status":"invalid_api_key","message":"Invalid API key ${key}"}}`;
-      stream.end(
-        `HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
-      );
-      return;
+  return socketWire(clock, script, elevenLabsRefusal(key), (socket, speak) => async (data) => {
+    const { text } = JSON.parse(String(data)) as { text: string };
+    if (text === '') {
+      socket.send('{"audio":null,"isFinal":true,"alignment":null}');
+      socket.close(1000);
+    } else if (text !== ' ') {
+      await speak(text, (chunk, done) => {
+        const audio = Buffer.from(chunk).toString('base64');
+        socket.send(JSON.stringify({ audio, isFinal: null, alignment: null }), done);
+      });
     }
-    sockets.handleUpgrade(request, stream, head, (socket) => converse(socket, stream));
   });
-  const converse = (socket: WebSocket, stream: Duplex): void => {
-    let turn = Promise.resolve();
-    socket.on('error', () => {});
-    socket.on('message', (data) => {
-      const message = JSON.parse(String(data)) as { text: string };
-      log.received.push(String(data));
-      if (script.outcome === 'silent') return;
-      turn = turn.then(
-        () =>
-          new Promise((resolve) => {
-            if (message.text === '') {
-              socket.send('{"audio":null,"isFinal":true,"alignment":null}');
-              socket.close(1000);
-              return;
-            }
-            if (message.text === ' ' || script.outcome === 'empty') {
-              resolve();
-              return;
-            }
-            sendChunks(
-              clock,
-              script,
-              log,
-              pcmBytes(voice(message.text, script.samplesPerCharacter)),
-              {
-                write: (chunk, done) => {
-                  const audio = Buffer.from(chunk).toString('base64');
-                  socket.send(JSON.stringify({ audio, isFinal: null, alignment: null }), done);
-                },
-                end: resolve,
-                cut: () => stream.destroy(),
-              },
-            );
-          }),
-      );
-    });
-  };
-  return { accept: acceptor(log, (stream) => void server.emit('connection', stream)), log };
+}
+
+/** Speaks the dialogue socket: audio at each `flush`, `is_final` and close 1000 at `close_socket`. */
+export function dialogueWire(clock: AdapterClock, script: WireScript, key: string): ScriptedWire {
+  return socketWire(clock, script, elevenLabsRefusal(key), (socket, speak) => {
+    let buffered = '';
+    return async (data) => {
+      const message = JSON.parse(String(data)) as {
+        inputs?: { text: string }[];
+        flush?: true;
+        close_socket?: true;
+      };
+      for (const { text } of message.inputs ?? []) buffered += text;
+      if (message.flush) {
+        await speak(buffered, (chunk, done) => {
+          const audio = Buffer.from(chunk).toString('base64');
+          socket.send(JSON.stringify({ audio }), done);
+        });
+        buffered = '';
+        socket.send('{"is_final_audio_for_turn":true}');
+      }
+      if (message.close_socket) {
+        socket.send('{"is_final":true}');
+        socket.close(1000);
+      }
+    };
+  });
 }
 
 /** Speaks CosyVoice's tasks: `task-started`, binary audio of each text, `task-finished`; stays open. */
 export function cosyVoiceWire(clock: AdapterClock, script: WireScript, key: string): ScriptedWire {
+  const refusal = `{"code":"invalid_api_key","message":"Invalid API-key provided: ${key}"}`;
+  return socketWire(clock, script, refusal, (socket, speak) => async (data) => {
+    const { header, payload } = JSON.parse(String(data)) as {
+      header: { action: string; task_id: string };
+      payload: { input: { text?: string } };
+    };
+    const event = (name: string): void =>
+      socket.send(
+        JSON.stringify({ header: { task_id: header.task_id, event: name }, payload: {} }),
+      );
+    if (header.action === 'run-task') event('task-started');
+    else if (header.action === 'finish-task') event('task-finished');
+    else {
+      await speak(payload.input.text ?? '', (chunk, done) =>
+        socket.send(chunk, { binary: true }, done),
+      );
+    }
+  });
+}
+
+const elevenLabsRefusal = (key: string): string =>
+  `{"detail":{"status":"invalid_api_key","message":"Invalid API key ${key}"}}`;
+
+/** Says a text in the script's chunks; resolves behind the last one, or never. */
+type Speak = (text: string, write: ChunkSink['write']) => Promise<void>;
+
+/**
+ * A WebSocket server that answers one message after the other.
+ *
+ * @param refusal the body with which a key is refused at the upgrade, as 401
+ * @param converse called for each socket; its result is called for each message
+ */
+function socketWire(
+  clock: AdapterClock,
+  script: WireScript,
+  refusal: string,
+  converse: (socket: WebSocket, speak: Speak) => (data: Buffer) => Promise<void>,
+): ScriptedWire {
   const log = emptyLog();
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
   const server = createServer({ requestTimeout: 0, headersTimeout: 0 });
@@ -175,47 +200,29 @@ export function cosyVoiceWire(clock: AdapterClock, script: WireScript, key: stri
     log.requests.push({ path: request.url ?? '', headers: request.headers });
     if (script.outcome === 'refuse') {
       stream.resume();
-      const body = `{"code":"invalid_api_key","message":"Invalid API-key provided: ${key}"}`;
       stream.end(
-        `HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+        `HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nContent-Length: ${refusal.length}\r\nConnection: close\r\n\r\n${refusal}`,
       );
       return;
     }
-    sockets.handleUpgrade(request, stream, head, (socket) => converse(socket, stream));
-  });
-  const converse = (socket: WebSocket, stream: Duplex): void => {
-    let turn = Promise.resolve();
-    socket.on('error', () => {});
-    socket.on('message', (data) => {
-      const { header, payload } = JSON.parse(String(data)) as {
-        header: { action: string; task_id: string };
-        payload: { input: { text?: string } };
-      };
-      log.received.push(String(data));
-      const event = (name: string): void =>
-        socket.send(
-          JSON.stringify({ header: { task_id: header.task_id, event: name }, payload: {} }),
-        );
-      if (header.action === 'run-task') event('task-started');
-      if (header.action === 'run-task' || script.outcome === 'silent') return;
-      turn = turn.then(
-        () =>
-          new Promise((resolve) => {
-            if (header.action === 'finish-task') event('task-finished');
-            if (header.action === 'finish-task' || script.outcome === 'empty') {
-              resolve();
-              return;
-            }
-            const audio = pcmBytes(voice(payload.input.text ?? '', script.samplesPerCharacter));
-            sendChunks(clock, script, log, audio, {
-              write: (chunk, done) => socket.send(chunk, { binary: true }, done),
-              end: resolve,
-              cut: () => stream.destroy(),
-            });
-          }),
-      );
+    sockets.handleUpgrade(request, stream, head, (socket) => {
+      const answer = converse(socket, (text, write) => {
+        if (script.outcome === 'silent') return new Promise(() => {});
+        const audio = pcmBytes(voice(text, script.samplesPerCharacter));
+        return new Promise((resolve) => {
+          const cut = (): void => void stream.destroy();
+          sendChunks(clock, script, log, audio, { write, end: resolve, cut });
+        });
+      });
+      let turn = Promise.resolve();
+      socket.on('error', () => {});
+      socket.on('message', (data, binary) => {
+        const bytes = Buffer.from(data as Buffer);
+        log.received.push(binary ? JSON.stringify(decode(bytes)) : String(bytes));
+        turn = turn.then(() => answer(bytes));
+      });
     });
-  };
+  });
   return { accept: acceptor(log, (stream) => void server.emit('connection', stream)), log };
 }
 

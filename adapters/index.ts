@@ -21,6 +21,7 @@ export type {
 export { nearestName } from './nearest-name.ts';
 export type { ConfigDoubt, ConfigKey, ConfigTable, ConfigValues, Platform } from './platform.ts';
 // The platforms by themselves, for programs that need no configuration file
+export { type CosyVoiceConfig, cosyVoiceAdapter } from './platforms/cosyvoice.ts';
 export { type ElevenLabsConfig, elevenLabsAdapter } from './platforms/elevenlabs.ts';
 export { type GroqConfig, groqAdapter } from './platforms/groq.ts';
 export { gsvAdapter } from './platforms/gsv.ts';

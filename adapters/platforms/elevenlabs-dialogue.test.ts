@@ -128,10 +128,15 @@ for (const [model_id, sent] of [
     const table = { platform: 'elevenlabs', token: 'k', voice: 'v', model_id, language_code: 'de' };
     const { config, warnings } = readTtsConfig(table);
     t.deepEqual(
-      warnings,
+      warnings.map(({ code, message }) => [code, message]),
       sent
         ? []
-        : [`tts.language_code is not sent: ${model_id} takes no language and would refuse it.`],
+        : [
+            [
+              'CONFIG_NO_EFFECT',
+              `tts.language_code is not sent: ${model_id} takes no language and would refuse it`,
+            ],
+          ],
     );
     const wire = httpAnswers((response) => response.writeHead(403).end());
     const stage = await makeStage(

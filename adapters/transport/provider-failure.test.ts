@@ -1,5 +1,13 @@
 import test from 'ava';
-import { providerWords, publicUrl, redact, sentence, speechError } from './provider-failure.ts';
+import {
+  classifyWords,
+  providerWords,
+  publicUrl,
+  redact,
+  redactBytes,
+  sentence,
+  speechError,
+} from './provider-failure.ts';
 
 // Shapes of TTS provider protocol reference, sections 4.5, 5.1, 5.3, 5.5, 5.6, 6.2, 6.5, 8.1, 8.2.
 test("the provider's words are found in every envelope", (t) => {
@@ -78,4 +86,27 @@ test('what may pass by itself is retryable', (t) => {
 test('a hint follows as its own sentence', (t) => {
   t.is(sentence('It failed', 'Try this.'), 'It failed. Try this.');
   t.is(sentence('It failed!'), 'It failed!');
+});
+
+test('a code goes before the words, and the words before the family of the code', (t) => {
+  const table = {
+    codes: { Known: 'quota' },
+    words: [[/slow down/i, 'rate-limit']],
+    codeFamilies: [[/^Bad/, 'bad-request']],
+  } as const;
+  const kind = (code: string, message: string) => classifyWords({ code, message }, table);
+  t.is(kind('Known', 'slow down'), 'quota');
+  t.is(kind('BadThing', 'Slow down.'), 'rate-limit');
+  t.is(kind('BadThing', 'Who knows.'), 'bad-request');
+  t.is(kind('Other', 'Who knows.'), undefined);
+});
+
+test('secrets are taken out of a recorded message, and a binary one keeps its length', (t) => {
+  const message = Buffer.from('a sk_secret and sk_secret, ok', 'latin1');
+  const recorded = (secret: string, binary: boolean): string =>
+    Buffer.from(redactBytes(message, [secret], binary)).toString('latin1');
+  t.is(recorded('sk_secret', false), 'a [redacted] and [redacted], ok');
+  t.is(recorded('sk_secret', true), 'a ********* and *********, ok');
+  t.is(redactBytes(message, ['nothing of it', 'ok'], true), message, 'short ones keep no secret');
+  t.is(message.toString('latin1'), 'a sk_secret and sk_secret, ok', 'the message is not touched');
 });

@@ -1,4 +1,4 @@
-import { ScenarioError } from '../scenario/scenario-error.ts';
+import { ProblemsError } from '../toml/problem.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 
 interface Described {
@@ -32,7 +32,7 @@ export function describeError(error: unknown, version: string): { text: string; 
 
 /** Behind a one-line message its code, below a list of problems all their codes. */
 function codes(error: Error): string {
-  if (error instanceof ScenarioError) {
+  if (error instanceof ProblemsError) {
     const all = new Set(error.problems.map((problem) => problem.code));
     return `\n\n[${[...all].join(', ')}]`;
   }

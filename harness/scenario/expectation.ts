@@ -1,8 +1,8 @@
 import { nearestName } from '../../adapters/nearest-name.ts';
-import type { ProblemList } from './problem-list.ts';
+import type { KeyPath, SourceRange } from '../toml/source-position.ts';
 import type { Expectation } from './scenario.ts';
+import type { ScenarioProblemList } from './scenario-error.ts';
 import { isTable, typeOf, type WrittenTable } from './schema-problems.ts';
-import type { KeyPath, SourceRange } from './source-position.ts';
 
 /** A metric that `[expect]` may name. The entries of the metric catalog fit. */
 export interface ExpectableMetric {
@@ -24,7 +24,7 @@ export function readExpectations(
   turn: number | undefined,
   metrics: readonly (string | ExpectableMetric)[],
   file: string,
-  problems: ProblemList,
+  problems: ScenarioProblemList,
 ): Expectation[] {
   if (table === undefined) return [];
   if (!isTable(table)) {
@@ -54,7 +54,7 @@ function leaves(table: WrittenTable, path: readonly string[]): [string[], unknow
 }
 
 /** The whole dotted key as far as it stands on the line of its last part. */
-function dottedRange(path: KeyPath, problems: ProblemList): SourceRange {
+function dottedRange(path: KeyPath, problems: ScenarioProblemList): SourceRange {
   const { text } = problems.source;
   const { start, end } = problems.source.nearest(path).key;
   const before = text.slice(text.lastIndexOf('\n', start - 1) + 1, start);
@@ -67,7 +67,7 @@ function checkMetric(
   range: SourceRange,
   turn: number | undefined,
   metrics: readonly (string | ExpectableMetric)[],
-  problems: ProblemList,
+  problems: ScenarioProblemList,
 ): boolean {
   const paths = metrics.map((one) => (typeof one === 'string' ? one : one.path));
   const known = metrics[paths.indexOf(metric)];
@@ -108,7 +108,7 @@ function compare(
   given: unknown,
   type: 'number' | 'text' | undefined,
   range: SourceRange,
-  problems: ProblemList,
+  problems: ScenarioProblemList,
 ): Pick<Expectation, 'operator' | 'value'> | undefined {
   const bad = (message: string, hint: string): undefined => {
     problems.add('SCENARIO_BAD_VALUE', range, message, hint);

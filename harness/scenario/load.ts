@@ -1,20 +1,30 @@
-import { readFileSync } from 'node:fs';
 import { basename, dirname, extname, isAbsolute, join } from 'node:path';
-import { parse, TomlError } from 'smol-toml';
 import { nearestName } from '../../adapters/nearest-name.ts';
 import {
   type StandInChanges,
   type StandInFaultKind,
   standInFaultKinds,
 } from '../stand-ins/stand-in-changes.ts';
+import { ProblemList } from '../toml/problem-list.ts';
+import { sourceExcerpt } from '../toml/source-excerpt.ts';
+import { type KeyPath, SourceMap } from '../toml/source-position.ts';
+import {
+  isFileError,
+  parseToml,
+  readTextFile,
+  TextFileError,
+  TomlSyntaxError,
+} from '../toml/toml-document.ts';
 import { type ExpectableMetric, readExpectations } from './expectation.ts';
-import { ProblemList } from './problem-list.ts';
 import type { Disturbance, Expectation, Scenario, Turn } from './scenario.ts';
 import { serverEventNames } from './scenario.ts';
-import { ScenarioError, sourceExcerpt } from './scenario-error.ts';
+import {
+  ScenarioError,
+  type ScenarioErrorCode,
+  type ScenarioProblemList,
+} from './scenario-error.ts';
 import { type ScenarioFile, scenarioSchema } from './schema.ts';
 import { isTable, reportSchemaIssues, type WrittenTable } from './schema-problems.ts';
-import { type KeyPath, SourceMap } from './source-position.ts';
 import { readUserWav, UserWavError } from './user-wav.ts';
 
 /** The names that a scenario may use; what exists is known elsewhere. */
@@ -30,13 +40,14 @@ export interface ScenarioCatalog {
 export function loadScenarioFile(path: string, catalog: ScenarioCatalog): Scenario {
   let text: string;
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
+    text = readTextFile(path);
   } catch (cause) {
-    if (!isFileError(cause)) {
+    if (!(cause instanceof TextFileError)) throw cause;
+    if (cause.fault === undefined) {
       const message = 'the file is not UTF-8 text';
       throw new ScenarioError([{ code: 'SCENARIO_SYNTAX', file: path, message }], { cause });
     }
-    const message = `the scenario cannot be read (${cause.code})`;
+    const message = `the scenario cannot be read (${cause.fault})`;
     throw new ScenarioError([{ code: 'SCENARIO_MISSING_FILE', file: path, message }], { cause });
   }
   return loadScenario(text, path, catalog);
@@ -49,8 +60,8 @@ export function loadScenarioFile(path: string, catalog: ScenarioCatalog): Scenar
  */
 export function loadScenario(text: string, file: string, catalog: ScenarioCatalog): Scenario {
   const document = text.startsWith('\ufeff') ? text.slice(1) : text;
-  const raw = parseToml(document, file);
-  const problems = new ProblemList(file, new SourceMap(document));
+  const raw: WrittenTable = parseScenario(document, file);
+  const problems = new ProblemList<ScenarioErrorCode>(file, new SourceMap(document));
   const parsed = scenarioSchema.safeParse(raw);
   if (!parsed.success) reportSchemaIssues(parsed.error.issues, raw, problems);
 
@@ -85,29 +96,30 @@ export function loadScenario(text: string, file: string, catalog: ScenarioCatalo
       problems,
     ),
   );
-  problems.throwIfAny();
+  const [first, ...others] = problems.problems;
+  if (first !== undefined) throw new ScenarioError([first, ...others]);
   if (!parsed.success) throw new Error('A schema issue was not reported.', { cause: parsed.error });
   return toScenario(parsed.data, name, file, expect, turnExpect);
 }
 
-function parseToml(text: string, file: string): WrittenTable {
+function parseScenario(text: string, file: string): WrittenTable {
   try {
-    return parse(text);
+    return parseToml(text);
   } catch (cause) {
-    if (!(cause instanceof TomlError)) throw cause;
-    const { line, column } = cause;
-    const reason = cause.message.split('\n')[0]?.replace(/^Invalid TOML document: /, '');
-    const lineStart = text.split('\n', line - 1).join('\n').length + (line > 1 ? 1 : 0);
-    const start = lineStart + column - 1;
-    const excerpt = sourceExcerpt(text, { start, end: start + 1 });
-    const message = `this is not valid TOML: ${reason}`;
-    throw new ScenarioError([{ code: 'SCENARIO_SYNTAX', file, line, column, message, excerpt }], {
+    if (!(cause instanceof TomlSyntaxError)) throw cause;
+    const excerpt = sourceExcerpt(text, cause.range);
+    const message = `this is not valid TOML: ${cause.message}`;
+    throw new ScenarioError([{ code: 'SCENARIO_SYNTAX', file, ...cause.at, message, excerpt }], {
       cause,
     });
   }
 }
 
-function checkNames(raw: WrittenTable, catalog: ScenarioCatalog, problems: ProblemList): void {
+function checkNames(
+  raw: WrittenTable,
+  catalog: ScenarioCatalog,
+  problems: ScenarioProblemList,
+): void {
   const check = (kind: string, given: unknown, path: KeyPath, valid: readonly string[]): void => {
     if (typeof given !== 'string' || given.trim() === '' || valid.includes(given)) return;
     const meant = nearestName(given, valid);
@@ -144,7 +156,7 @@ function checkNames(raw: WrittenTable, catalog: ScenarioCatalog, problems: Probl
   });
 }
 
-function checkWavFiles(raw: WrittenTable, file: string, problems: ProblemList): void {
+function checkWavFiles(raw: WrittenTable, file: string, problems: ScenarioProblemList): void {
   const check = (given: unknown, keyPath: KeyPath): void => {
     if (typeof given !== 'string' || given.trim() === '') return;
     const path = beside(file, given);
@@ -178,7 +190,7 @@ function checkWavFiles(raw: WrittenTable, file: string, problems: ProblemList): 
 }
 
 /** Conditions that join several keys. */
-function checkCombinations(raw: WrittenTable, problems: ProblemList): void {
+function checkCombinations(raw: WrittenTable, problems: ScenarioProblemList): void {
   const { source } = problems;
   const standIn = isTable(raw.stand_in) ? raw.stand_in : {};
   const fault = isTable(standIn.fault) ? standIn.fault : {};
@@ -218,7 +230,11 @@ function checkCombinations(raw: WrittenTable, problems: ProblemList): void {
   });
 }
 
-function checkDisturbance(disturb: WrittenTable, path: KeyPath, problems: ProblemList): void {
+function checkDisturbance(
+  disturb: WrittenTable,
+  path: KeyPath,
+  problems: ScenarioProblemList,
+): void {
   const { source } = problems;
   const { kind } = disturb;
   const missing = (message: string, hint: string): void =>
@@ -361,12 +377,4 @@ function converted(path: string): string {
 
 function quoted(path: string): string {
   return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
-}
-
-function isFileError(error: unknown): error is NodeJS.ErrnoException & { readonly code: string } {
-  return (
-    error instanceof Error &&
-    typeof (error as NodeJS.ErrnoException).code === 'string' &&
-    'syscall' in error
-  );
 }

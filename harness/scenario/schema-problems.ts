@@ -1,14 +1,15 @@
 import type { z } from 'zod';
+import { isTable as isAnyTable } from '../../adapters/config-table.ts';
 import { nearestName } from '../../adapters/nearest-name.ts';
-import type { ProblemList } from './problem-list.ts';
+import type { KeyPath } from '../toml/source-position.ts';
+import type { ScenarioProblemList } from './scenario-error.ts';
 import { keysOfTable, type TablePath, tableName, tables } from './schema.ts';
-import type { KeyPath } from './source-position.ts';
 
 /** Says in the words of the file format what the schema found wrong with `value`. */
 export function reportSchemaIssues(
   issues: readonly z.core.$ZodIssue[],
   value: unknown,
-  problems: ProblemList,
+  problems: ScenarioProblemList,
 ): void {
   const misspelled = new Set<string>();
   for (const issue of issues) {
@@ -27,7 +28,7 @@ export function reportSchemaIssues(
 }
 
 /** Returns the key that was probably meant. */
-function unknownKey(path: KeyPath, key: string, problems: ProblemList): string | undefined {
+function unknownKey(path: KeyPath, key: string, problems: ScenarioProblemList): string | undefined {
   const table = tablePath(path);
   const valid = keysOfTable(table) ?? [];
   const meant = nearestName(key, valid);
@@ -47,7 +48,7 @@ function unknownKey(path: KeyPath, key: string, problems: ProblemList): string |
   return meant;
 }
 
-function report(issue: z.core.$ZodIssue, root: unknown, problems: ProblemList): void {
+function report(issue: z.core.$ZodIssue, root: unknown, problems: ScenarioProblemList): void {
   const path = issue.path as KeyPath;
   const given = valueAt(root, path);
   const range = problems.source.nearest(path).value;
@@ -118,7 +119,7 @@ function wrongType(
   expected: string,
   given: unknown,
   path: KeyPath,
-  problems: ProblemList,
+  problems: ScenarioProblemList,
 ): void {
   const table = tablePath(path);
   const isTableList = table.at(-1) === 'turn' || table.at(-1) === 'disturb';
@@ -197,11 +198,8 @@ export interface WrittenTable {
   readonly wav?: unknown;
 }
 
-/** Dates are objects, too, but of a class of the parser. */
 export function isTable(value: unknown): value is WrittenTable {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === null || prototype === Object.prototype;
+  return isAnyTable(value);
 }
 
 function valueAt(root: unknown, path: KeyPath): unknown {

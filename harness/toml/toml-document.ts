@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs';
+import { parse, TomlError } from 'smol-toml';
+import type { LineColumn, SourceRange } from './source-position.ts';
+
+/** A table as it was written, of which nothing is known. */
+export type TomlTable = Readonly<Record<string, unknown>>;
+
+/** A file that cannot be read as text. */
+export class TextFileError extends Error {
+  override readonly name = 'TextFileError';
+  /** Node's code, for example `ENOENT`; absent when the file was read and is no UTF-8 text. */
+  readonly fault: string | undefined;
+
+  constructor(path: string, options: { readonly cause: unknown }) {
+    const fault = isFileError(options.cause) ? options.cause.code : undefined;
+    super(fault === undefined ? `${path} is not UTF-8 text` : `${path}: ${fault}`, options);
+    this.fault = fault;
+  }
+}
+
+/**
+ * The text of a file, without a byte order mark.
+ *
+ * @throws {TextFileError}
+ */
+export function readTextFile(path: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
+  } catch (cause) {
+    throw new TextFileError(path, { cause });
+  }
+}
+
+/** Text that is not TOML. The message is the parser's reason, as a clause. */
+export class TomlSyntaxError extends Error {
+  override readonly name = 'TomlSyntaxError';
+  readonly at: LineColumn;
+  readonly range: SourceRange;
+
+  constructor(
+    reason: string,
+    options: { readonly at: LineColumn; readonly range: SourceRange; readonly cause: unknown },
+  ) {
+    super(reason, options);
+    this.at = options.at;
+    this.range = options.range;
+  }
+}
+
+/**
+ * @param text without a byte order mark
+ * @throws {TomlSyntaxError}
+ */
+export function parseToml(text: string): TomlTable {
+  try {
+    return parse(text);
+  } catch (cause) {
+    if (!(cause instanceof TomlError)) throw cause;
+    const { line, column } = cause;
+    const reason = cause.message.split('\n')[0]?.replace(/^Invalid TOML document: /, '') ?? '';
+    const lineStart = text.split('\n', line - 1).join('\n').length + (line > 1 ? 1 : 0);
+    const start = lineStart + column - 1;
+    const range = { start, end: start + 1 };
+    throw new TomlSyntaxError(reason, { at: { line, column }, range, cause });
+  }
+}
+
+export function isFileError(
+  error: unknown,
+): error is NodeJS.ErrnoException & { readonly code: string } {
+  return (
+    error instanceof Error &&
+    typeof (error as NodeJS.ErrnoException).code === 'string' &&
+    'syscall' in error
+  );
+}

@@ -172,3 +172,22 @@ export function toneShare(samples: Int16Array, frequencyHz: number): number {
   if (energy === 0) return 0;
   return (2 * (real * real + imaginary * imaginary)) / (samples.length * energy);
 }
+
+/** A buzz of 120 Hz through a resonator for each formant: a vowel as textbooks make it. */
+export function buzz(
+  formantsHz: readonly number[],
+  sampleCount: number,
+  bandwidthHz = 80,
+): Int16Array {
+  const samples = new Float64Array(sampleCount);
+  for (let i = 0; i < samples.length; i += 133) samples[i] = 1;
+  const radius = Math.exp((-Math.PI * bandwidthHz) / 16_000);
+  for (const hz of formantsHz) {
+    const first = 2 * radius * Math.cos((2 * Math.PI * hz) / 16_000);
+    for (let i = 0; i < samples.length; i++) {
+      samples[i]! += first * (samples[i - 1] ?? 0) - radius ** 2 * (samples[i - 2] ?? 0);
+    }
+  }
+  const peak = Math.max(...samples.map(Math.abs));
+  return Int16Array.from(samples, (sample) => Math.round((sample / peak) * 12_000));
+}

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { type PlantedClip, tone } from './planted-speech.contract.ts';
+import { buzz, type PlantedClip, tone } from './planted-speech.contract.ts';
 import {
   ask,
   conserved,
@@ -9,6 +9,7 @@ import {
   simulate,
   utterance,
 } from './server-laboratory.contract.ts';
+import { vowelValues } from './vowel.ts';
 
 test('frames are numbered and measured as the board receives them', async (t) => {
   await simulate({}, async ({ board, events }) => {
@@ -57,6 +58,23 @@ test('packets are what a fresh encoder makes of each sentence', async (t) => {
       ...encoder.encode(padded.subarray(i * 1920, (i + 1) * 1920)),
     ]);
     t.deepEqual(device.fieldsOf('AudioChunkWithVowel'), [...expected, ...expected]);
+  });
+});
+
+test('each packet carries the mouth shape of its own sound', async (t) => {
+  // Two buzzes, one packet each: "ah" and "oo" by the averages of Peterson and Barney.
+  const samples = new Int16Array(3840);
+  samples.set(buzz([730, 1090, 2440], 1920));
+  samples.set(buzz([300, 870, 2240], 1920), 1920);
+  const clip = (): PlantedClip => ({ samples, chunkSamples: 700 });
+  await simulate({ clip, reply: 'Yes.' }, async ({ board }) => {
+    const device = await board();
+    await ask(device);
+    const packets = device.received.filter(({ event }) => event === 'AudioChunkWithVowel');
+    t.deepEqual(
+      packets.map(({ fields }) => fields[1]),
+      [vowelValues.A, vowelValues.O],
+    );
   });
 });
 

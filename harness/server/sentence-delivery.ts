@@ -8,6 +8,7 @@ import type { DeviceLink } from './device-link.ts';
 import type { ServerEvent } from './server-event.ts';
 import type { SpeechFramer } from './speech-framer.ts';
 import type { SpokenSentence } from './synthesis.ts';
+import { vowelOf, vowelValues } from './vowel.ts';
 
 /** Encoding this many packets in one go takes about 15 ms; other boards must not wait longer. */
 const framesPerTurnOfTheLoop = 8;
@@ -58,7 +59,7 @@ async function deliver(spoken: SpokenSentence, options: SentenceDeliveryOptions)
       const data = frame.payload;
       link.write(
         link.query.opus && link.query.vowel
-          ? { type: 'AudioChunkWithVowel', data, vowel: 0 }
+          ? { type: 'AudioChunkWithVowel', data, vowel: vowelValues[vowelOf(frame.samples)] }
           : { type: 'AudioChunk', data },
         {
           ...place,

@@ -145,7 +145,7 @@ test('the streaming mode of openai is a key of the same platform', (t) => {
   const error = refusal({ platform: 'openai', api_key: 'k', stream: 'pmc' });
   t.is(error.code, 'CONFIG_BAD_VALUE');
   t.is(error.keyPath, 'tts.stream');
-  t.deepEqual(error.validNames, ['pcm', 'sse']);
+  t.deepEqual(error.validNames, ['pcm']);
   t.true(error.message.includes('did you mean "pcm"?'));
 });
 
@@ -235,7 +235,7 @@ test('what EchoKit passes over in silence becomes a warning with a code and a pl
   t.is(
     saying('voise'),
     'tts.voise is no key of platform "openai" and is ignored: did you mean "voice"? ' +
-      'Keys: api_key, model, voice, url, stream, sample_rate.',
+      'Keys: api_key, model, voice, url, stream.',
   );
   t.false(saying('colour').includes('did you mean'));
   t.true(saying('api_key').includes('sent twice'));

@@ -127,10 +127,9 @@ function task(config: CosyVoiceConfig, deps: AdapterDeps): WebSocketDialect {
 }
 
 function readEvent(text: string, taskId: string): ServerMessage | undefined {
-  const { header, payload } = membersOf(text);
+  const header = headerOf(text);
   if (header === undefined) return undefined;
   if (header.task_id !== undefined && header.task_id !== taskId) return {};
-  const counted = usageOf(payload);
   switch (header.event) {
     case 'task-started': {
       const id = header.attributes?.request_uuid;
@@ -140,19 +139,11 @@ function readEvent(text: string, taskId: string): ServerMessage | undefined {
     case 'task-failed':
       return { refusal: wordsOf(header) };
     case 'task-finished':
-      return { final: true, ...counted };
+      return { final: true };
     // Other events time the sentences, or are new: neither carries audio (section 9.3).
     default:
-      return counted;
+      return {};
   }
-}
-
-/** Cumulative within the task (section 9.3). */
-function usageOf(payload: Payload | undefined): Pick<ServerMessage, 'usage'> {
-  const characters = payload?.usage?.characters;
-  return Number.isSafeInteger(characters)
-    ? { usage: { billedCharacters: Number(characters) } }
-    : {};
 }
 
 function wordsOf({ error_code: code, error_message: message }: Header): ProviderWords {
@@ -170,22 +161,13 @@ interface Header {
   readonly error_message?: unknown;
 }
 
-interface Payload {
-  readonly usage?: { readonly characters?: unknown } | null;
-}
-
-function membersOf(text: string): { header?: Header | undefined; payload?: Payload | undefined } {
+function headerOf(text: string): Header | undefined {
   try {
-    const { header, payload } = JSON.parse(text) as { header?: unknown; payload?: unknown };
-    return { header: objectOf<Header>(header), payload: objectOf<Payload>(payload) };
+    const { header } = JSON.parse(text) as { header?: unknown };
+    return typeof header === 'object' && header !== null ? header : undefined;
   } catch {
-    return {};
+    return undefined;
   }
-}
-
-/** Sound where every member of `T` is optional and unknown or guarded. */
-function objectOf<T extends object>(value: unknown): T | undefined {
-  return typeof value === 'object' && value !== null ? (value as T) : undefined;
 }
 
 /** RFC 9562, version 4. */

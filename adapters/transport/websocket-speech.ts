@@ -6,7 +6,6 @@ import type {
   SpeechCapabilities,
   SpeechEvent,
   SpeechSession,
-  SpeechUsage,
 } from '../speech-adapter.ts';
 import { checkText, closedError } from './http-speech.ts';
 import {
@@ -85,8 +84,6 @@ export interface ServerMessage {
   /** May be empty. */
   readonly audio?: Uint8Array;
   readonly alignment?: Alignment;
-  /** What has been counted of the utterance so far. */
-  readonly usage?: SpeechUsage;
   /** Everything has been said. */
   readonly final?: boolean;
   /** The service has stopped; a close may follow. */
@@ -215,7 +212,6 @@ class Utterance {
   #characters = 0;
   #textEnded = false;
   #remark: ProviderWords | undefined;
-  #usage: SpeechUsage | undefined;
 
   constructor(
     platform: WebSocketSpeechPlatform,
@@ -382,7 +378,6 @@ class Utterance {
       return;
     }
     this.#remark = message.remark ?? this.#remark;
-    this.#usage = message.usage ?? this.#usage;
     if (this.#normalizer.sourceFrames > 0) this.#limit.touch();
     if (message.accepted !== undefined) this.#startText?.(message.accepted.requestId);
     this.#takeAudio(message);
@@ -461,8 +456,7 @@ class Utterance {
     }
     const { request } = this.#facts;
     const atUs = this.#deps.clock.nowUs();
-    const usage = this.#usage === undefined ? {} : { usage: this.#usage };
-    this.#delivery.push({ type: 'end', atUs, request, sourceFrames, samples, ...usage });
+    this.#delivery.push({ type: 'end', atUs, request, sourceFrames, samples });
     this.#settle();
   }
 

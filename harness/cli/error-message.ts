@@ -8,7 +8,7 @@ interface Described {
 
 /** Codes of errors that are the surroundings' fault, by their first word. */
 const environmentCodes =
-  /^(NETWORK|OFFLINE_VOICE|OPUS|DEVICE_UNREACHABLE|RECORDING|WAV|EACCES|ENOSPC|EROFS)/;
+  /^(FFMPEG|NETWORK|OFFLINE_VOICE|OPUS|DEVICE_UNREACHABLE|RECORDING|WAV|EACCES|ENOSPC|EROFS)/;
 const usageCodes = /^(SCENARIO|USAGE|CONFIG|STAND_IN)/;
 
 /** The last words of a command that failed: what, what to try next, and the exit code. */

@@ -8,6 +8,7 @@ import { type CellResult, runPlan } from '../runner/run-plan.ts';
 import { type Cell, planRun } from '../scenario/plan.ts';
 import { cacheFolder } from './cache-folder.ts';
 import { exitCode } from './exit-code.ts';
+import { ffmpegPath } from './ffmpeg-path.ts';
 import { chooseProviders } from './provider-choice.ts';
 import {
   defaultScenarioFolder,
@@ -64,7 +65,7 @@ export async function runCommand(
   const results = await runPlan({
     plan,
     providers: choice.entries,
-    laboratory: await openLaboratory(cacheFolder()),
+    laboratory: await openLaboratory(cacheFolder(), ffmpegPath()),
     folder: folder.path,
     signal,
     environment: { ...environment, startedAt },

@@ -12,6 +12,7 @@ import { scriptedReply } from '../server/reply-source.ts';
 import { createStandIn } from '../stand-ins/stand-in.ts';
 import { cacheFolder } from './cache-folder.ts';
 import { CommandError, exitCode } from './exit-code.ts';
+import { ffmpegPath } from './ffmpeg-path.ts';
 import { chooseProviders, findProvider } from './provider-choice.ts';
 import {
   defaultScenarioFolder,
@@ -51,12 +52,16 @@ export async function serveCommand(
   const scenario = loadScript(options.scenario, [...choice.entries.keys()]);
   const clock = new SystemClock();
   const random = createRandom(1, 'serve');
-  const { opus, voiceDetection, voice } = await openLaboratory(cacheFolder());
+  const { opus, voiceDetection, voice, encoder } = await openLaboratory(
+    cacheFolder(),
+    ffmpegPath(),
+  );
   const outside = options.live === true ? [provider.endpoint] : [];
   const network = new SocketNetwork({ clock, random: random.fork('network'), outside });
   const standIn = createStandIn({
     platform: provider.tts.platform,
     voice,
+    encoder,
     clock,
     random: random.fork('stand-in'),
     changes: scenario.standIn,

@@ -8,6 +8,7 @@ import { builtInTables } from '../runner/provider-catalog.ts';
 import { createStandIn, type StandInRequest } from '../stand-ins/stand-in.ts';
 import { cacheFolder } from './cache-folder.ts';
 import { exitCode } from './exit-code.ts';
+import { ffmpegPath } from './ffmpeg-path.ts';
 import { interruptSignal, type Terminal } from './terminal.ts';
 
 export interface StandInsCommandOptions {
@@ -22,7 +23,7 @@ export async function standInsCommand(
 ): Promise<number> {
   const clock = new SystemClock();
   const random = createRandom(1, 'stand-ins');
-  const { voice } = await openLaboratory(cacheFolder());
+  const { voice, encoder } = await openLaboratory(cacheFolder(), ffmpegPath());
   const network = new SocketNetwork({ clock, random, outside: [] });
   const signal = interruptSignal(terminal, 'closing the stand-ins.');
   const closing: (() => Promise<void>)[] = [];
@@ -31,6 +32,7 @@ export async function standInsCommand(
     const standIn = createStandIn({
       platform,
       voice,
+      encoder,
       clock,
       random: random.fork(platform),
       onRequest: (request) => terminal.say(logLine(platform, request)),

@@ -1,4 +1,5 @@
 import { loadOpus, type Opus } from '../opus/opus-codec.ts';
+import { ClipEncoder } from '../stand-ins/clip-encoder.ts';
 import { loadOfflineVoice, type OfflineVoice } from '../stand-ins/offline-voice.ts';
 import { loadVoiceDetection, type VoiceDetection } from '../voice-detection/voice-detection.ts';
 
@@ -7,18 +8,26 @@ export interface Laboratory {
   readonly opus: Opus;
   readonly voiceDetection: VoiceDetection;
   readonly voice: OfflineVoice;
+  /** Looks for ffmpeg when something is encoded for the first time, and not before. */
+  readonly encoder: ClipEncoder;
 }
 
 /**
  * Compiles the WebAssembly parts, once per process and before virtual time starts.
  *
- * @param cacheFolder where synthesized clips are kept; absent: in memory only.
+ * @param cacheFolder where synthesized clips are kept; absent: in memory only
+ * @param ffmpegPath instead of the ffmpeg that is installed with the package
  */
-export async function openLaboratory(cacheFolder?: string): Promise<Laboratory> {
+export async function openLaboratory(
+  cacheFolder?: string,
+  ffmpegPath?: string,
+): Promise<Laboratory> {
+  const cache = cacheFolder === undefined ? {} : { cacheFolder };
   const [opus, voiceDetection, voice] = await Promise.all([
     loadOpus(),
     loadVoiceDetection(),
-    loadOfflineVoice(cacheFolder === undefined ? {} : { cacheFolder }),
+    loadOfflineVoice(cache),
   ]);
-  return { opus, voiceDetection, voice };
+  const encoder = new ClipEncoder({ ...cache, ...(ffmpegPath !== undefined && { ffmpegPath }) });
+  return { opus, voiceDetection, voice, encoder };
 }

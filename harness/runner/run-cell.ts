@@ -72,7 +72,7 @@ async function converse(
 ): Promise<RunCellResult> {
   const { cell, provider, laboratory, writer, signal } = options;
   const { scenario } = cell;
-  const { opus, voiceDetection, voice } = laboratory;
+  const { opus, voiceDetection, voice, encoder } = laboratory;
   const random = createRandom(cell.seed, 'cell');
   const record = (event: UnnumberedEvent): void => writer.event(event);
   const turnOf = (turn: number): Turn | undefined => scenario.turns[turn - 1];
@@ -80,6 +80,7 @@ async function converse(
   const standIn = createStandIn({
     platform: provider.tts.platform,
     voice,
+    encoder,
     clock,
     random: random.fork('stand-in'),
     changes: scenario.standIn,

@@ -3,7 +3,6 @@ import type {
   SpeechCapabilities,
   SpeechEvent,
   SpeechSession,
-  SpeechUsage,
 } from '../../adapters/speech-adapter.ts';
 import { SpeechError, type SpeechFailureKind } from '../../adapters/speech-error.ts';
 import type { Clock } from '../clock/clock.ts';
@@ -17,8 +16,6 @@ export interface PlantedClip {
   readonly chunkEveryMs?: number;
   /** The provider fails after the samples. */
   readonly failure?: SpeechFailureKind;
-  /** What the provider says it counted. */
-  readonly usage?: SpeechUsage;
 }
 
 export interface PlantedSpeech extends SpeechSession {
@@ -64,7 +61,6 @@ export function plantedSpeech(
     running += 1;
     runningMax = Math.max(runningMax, running);
     let delivered = 0;
-    let usage: SpeechUsage | undefined;
     const decidedUs = clock.nowUs();
     try {
       for await (const piece of text) {
@@ -83,7 +79,6 @@ export function plantedSpeech(
           };
         }
         const { samples, ...timing } = clip(piece);
-        usage = timing.usage;
         await clock.sleep((timing.firstByteMs ?? 0) * 1000, signal);
         if (first && timing.failure !== 'auth') {
           yield { type: 'responseHead', atUs: clock.nowUs(), request, status: 200 };
@@ -132,7 +127,6 @@ export function plantedSpeech(
         request,
         sourceFrames: delivered,
         samples: delivered,
-        ...(usage === undefined ? {} : { usage }),
       };
     } finally {
       running -= 1;

@@ -26,12 +26,15 @@ const sampleBytes = 2;
  * what follows the first chunk is produced at `speed` seconds of audio per second, so n chunks end
  * no earlier than `firstByte + (audio seconds after the first chunk) / speed`. Jitter and stalls
  * only delay; what was held up by a stall is followed at the usual gaps.
+ *
+ * @param chunkBytes sizes of the first chunks, instead of drawn ones; each above 0
  */
 export function scheduleDelivery(
   clipBytes: number,
   rateHz: number,
   profile: TimingProfile,
   random: Random,
+  chunkBytes?: readonly number[],
 ): DeliverySchedule {
   const bytesPerSecond = rateHz * sampleBytes;
   const firstByteUs = drawFirstByteUs(profile, clipBytes / bytesPerSecond, random);
@@ -40,7 +43,8 @@ export function scheduleDelivery(
   let sent = 0;
   let firstBytes = 0;
   while (sent < clipBytes) {
-    const size = drawChunkBytes(chunks.length, profile, bytesPerSecond, random);
+    const size =
+      chunkBytes?.[chunks.length] ?? drawChunkBytes(chunks.length, profile, bytesPerSecond, random);
     const bytes = Math.min(size, clipBytes - sent);
     sent += bytes;
     if (chunks.length === 0) {
@@ -99,6 +103,27 @@ function drawChunkBytes(
   if (seconds === Number.POSITIVE_INFINITY) return seconds;
   const whole = Math.max(1, Math.round((seconds * bytesPerSecond) / sampleBytes)) * sampleBytes;
   return whole + (profile.oddByteCuts ? random.integer(0, 1) : 0);
+}
+
+/**
+ * The schedule of a clip in another encoding of `encodedBytes`: every piece has the share of the
+ * bytes that it has of the audio, so that encoded audio arrives when its sound would.
+ */
+export function encodedSchedule(
+  schedule: DeliverySchedule,
+  clipBytes: number,
+  encodedBytes: number,
+): DeliverySchedule {
+  let clipOffset = 0;
+  let encodedOffset = 0;
+  const chunks = schedule.chunks.map(({ atUs, bytes }) => {
+    clipOffset += bytes;
+    const end = Math.round((clipOffset / clipBytes) * encodedBytes);
+    const share = end - encodedOffset;
+    encodedOffset = end;
+    return { atUs, bytes: share };
+  });
+  return { ...schedule, chunks: chunks.filter(({ bytes }) => bytes > 0) };
 }
 
 /** The schedule as far as `limitBytes`; it ends when the last of them has left. */

@@ -1,5 +1,10 @@
 import { modelCard } from './openai-answers.ts';
-import { jsonFields, sendClip } from './openai-stand-in.ts';
+import {
+  compatibleService,
+  jsonFields,
+  type SpeechDialect,
+  type SpeechRequest,
+} from './openai-compatible.ts';
 import { bearerKey, type Exchange, ProviderServer, replyJson } from './provider-server.ts';
 import type { StandIn, StandInOptions } from './stand-in-contract.ts';
 import { offersVoice } from './voice-name.ts';
@@ -9,10 +14,9 @@ import { offersVoice } from './voice-name.ts';
  * 200 characters, errors without `param` and mostly without `code`, limits in every answer's head.
  */
 export function createGroqStandIn(options: StandInOptions): StandIn {
-  return new ProviderServer(options, 'groq-orpheus', (server) => ({
-    isCounted: (method, path) => method === 'POST' && path === speechPath,
-    answer: (exchange) => answer(server, exchange),
-  }));
+  return new ProviderServer(options, 'groq-orpheus', (server) =>
+    compatibleService(server, groqDialect),
+  );
 }
 
 const speechPath = '/openai/v1/audio/speech';
@@ -28,14 +32,23 @@ const voicesByModel: ReadonlyMap<string, readonly string[]> = new Map([
 /** Shut down on 31 December 2025; the first is still EchoKit's default. */
 const formerModels: readonly string[] = ['playai-tts', 'playai-tts-arabic'];
 
-function answer(server: ProviderServer, exchange: Exchange): void {
+const groqDialect: SpeechDialect = {
+  speechPath,
+  answer,
+  refusePlanted,
+  read,
+  contentType: () => 'audio/wav',
+  headers,
+};
+
+function answer(server: ProviderServer, exchange: Exchange, speak: () => void): void {
   const { incoming, url, entry } = exchange;
   const { method } = entry;
   const refused = server.strike(entry, 'auth') !== undefined;
   if (refused || !server.accepts(bearerKey(incoming.headers.authorization))) {
     fail(exchange, 401, { message: 'Invalid API Key', code: 'invalid_api_key' });
   } else if (url.pathname === speechPath && method === 'POST') {
-    speak(server, exchange);
+    speak();
   } else if (url.pathname === modelsPath && (method === 'GET' || method === 'HEAD')) {
     const data = [...voicesByModel.keys()].map(modelCard);
     replyJson(exchange, 200, { object: 'list', data }, headers(exchange));
@@ -61,47 +74,49 @@ const planted = {
   },
 } as const;
 
-function speak(server: ProviderServer, exchange: Exchange): void {
-  const { entry } = exchange;
-  const struck = server.strike(entry, 'quota', 'rate-limit', 'bad-voice', 'server');
+function refusePlanted(server: ProviderServer, exchange: Exchange): boolean {
+  const struck = server.strike(exchange.entry, 'quota', 'rate-limit', 'server');
   if (struck === 'server') {
     fail(exchange, 500, { message: 'Internal Server Error', type: 'internal_server_error' });
-    return;
-  }
-  const fields = jsonFields(exchange);
-  if (struck === 'quota' || struck === 'rate-limit') {
+  } else if (struck !== undefined) {
     const { status, waitSeconds, type, reason } = planted[struck];
     const where = 'in organization `org_stand_in` service tier `on_demand`';
-    const message = `Rate limit reached for model \`${fields?.model}\` ${where} on ${reason}. Visit https://console.groq.com/docs/rate-limits for more information.`;
+    const model = jsonFields(exchange)?.['model'];
+    const message = `Rate limit reached for model \`${model}\` ${where} on ${reason}. Visit https://console.groq.com/docs/rate-limits for more information.`;
     const wait = { 'retry-after': String(waitSeconds) };
     fail(exchange, status, { message, type, code: 'rate_limit_exceeded' }, wait);
-    return;
   }
+  return struck !== undefined;
+}
+
+function read(
+  _server: ProviderServer,
+  exchange: Exchange,
+  refuseVoice: boolean,
+): SpeechRequest | undefined {
+  const fields = jsonFields(exchange);
   if (fields === undefined) {
-    fail(exchange, 400, { message: 'The body of the request is no JSON object' });
-    return;
+    return fail(exchange, 400, { message: 'The body of the request is no JSON object' });
   }
-  const { model, input, voice } = fields;
+  const { model, input, voice, response_format: format } = fields;
   for (const [name, value] of Object.entries({ model, input, voice })) {
     if (typeof value === 'string' && value !== '') continue;
     const wrong = value === undefined || value === '' ? 'is required' : 'must be a string';
-    fail(exchange, 400, { message: `${name} ${wrong}` });
-    return;
+    return fail(exchange, 400, { message: `${name} ${wrong}` });
   }
-  const problem = problemOf(String(model), String(voice), struck === 'bad-voice');
+  const problem = problemOf(String(model), String(voice), refuseVoice);
   if (problem !== undefined) {
     const { status, ...error } = problem;
-    fail(exchange, status, error);
-  } else if (fields.response_format !== 'wav') {
-    fail(exchange, 400, { message: 'response_format must be one of [wav]' });
-  } else if ([...String(input)].length > inputCharactersMax) {
-    fail(exchange, 400, { message: `input must be at most ${inputCharactersMax} characters` });
-  } else {
-    const request = { input: String(input), voice: String(voice) };
-    sendClip(server, exchange, { ...request, format: 'wav', streamFormat: 'audio' }, () =>
-      headers(exchange),
-    );
+    return fail(exchange, status, error);
   }
+  if (format !== 'wav') {
+    return fail(exchange, 400, { message: 'response_format must be one of [wav]' });
+  }
+  if ([...String(input)].length > inputCharactersMax) {
+    const message = `input must be at most ${inputCharactersMax} characters`;
+    return fail(exchange, 400, { message });
+  }
+  return { input: String(input), voice: String(voice), format, delivery: 'stream' };
 }
 
 function problemOf(
@@ -134,7 +149,7 @@ function fail(
   status: number,
   { message, type = 'invalid_request_error', code }: GroqError,
   extra: Record<string, string> = {},
-): void {
+): undefined {
   exchange.entry.error = code ?? type;
   const error = { message, type, ...(code === undefined ? {} : { code }) };
   replyJson(exchange, status, { error }, { ...headers(exchange), ...extra });

@@ -128,7 +128,8 @@ function speakStream(
   response.writeHead(200, { 'content-type': `audio/pcm;rate=${defaultRateHz}` });
   response.flushHeaders();
   engine.run(exchange, job.schedule, true, (originUs) => {
-    sendSpeech(server, exchange, { ...job, originUs, begin: () => {} });
+    const bytesPerSecond = 2 * job.rateHz;
+    sendSpeech(server, exchange, { ...job, bytesPerSecond, originUs, begin: () => {} });
   });
 }
 
@@ -155,6 +156,7 @@ function speakWhole(
     const dataBytes = declared + (declared % 4);
     sendSpeech(server, exchange, {
       ...job,
+      bytesPerSecond: 2 * job.rateHz,
       originUs,
       begin: () => {
         entry.status = 200;

@@ -3,8 +3,10 @@ import { type DeliverySchedule, truncateSchedule } from './delivery-schedule.ts'
 import type { Exchange, ProviderServer } from './provider-server.ts';
 
 export interface HttpSpeech {
+  /** As it goes over the wire, without a header that `begin` writes. */
   readonly clip: Buffer;
-  readonly rateHz: number;
+  /** Of the clip. */
+  readonly bytesPerSecond: number;
   readonly schedule: DeliverySchedule;
   /** Instant the schedule counts from. */
   readonly originUs: number;
@@ -33,7 +35,7 @@ export function sendSpeech(server: ProviderServer, exchange: Exchange, speech: H
     begin: speech.begin,
     chunk: (audio) => {
       entry.audioBytes += audio.length;
-      entry.audioSeconds = entry.audioBytes / (2 * speech.rateHz);
+      entry.audioSeconds = entry.audioBytes / speech.bytesPerSecond;
       response.write(speech.frame === undefined ? audio : speech.frame(audio));
     },
     end: () => {

@@ -1,6 +1,6 @@
 import { audibleRange } from './audible-range.ts';
 import { resample } from './band-limited-resampler.ts';
-import { ClipCache } from './clip-cache.ts';
+import { ClipCache, sampleForm } from './clip-cache.ts';
 import {
   type FliteEngine,
   type FliteVoice,
@@ -63,7 +63,7 @@ const treatmentVersion = 1;
 /** Compiles the engine (about 0.1 s). One voice serves a whole process. */
 export async function loadOfflineVoice(options: OfflineVoiceOptions = {}): Promise<OfflineVoice> {
   const engine = await loadFlite();
-  const cache = new ClipCache(options.cacheFolder);
+  const cache = new ClipCache(sampleForm, options.cacheFolder);
   const clip = (text: string, voice: FliteVoice | SignalName, rateHz: number): Int16Array => {
     const spoken = speakableText(text);
     const key = JSON.stringify([engine.version, treatmentVersion, rateHz, voice, spoken]);

@@ -77,7 +77,11 @@ export function refusePlanted(server: ProviderServer, exchange: Exchange): boole
       exchange,
       429,
       { ...limited, code: 'rate_limit_exceeded' },
-      { 'retry-after': '1' },
+      {
+        'retry-after': '1',
+        'x-ratelimit-remaining-requests': '0',
+        'x-ratelimit-reset-requests': '1s',
+      },
     );
   } else if (planted === 'server') {
     const broken = 'The server had an error while processing your request.';
@@ -104,6 +108,7 @@ export function openAiHeaders(exchange: Exchange, processingMs = 1): Record<stri
     'openai-processing-ms': String(processingMs),
     'openai-version': '2020-10-01',
     'openai-organization': 'stand-in',
+    'openai-project': 'proj_stand_in',
     'x-ratelimit-limit-requests': '500',
     'x-ratelimit-remaining-requests': '499',
     'x-ratelimit-reset-requests': '120ms',

@@ -1,6 +1,8 @@
 import test from 'ava';
+import { installed, testWithFfmpeg } from '../audio-files/installed-ffmpeg.contract.ts';
 import { audibleRange } from './audible-range.ts';
 import { bytesOf } from './clip-cache.ts';
+import { ClipEncoder } from './clip-encoder.ts';
 import { personalities } from './personality-catalog.ts';
 import { digestOf, exactProfile, laboratory, samplesOf, sharedVoice } from './test-client.ts';
 
@@ -144,14 +146,14 @@ const refusals: [string, object | string, number, string | null, RegExp][] = [
     /'loc': \('body', 'response_format'\)/,
   ],
   [
-    'mp3',
+    'mp3 without an encoder',
     { ...good, response_format: 'mp3' },
     400,
     'stand_in_format',
     /wav and pcm only, and "mp3"/,
   ],
   [
-    'no format',
+    'no format without an encoder',
     { model: 'tts-1', voice: 'ash', input },
     400,
     'stand_in_format',
@@ -187,6 +189,82 @@ test('4096 characters, custom voices, engine voices and test signals are accepte
   ]) {
     t.is((await clock.run(post(speechPath, { ...good, ...changes }))).status, 200);
   }
+});
+
+test('an encoder without ffmpeg gives its reason', async (t) => {
+  const encoder = new ClipEncoder({ ffmpegPath: '/nowhere/ffmpeg' });
+  const { clock, post } = await laboratory('openai', { encoder });
+  const answer = await clock.run(post(speechPath, { ...good, response_format: 'flac' }));
+  t.is(answer.status, 400);
+  t.regex(JSON.parse(answer.body.toString()).error.message, /\/nowhere\/ffmpeg.*FFMPEG_PATH/);
+});
+
+const compressedTypes = {
+  mp3: 'audio/mpeg',
+  opus: 'audio/opus',
+  aac: 'audio/aac',
+  flac: 'audio/flac',
+};
+for (const [format, type] of Object.entries(compressedTypes)) {
+  testWithFfmpeg(`${format} is the same clip, and arrives when its sound would`, async (t) => {
+    const options = { encoder: new ClipEncoder(), profile: exactProfile() };
+    const { clock, post, standIn } = await laboratory('openai', options);
+    const pcm = await clock.run(post(speechPath, good));
+    const answer = await clock.run(post(speechPath, { ...good, response_format: format }));
+    t.is(answer.headers['content-type'], type);
+    const decode = ['-i', 'pipe:0', '-f', 's16le', '-ac', '1', '-ar', '24000', 'pipe:1'];
+    const decoded = installed!.run(decode, answer.body);
+    const extraMs = (decoded.length - pcm.body.length) / 48;
+    t.true(extraMs >= 0 && extraMs < 120, `${extraMs} ms longer`);
+    t.is(answer.chunks.length, pcm.chunks.length);
+    let sent = 0;
+    let heard = 0;
+    for (const [i, { atUs, data }] of answer.chunks.entries()) {
+      const plain = pcm.chunks[i]!;
+      t.is(atUs - answer.headUs, plain.atUs - pcm.headUs);
+      sent += data.length;
+      heard += plain.data.length;
+      const share = sent / answer.body.length - heard / pcm.body.length;
+      t.true(Math.abs(share) * answer.body.length < 1, `chunk ${i}`);
+    }
+    const [plain, entry] = standIn.log;
+    t.is(entry!.audioBytes, answer.body.length);
+    t.true(Math.abs(entry!.audioSeconds - plain!.audioSeconds) < 1e-9);
+  });
+}
+
+testWithFfmpeg('mp3 is what comes when no format is named, also in events', async (t) => {
+  const { clock, post } = await laboratory('openai', { encoder: new ClipEncoder() });
+  const { response_format: _, ...unsaid } = good;
+  const plain = await clock.run(post(speechPath, unsaid));
+  t.is(plain.headers['content-type'], 'audio/mpeg');
+  const events = await clock.run(post(speechPath, { ...unsaid, stream_format: 'sse' }));
+  const audio = Buffer.concat(
+    [...events.body.toString().matchAll(/"audio":"([^"]+)"/g)].map(([, base64]) =>
+      Buffer.from(base64!, 'base64'),
+    ),
+  );
+  t.is(digestOf(audio), digestOf(plain.body));
+});
+
+test('more than 2000 tokens are refused with the count, by the newer models only', async (t) => {
+  const { clock, post } = await laboratory('openai', { profile: exactProfile() });
+  // One token for each Han character, whatever the tokenizer.
+  const long = { ...good, input: '月'.repeat(2132), voice: 'silence' };
+  const answer = await clock.run(post(speechPath, long));
+  t.is(answer.status, 400);
+  t.deepEqual(JSON.parse(answer.body.toString()), {
+    error: {
+      message:
+        'Input of 2132 tokens is over the maximum input limit of 2000 tokens. Please shorten your input.',
+      type: 'invalid_request_error',
+      param: null,
+      code: 'invalid_value',
+    },
+  });
+  const fits = await clock.run(post(speechPath, { ...long, input: '月'.repeat(2000) }));
+  t.is(fits.status, 200);
+  t.is((await clock.run(post(speechPath, { ...long, model: 'tts-1' }))).status, 200);
 });
 
 test('keys are checked, and never shown or logged', async (t) => {
@@ -254,6 +332,8 @@ for (const [kind, status, type, code] of plantedErrors) {
     t.is(error.type, type);
     t.is(error.code, code);
     t.is(answer.headers['retry-after'], kind === 'rate-limit' ? '1' : undefined);
+    const left = answer.headers['x-ratelimit-remaining-requests'];
+    t.is(left, kind === 'rate-limit' ? '0' : '499');
     t.is((await clock.run(post(speechPath, good))).status, 200);
     t.deepEqual(
       standIn.log.map(({ fault }) => fault),

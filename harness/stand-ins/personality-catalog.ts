@@ -1,7 +1,8 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { nearestName } from '../../adapters/nearest-name.ts';
+import { readTextFile } from '../toml/toml-document.ts';
 import { type Personality, parsePersonality } from './personality.ts';
 import { StandInError } from './stand-in-error.ts';
 
@@ -47,7 +48,7 @@ export function readPersonalities(folder: string): ReadonlyMap<string, Personali
   return new Map(
     names.map((name) => {
       const path = join(folder, name + suffix);
-      return [name, parsePersonality(readFileSync(path, 'utf8'), name, path)];
+      return [name, parsePersonality(readTextFile(path), name, path)];
     }),
   );
 }

@@ -85,7 +85,7 @@ test('an unknown personality is refused with the nearest name, one of another pl
 
 const good = readFileSync(`${folder}gsv-full.toml`, 'utf8');
 const wrong: readonly (readonly [string, string, string, RegExp])[] = [
-  ['no TOML', 'speed = 3', 'speed = ', /^x\.toml:\d+:\d+: Invalid TOML document/],
+  ['no TOML', 'speed = 3', 'speed = ', /^x\.toml:\d+:\d+: this is not valid TOML/],
   [
     'a misspelled key',
     'connect_ms',

@@ -1,6 +1,6 @@
-import { parse, TomlError } from 'smol-toml';
 import { z } from 'zod';
 import { nearestName } from '../../adapters/nearest-name.ts';
+import { parseToml, TomlSyntaxError } from '../toml/toml-document.ts';
 import { StandInError } from './stand-in-error.ts';
 import type { TimingProfile } from './timing-profile.ts';
 
@@ -26,6 +26,8 @@ export interface Personality {
 
 /** What a server of the platform does when nothing else is said, and what it does differently. */
 export interface Behavior {
+  /** Each sentence is made for itself and sent as one chunk, instead of chunks by time. */
+  readonly chunkPerSentence: boolean;
   /** Personality whose timing answers have that are finished before they are sent. */
   readonly wholeClipPersonality?: string;
 }
@@ -63,6 +65,7 @@ const fileSchema = z.strictObject({
   behavior: z
     .strictObject({
       cut_anywhere: z.boolean().default(false),
+      chunk_per_sentence: z.boolean().default(false),
       whole_clip_personality: text.optional(),
     })
     .prefault({}),
@@ -76,9 +79,9 @@ const fileSchema = z.strictObject({
 export function parsePersonality(toml: string, name: string, file: string): Personality {
   let table: unknown;
   try {
-    table = parse(toml);
+    table = parseToml(toml);
   } catch (cause) {
-    throw cause instanceof TomlError ? syntaxError(file, cause) : cause;
+    throw cause instanceof TomlSyntaxError ? syntaxError(file, cause) : cause;
   }
   const parsed = fileSchema.safeParse(table);
   if (!parsed.success) {
@@ -86,7 +89,8 @@ export function parsePersonality(toml: string, name: string, file: string): Pers
     throw new StandInError('STAND_IN_BAD_PERSONALITY', problems.join('\n'));
   }
   const { title, platforms, evidence, date, sources, timing, behavior } = parsed.data;
-  const { whole_clip_personality: wholeClipPersonality } = behavior;
+  const { chunk_per_sentence: chunkPerSentence, whole_clip_personality: wholeClipPersonality } =
+    behavior;
   return {
     name,
     title,
@@ -109,14 +113,17 @@ export function parsePersonality(toml: string, name: string, file: string): Pers
       jitterMs: timing.jitter_ms,
       ...(timing.stalls !== undefined && { stalls: timing.stalls }),
     },
-    behavior: { ...(wholeClipPersonality !== undefined && { wholeClipPersonality }) },
+    behavior: {
+      chunkPerSentence,
+      ...(wholeClipPersonality !== undefined && { wholeClipPersonality }),
+    },
   };
 }
 
-function syntaxError(file: string, cause: TomlError): StandInError {
-  const [reason = ''] = cause.message.split('\n');
-  const place = `${file}:${cause.line}:${cause.column}`;
-  return new StandInError('STAND_IN_BAD_PERSONALITY', `${place}: ${reason}`, { cause });
+function syntaxError(file: string, cause: TomlSyntaxError): StandInError {
+  const { line, column } = cause.at;
+  const message = `${file}:${line}:${column}: this is not valid TOML: ${cause.message}`;
+  return new StandInError('STAND_IN_BAD_PERSONALITY', message, { cause });
 }
 
 function problemOf(issue: z.core.$ZodIssue): string {

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../clock/clock.ts';
 import type { Random } from '../random/random.ts';
+import type { ClipEncoder } from './clip-encoder.ts';
 import type { OfflineVoice } from './offline-voice.ts';
 import type { Personality } from './personality.ts';
 import type { StandInChanges, StandInFaultKind } from './stand-in-changes.ts';
@@ -37,6 +38,8 @@ export interface StandInOptions {
   /** Timing instead of the personality's. */
   readonly profile?: TimingProfile;
   readonly changes?: StandInChanges;
+  /** For formats other than WAV and PCM, which are refused without it. */
+  readonly encoder?: ClipEncoder;
   /** The one accepted key. Default: any that is not empty and does not contain `invalid`. */
   readonly credentials?: string;
   /** Called once for each entry of the log, when it has ended. */

@@ -236,9 +236,4 @@ export function digestOf(bytes: Buffer): string {
   return `${bytes.length} bytes, ${createHash('sha256').update(bytes).digest('hex')}`;
 }
 
-/** 16-bit samples of raw PCM. */
-export function samplesOf(pcm: Buffer): Int16Array {
-  const samples = new Int16Array(pcm.length >> 1);
-  for (let i = 0; i < samples.length; i++) samples[i] = pcm.readInt16LE(2 * i);
-  return samples;
-}
+export { samplesOf } from './clip-cache.ts';

@@ -281,7 +281,7 @@ class TableCheck {
   /** @param variable where the value is from, when it is not from the table. */
   #value(path: Path, value: unknown, rule: ConfigKey, variable?: string): string | undefined {
     if (rule.kind === 'count' || rule.kind === 'whole' || rule.kind === 'number') {
-      const digits = this.#number(path, value, rule.kind);
+      const digits = this.#number(path, value, rule);
       if (digits !== undefined) this.#doubts(path, digits, rule);
       return digits;
     }
@@ -343,7 +343,11 @@ class TableCheck {
     return text;
   }
 
-  #number(path: Path, value: unknown, kind: 'count' | 'whole' | 'number'): string | undefined {
+  #number(
+    path: Path,
+    value: unknown,
+    { kind, between }: Pick<ConfigKey, 'kind' | 'between'>,
+  ): string | undefined {
     const isNumber = typeof value === 'number' || typeof value === 'bigint';
     if (!isNumber) return this.#wrongType(path, value, 'a number');
     const name = this.#name(path);
@@ -354,11 +358,13 @@ class TableCheck {
     // 15.0 is no whole number for EchoKit, and a parser of TOML may not tell it from 15.
     const written = this.#context.written?.(path);
     const whole = written === undefined || /^[+-]?(\d[\d_]*|0[xob][\da-f_]+)$/i.test(written);
-    const least = kind === 'count' ? 1 : 0;
-    if (whole && Number.isSafeInteger(Number(value)) && Number(value) >= least) {
+    const [least, greatest] = between ?? [kind === 'count' ? 1 : 0, Number.MAX_SAFE_INTEGER];
+    const count = Number(value);
+    if (whole && Number.isSafeInteger(count) && count >= least && count <= greatest) {
       return String(value);
     }
-    const hint = `it must be a whole number ${kind === 'count' ? 'above 0' : 'from 0'}`;
+    const range = between === undefined ? undefined : `between ${least} and ${greatest}`;
+    const hint = `it must be a whole number ${range ?? (kind === 'count' ? 'above 0' : 'from 0')}`;
     return this.#error('CONFIG_BAD_VALUE', path, `${name} is ${written ?? value}`, hint);
   }
 

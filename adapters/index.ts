@@ -49,6 +49,7 @@ export type {
   SpeechRequestEvent,
   SpeechResponseHeadEvent,
   SpeechSession,
+  SpeechUsage,
   WireObservation,
 } from './speech-adapter.ts';
 export { SpeechError, type SpeechErrorDetail, type SpeechFailureKind } from './speech-error.ts';

@@ -42,6 +42,8 @@ export interface ConfigKey {
   readonly environment?: readonly string[];
   /** For `text`: the only values allowed. */
   readonly choices?: readonly string[];
+  /** For `count` and `whole`: the least and the greatest value allowed. */
+  readonly between?: readonly [least: number, greatest: number];
   /** For `url`: the schemes allowed, without the colon. */
   readonly schemes?: readonly string[];
   /** For `table` and `tables`. */

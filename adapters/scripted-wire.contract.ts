@@ -71,6 +71,8 @@ export function httpWire(
     readonly refusal: { readonly status: number; readonly body: string };
     /** Rate of the WAV header with placeholder sizes that is sent first; absent: raw PCM. */
     readonly wavRateHz?: number;
+    /** How a chunk of audio looks in the body, and what closes a complete answer; absent: as it is. */
+    readonly framing?: { readonly frame: (chunk: Uint8Array) => string; readonly trailer: string };
   },
 ): ScriptedWire {
   const log = emptyLog();
@@ -102,8 +104,8 @@ export function httpWire(
       response.write(wavHeader(0, { rateHz: options.wavRateHz, ...unknown }));
     } else response.flushHeaders();
     sendChunks(clock, script, log, pcmBytes(voice(text, script.samplesPerCharacter)), {
-      write: (chunk, done) => void response.write(chunk, done),
-      end: () => response.end(),
+      write: (chunk, done) => void response.write(options.framing?.frame(chunk) ?? chunk, done),
+      end: () => response.end(options.framing?.trailer),
       cut: () => response.socket?.destroy(),
     });
   };

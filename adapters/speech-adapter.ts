@@ -159,4 +159,14 @@ export interface SpeechEndEvent {
   readonly sourceFrames: number;
   /** Samples yielded, 16 kHz mono. */
   readonly samples: number;
+  /** What the provider says it counted for the utterance; absent when it says nothing. */
+  readonly usage?: SpeechUsage;
+}
+
+/** Consumption as the provider counts it, which is what it bills by. */
+export interface SpeechUsage {
+  readonly inputTokens?: number;
+  readonly outputTokens?: number;
+  /** Characters in the provider's own counting: CosyVoice counts a Han character as 2. */
+  readonly billedCharacters?: number;
 }

@@ -145,7 +145,7 @@ test('the streaming mode of openai is a key of the same platform', (t) => {
   const error = refusal({ platform: 'openai', api_key: 'k', stream: 'pmc' });
   t.is(error.code, 'CONFIG_BAD_VALUE');
   t.is(error.keyPath, 'tts.stream');
-  t.deepEqual(error.validNames, ['pcm']);
+  t.deepEqual(error.validNames, ['pcm', 'sse']);
   t.true(error.message.includes('did you mean "pcm"?'));
 });
 

@@ -1,3 +1,4 @@
+import { compressedFrames } from './compressed-frames.ts';
 import { PcmDecoder, pcm16, quantize } from './pcm-decoder.ts';
 import { outputRateHz, Resampler } from './resampler.ts';
 import { type PcmFormat, sniffContent, WavError, WavStream } from './wav-stream.ts';
@@ -97,13 +98,11 @@ export class SpeechNormalizer {
     if (isRiffWave(start)) {
       this.#wav = new WavStream();
     } else {
-      const found = unmistakable(start) ? sniffContent(start) : undefined;
+      const frames = compressedFrames(start);
+      const found = frames ?? (unmistakable(start) ? sniffContent(start) : undefined);
       if (found !== undefined) {
-        throw new WavError(
-          'WAV_NOT_WAV',
-          `Expected raw PCM, got ${found}. It begins: ${excerpt(start)}`,
-          found,
-        );
+        const begin = frames === undefined ? ` It begins: ${excerpt(start)}` : '';
+        throw new WavError('WAV_NOT_WAV', `Expected raw PCM, got ${found}.${begin}`, found);
       }
     }
     return this.push(start);
@@ -160,35 +159,37 @@ function expected(source: SpeechSource): { rateHz: number; channels: number } {
   return source.container === 'pcm' ? source : { rateHz: outputRateHz, channels: 1 };
 }
 
-/** Marks that raw PCM does not begin with by chance, longest 12 bytes; shorter ones are not trusted. */
+/** Marks that raw PCM does not begin with by chance; shorter ones are not trusted. */
 const unmistakableMarks = [
-  '{"error"',
-  '{"detail"',
-  '{"message"',
   '<!doctype',
   '<html',
-  'OggS\0',
-  'fLaC\0',
-  'ID3\x03\0',
-  'ID3\x04\0',
+  'data: {',
+  'data:{"',
+  'event:',
+  'oggs\0',
+  'flac\0',
+  'id3\x02\0',
+  'id3\x03\0',
+  'id3\x04\0',
 ];
+/** The name of the first member of a JSON object, and as much of it as may have come. */
+const jsonBegins = /^\{\s{0,8}"\w{2,32}"\s{0,2}:/;
+const jsonMayBegin = /^\{\s{0,8}(?:"(?:\w{1,32}(?:"\s{0,2})?)?)?$/;
 
+/** Whether the bytes may still turn out to be no samples; never for long (see the marks). */
 function mayBeContainer(start: Uint8Array): boolean {
   const text = latin(start).toLowerCase();
-  if (
-    unmistakableMarks.some(
-      (mark) => text.length < mark.length && mark.toLowerCase().startsWith(text),
-    )
-  ) {
+  if (unmistakableMarks.some((mark) => text.length < mark.length && mark.startsWith(text))) {
     return true;
   }
+  if (jsonMayBegin.test(text) || compressedFrames(start) === 'wait') return true;
   if (start.length >= 12) return false;
   return 'riff'.startsWith(text.slice(0, 4)) && 'wave'.startsWith(text.slice(8, 12));
 }
 
 function unmistakable(start: Uint8Array): boolean {
   const text = latin(start).toLowerCase();
-  return unmistakableMarks.some((mark) => text.startsWith(mark.toLowerCase()));
+  return jsonBegins.test(text) || unmistakableMarks.some((mark) => text.startsWith(mark));
 }
 
 function isRiffWave(start: Uint8Array): boolean {
@@ -197,7 +198,7 @@ function isRiffWave(start: Uint8Array): boolean {
 }
 
 function latin(bytes: Uint8Array): string {
-  return String.fromCharCode(...bytes.subarray(0, 16));
+  return String.fromCharCode(...bytes.subarray(0, 64));
 }
 
 function excerpt(bytes: Uint8Array): string {

@@ -216,6 +216,33 @@ test('events without audio, unknown events and those of another task are passed 
   await stage.finish();
 });
 
+test('the characters that the service counted are kept: the last count, none of another task', async (t) => {
+  const counting = (task: string, name: string, characters: unknown): string =>
+    JSON.stringify({
+      header: { task_id: task, event: name, attributes: {} },
+      payload: { output: null, usage: { characters } },
+    });
+  for (const [last, billed] of [
+    [16, { billedCharacters: 16 }],
+    // A message without a count does not take the count of the one before away.
+    [undefined, { billedCharacters: 8 }],
+  ] as const) {
+    const stage = await answering(({ header }, socket) => {
+      const { action, task_id } = header;
+      if (action === 'run-task') event(socket, task_id, 'task-started');
+      if (action === 'continue-task') {
+        audio(socket, [1, 2]);
+        socket.send(counting(task_id, 'result-generated', 8));
+        socket.send(counting('another', 'result-generated', 99));
+      }
+      if (action === 'finish-task') socket.send(counting(task_id, 'task-finished', last));
+    });
+    const events = await stage.clock.run(collect(stage.session.speak(said('Hi.'), never())));
+    t.like(events.at(-1)!, { type: 'end', usage: billed });
+    await stage.finish();
+  }
+});
+
 /** Speaks one piece to a server that ends the conversation itself, and returns the failure. */
 async function ended(
   samples: readonly number[],

@@ -127,9 +127,10 @@ function task(config: CosyVoiceConfig, deps: AdapterDeps): WebSocketDialect {
 }
 
 function readEvent(text: string, taskId: string): ServerMessage | undefined {
-  const header = headerOf(text);
+  const { header, payload } = membersOf(text);
   if (header === undefined) return undefined;
   if (header.task_id !== undefined && header.task_id !== taskId) return {};
+  const counted = usageOf(payload);
   switch (header.event) {
     case 'task-started': {
       const id = header.attributes?.request_uuid;
@@ -139,11 +140,19 @@ function readEvent(text: string, taskId: string): ServerMessage | undefined {
     case 'task-failed':
       return { refusal: wordsOf(header) };
     case 'task-finished':
-      return { final: true };
+      return { final: true, ...counted };
     // Other events time the sentences, or are new: neither carries audio (section 9.3).
     default:
-      return {};
+      return counted;
   }
+}
+
+/** Cumulative within the task (section 9.3). */
+function usageOf(payload: Payload | undefined): Pick<ServerMessage, 'usage'> {
+  const characters = payload?.usage?.characters;
+  return Number.isSafeInteger(characters)
+    ? { usage: { billedCharacters: Number(characters) } }
+    : {};
 }
 
 function wordsOf({ error_code: code, error_message: message }: Header): ProviderWords {
@@ -161,13 +170,22 @@ interface Header {
   readonly error_message?: unknown;
 }
 
-function headerOf(text: string): Header | undefined {
+interface Payload {
+  readonly usage?: { readonly characters?: unknown } | null;
+}
+
+function membersOf(text: string): { header?: Header | undefined; payload?: Payload | undefined } {
   try {
-    const { header } = JSON.parse(text) as { header?: unknown };
-    return typeof header === 'object' && header !== null ? header : undefined;
+    const { header, payload } = JSON.parse(text) as { header?: unknown; payload?: unknown };
+    return { header: objectOf<Header>(header), payload: objectOf<Payload>(payload) };
   } catch {
-    return undefined;
+    return {};
   }
+}
+
+/** Sound where every member of `T` is optional and unknown or guarded. */
+function objectOf<T extends object>(value: unknown): T | undefined {
+  return typeof value === 'object' && value !== null ? (value as T) : undefined;
 }
 
 /** RFC 9562, version 4. */

@@ -14,6 +14,7 @@ import type {
 import { openHttpSpeech } from '../transport/http-speech.ts';
 import type { FailureTable } from '../transport/provider-failure.ts';
 import { defaultTimeLimitsMs, type TimeLimitsMs } from '../transport/time-limit.ts';
+import { OpenAiSpeechEvents } from './openai-speech-events.ts';
 
 export interface OpenAiConfig {
   readonly url: string;
@@ -21,18 +22,34 @@ export interface OpenAiConfig {
   readonly apiKey: string;
   readonly model: string;
   readonly voice: string;
-  /** `pcm`: raw 24 kHz audio, played while it arrives. Absent: a WAV, read to its end first. */
-  readonly stream?: 'pcm';
+  /**
+   * `pcm`: raw audio, played while it arrives; `sse`: the same in server-sent events, with usage.
+   * Absent: a WAV, read to its end first.
+   */
+  readonly stream?: 'pcm' | 'sse';
+  /** Rate of raw audio from a service that does not tell; goes before what it tells. */
+  readonly sampleRateHz?: number;
   readonly timeoutMs?: Partial<TimeLimitsMs>;
 }
 
-/** Raw PCM of OpenAI has no header and this rate (section 4.3). */
+/** Raw PCM of OpenAI and most copies has no header and this rate (section 4.3). */
 const pcmRateHz = 24_000;
 
-/** Longest input of the services whose limit is published; the copies mostly have none. */
-const charactersMaxByHost: Readonly<Record<string, number>> = {
-  'api.openai.com': 4_096,
-  'api.groq.com': 200,
+/** What is believed of a declared rate. */
+const rateHzBetween = [4_000, 192_000] as const;
+
+/** What is published of a service and its answers do not tell (sections 4.7, 5.1 and 5.6). */
+interface Service {
+  /** Longest input; most copies have no limit. */
+  readonly charactersMax?: number;
+  /** Rate of `response_format` "pcm". */
+  readonly pcmRateHz?: number;
+}
+
+const servicesByHost: Readonly<Record<string, Service>> = {
+  'api.openai.com': { charactersMax: 4_096 },
+  'api.groq.com': { charactersMax: 200 },
+  'api.fish.audio': { pcmRateHz: 44_100 },
 };
 
 export const openAiFailures: FailureTable = {
@@ -63,7 +80,7 @@ export const openAiFailures: FailureTable = {
     quota: 'Check the plan and the balance of the account.',
     'bad-voice': 'Check "voice"; not every voice works with every model.',
     'too-long': 'Speak the text in shorter pieces.',
-    'bad-request': 'Check "model", "voice" and "url".',
+    'bad-request': 'Check "model", "voice", "stream" and "url".',
   },
 };
 
@@ -81,7 +98,6 @@ export function openOpenAiSpeech(
   failures: FailureTable,
   capabilities: SpeechCapabilities = openAiCapabilities(config),
 ): SpeechSession {
-  const streaming = config.stream === 'pcm';
   return openHttpSpeech(
     {
       platform,
@@ -91,23 +107,29 @@ export function openOpenAiSpeech(
       secrets: [config.apiKey],
       timeoutMs: { ...defaultTimeLimitsMs, ...config.timeoutMs },
       failures,
+      // The format is always named: the default differs from service to service (section 5.7).
       body: (input) => ({
         model: config.model,
         voice: config.voice,
         input,
-        response_format: streaming ? 'pcm' : 'wav',
+        response_format: config.stream === undefined ? 'wav' : 'pcm',
+        ...(config.stream === 'sse' ? { stream_format: 'sse' } : {}),
       }),
-      source: (response) => (streaming ? pcmSource(response) : { container: 'wav' }),
+      source: (response) =>
+        config.stream === undefined ? { container: 'wav' } : pcmSource(response, config),
+      // Services that do not know `stream_format` send the audio itself, so their type decides.
+      framing: (type) =>
+        /^text\/event-stream\b/i.test(type) ? new OpenAiSpeechEvents() : undefined,
     },
     deps,
   );
 }
 
 export function openAiCapabilities(config: OpenAiConfig): SpeechCapabilities {
-  const charactersMax = charactersMaxByHost[new URL(config.url).hostname];
+  const charactersMax = servicesByHost[new URL(config.url).hostname]?.charactersMax;
   return {
     textIn: 'whole',
-    audioOut: config.stream === 'pcm' ? 'chunks' : 'whole',
+    audioOut: config.stream === undefined ? 'whole' : 'chunks',
     connectionReuse: true,
     marks: false,
     ...(charactersMax === undefined ? {} : { charactersMax }),
@@ -115,15 +137,17 @@ export function openAiCapabilities(config: OpenAiConfig): SpeechCapabilities {
 }
 
 /**
- * Services with another rate say so in the content type (OpenRouter, Fish) or in headers of their
- * own (sglang-omni); OpenAI says nothing.
+ * Services with another rate say so in the content type (OpenRouter) or in headers of their own
+ * (sglang-omni); OpenAI says nothing.
  */
-function pcmSource({ headers }: IncomingMessage): SpeechSource {
+function pcmSource({ headers }: IncomingMessage, config: OpenAiConfig): SpeechSource {
   const type = headers['content-type'] ?? '';
   return {
     container: 'pcm',
     rateHz:
-      declared(/;\s*rate=(\d+)/i.exec(type)?.[1] ?? headers['x-sample-rate'], 4_000, 192_000) ??
+      config.sampleRateHz ??
+      declared(/;\s*rate=(\d+)/i.exec(type)?.[1] ?? headers['x-sample-rate'], ...rateHzBetween) ??
+      servicesByHost[new URL(config.url).hostname]?.pcmRateHz ??
       pcmRateHz,
     channels: declared(/;\s*channels=(\d+)/i.exec(type)?.[1] ?? headers['x-channels'], 1, 8) ?? 1,
   };
@@ -169,16 +193,23 @@ export const openAi: Platform<OpenAiConfig> = {
     },
     stream: {
       kind: 'text',
-      about: 'Own key: "pcm" plays raw 24 kHz audio while it arrives; absent, a WAV is read whole.',
-      choices: ['pcm'],
+      about:
+        'Own key: "pcm" plays raw audio while it arrives, "sse" the same in server-sent events; absent, a WAV is read whole.',
+      choices: ['pcm', 'sse'],
+    },
+    sample_rate: {
+      kind: 'count',
+      about: 'Own key: Hz of raw audio from a service that does not tell; a WAV always tells.',
+      between: rateHzBetween,
     },
   },
-  configFrom: ({ url, api_key, model, voice, stream }) => ({
+  configFrom: ({ url, api_key, model, voice, stream, sample_rate }) => ({
     url: url!,
     apiKey: api_key!,
     model: model!,
     voice: voice!,
-    ...(stream === 'pcm' ? { stream } : {}),
+    ...(stream === 'pcm' || stream === 'sse' ? { stream } : {}),
+    ...(sample_rate === undefined ? {} : { sampleRateHz: Number(sample_rate) }),
   }),
   adapter: openAiAdapter,
 };

@@ -1,22 +1,28 @@
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
-import { SpeechNormalizer, type SpeechSource } from '../audio/speech-normalizer.ts';
+import type { SpeechSource } from '../audio/speech-normalizer.ts';
 import { WavError } from '../audio/wav-stream.ts';
 import type {
   AdapterDeps,
   SpeechAudioEvent,
   SpeechCapabilities,
+  SpeechEndEvent,
   SpeechEvent,
   SpeechSession,
+  SpeechUsage,
 } from '../speech-adapter.ts';
 import { SpeechError } from '../speech-error.ts';
+import { AnswerAudio, type LastPart } from './answer-audio.ts';
+import { type AnswerFraming, PlainAudio } from './answer-framing.ts';
 import { type HttpConnection, HttpConnections } from './http-connections.ts';
 import {
+  classifyInBand,
   classifyRefusal,
   type Failure,
   type FailureTable,
   providerWords,
   publicUrl,
   redact,
+  redactBytes,
   sentence,
   speechError,
 } from './provider-failure.ts';
@@ -44,6 +50,11 @@ export interface HttpSpeechPlatform {
   readonly encoding?: BodyEncoding;
   /** What the answer holds; `headers` only where they can be believed. */
   source(response: IncomingMessage): SpeechSource;
+  /**
+   * A new reader for a body of this content type (empty: none was named) that is more than the
+   * audio itself; undefined for the others.
+   */
+  framing?(contentType: string): AnswerFraming | undefined;
 }
 
 /** What a request's body is written in. */
@@ -62,6 +73,8 @@ const json: BodyEncoding = {
 const refusalBytesMax = 64 * 1024;
 /** A buffered answer is held in memory; this is 20 minutes at 24 kHz. */
 const heldBytesMax = 64 * 1024 * 1024;
+/** Headers in which services name their own id of a request. */
+const requestIdNames = ['x-request-id', 'request-id', 'x-generation-id'];
 /** Content types that are never audio, whatever the status says. */
 const textTypes = /^(?:application\/(?:problem\+)?json|text\/html|text\/event-stream)\b/i;
 
@@ -117,7 +130,7 @@ class HttpSpeechSession implements SpeechSession {
       part,
       characters: checkText(platform, part, charactersMax),
     }));
-    const totals: UtteranceTotals = { sourceFrames: 0, samples: 0 };
+    const totals = new UtteranceTotals();
     let request = 0;
     for (const { part, characters } of sized) {
       const decidedUs = clock.nowUs();
@@ -138,14 +151,44 @@ class HttpSpeechSession implements SpeechSession {
       // A refusal that was read to its end leaves the connection alive, but not the utterance.
       delivery.stopped.throwIfAborted();
     }
-    delivery.push({ type: 'end', atUs: clock.nowUs(), request, ...totals });
+    delivery.push({ type: 'end', atUs: clock.nowUs(), request, ...totals.ledger() });
   }
 }
 
 /** What the answers to one utterance came to so far. */
-interface UtteranceTotals {
-  sourceFrames: number;
-  samples: number;
+class UtteranceTotals {
+  #sourceFrames = 0;
+  #samples = 0;
+  #usage: SpeechUsage | undefined;
+
+  add(answer: Pick<AnswerAudio, 'sourceFrames' | 'outputSamples'>, usage?: SpeechUsage): void {
+    this.#sourceFrames += answer.sourceFrames;
+    this.#samples += answer.outputSamples;
+    if (usage !== undefined) this.#usage = sumOfUsage(this.#usage ?? {}, usage);
+  }
+
+  ledger(): Pick<SpeechEndEvent, 'sourceFrames' | 'samples' | 'usage'> {
+    const usage = this.#usage;
+    return {
+      sourceFrames: this.#sourceFrames,
+      samples: this.#samples,
+      ...(usage === undefined ? {} : { usage }),
+    };
+  }
+}
+
+/** Some services count characters in a header of their answer (section 6.5). */
+function usageOfHead({ headers }: IncomingMessage): SpeechUsage | undefined {
+  const count = String(headers['character-cost'] ?? '');
+  return /^\d{1,15}$/.test(count) ? { billedCharacters: Number(count) } : undefined;
+}
+
+function sumOfUsage(first: SpeechUsage, second: SpeechUsage): SpeechUsage {
+  const sum: Partial<Record<keyof SpeechUsage, number>> = { ...first };
+  for (const [name, count] of Object.entries(second) as [keyof SpeechUsage, number][]) {
+    sum[name] = (sum[name] ?? 0) + count;
+  }
+  return sum;
 }
 
 interface RequestFacts {
@@ -172,6 +215,8 @@ class HttpExchange {
   #announced = false;
   #responded = false;
   #receivedBytes = 0;
+  /** What came before the first audio: it may turn out to be words instead, with a key in them. */
+  #head: { readonly atUs: number; readonly piece: Buffer }[] | undefined;
 
   constructor(
     platform: HttpSpeechPlatform,
@@ -206,6 +251,7 @@ class HttpExchange {
     this.#settle = (error) => {
       this.#settle = undefined;
       this.#limit.stop();
+      this.#observeHead();
       this.#delivery.onFlow(undefined);
       stopped.removeEventListener('abort', onStop);
       stream.off('close', onClose);
@@ -265,7 +311,7 @@ class HttpExchange {
     this.#responded = true;
     const status = response.statusCode ?? 0;
     const contentType = response.headers['content-type'];
-    const requestId = response.headers['x-request-id'] ?? response.headers['request-id'];
+    const requestId = requestIdNames.map((name) => response.headers[name]).find(Boolean);
     this.#connection.agent.heed(response.headers['keep-alive']);
     this.#delivery.push({
       type: 'responseHead',
@@ -275,15 +321,16 @@ class HttpExchange {
       ...(contentType === undefined ? {} : { contentType }),
       ...(typeof requestId === 'string' ? { requestId } : {}),
     });
+    const framing = this.#platform.framing?.(contentType ?? '');
     if (status !== 200) this.#readRefusal(response, (body) => this.#refusal(response, body));
-    else if (textTypes.test(contentType ?? '')) {
+    else if (framing === undefined && textTypes.test(contentType ?? '')) {
       this.#readRefusal(response, (body) => this.#wrongContent(contentType ?? '', body));
     } else if (/^(?!identity$)./i.test(response.headers['content-encoding'] ?? '')) {
       this.#fail({
         kind: 'protocol',
         message: `${this.#platform.platform} compressed the audio (${response.headers['content-encoding']}) though nobody asked for it. Switch compression off on the way.`,
       });
-    } else this.#readAudio(response);
+    } else this.#readAudio(response, framing);
   }
 
   #refusal(response: IncomingMessage, body: string): Failure {
@@ -292,29 +339,43 @@ class HttpExchange {
     return classifyRefusal({ platform, status, headers, body }, failures);
   }
 
-  #wrongContent(contentType: string, body: string): Failure {
+  /** @param content what it is instead: a content type, or what it looks like */
+  #wrongContent(content: string, body: string): Failure {
+    const { platform, failures } = this.#platform;
     const words = providerWords(body);
+    const kind = /json/i.test(content) ? classifyInBand(words, failures, 'protocol') : 'protocol';
     return {
-      kind: 'protocol',
+      kind,
       status: 200,
       message: sentence(
-        `${this.#platform.platform} answered 200 with ${contentType} instead of audio: ${words.message || 'an empty body'}`,
-        'Check that the URL is the one of its speech endpoint.',
+        `${platform} answered 200 with ${content} instead of audio: ${words.message || 'an empty body'}`,
+        failures.hints?.[kind] ?? 'Check that the URL is the one of its speech endpoint.',
       ),
       providerCode: words.code ?? words.type,
     };
   }
 
-  /** Reads a body that is no audio; what arrived is judged even when the rest never comes. */
-  #readRefusal(response: IncomingMessage, judge: (body: string) => Failure): void {
-    const pieces: Buffer[] = [];
-    let size = 0;
+  /**
+   * Reads a body that is no audio; what arrived is judged even when the rest never comes.
+   *
+   * @param pieces what has been read of it before
+   */
+  #readRefusal(
+    response: IncomingMessage,
+    judge: (body: string) => Failure,
+    pieces: Buffer[] = [],
+  ): void {
+    let size = pieces.reduce((sum, piece) => sum + piece.length, 0);
     const finish = (complete: boolean): void => {
       if (this.#settle === undefined) return;
       const body = redact(Buffer.concat(pieces).toString('utf8'), this.#platform.secrets);
       if (size > 0) this.#observe('received', Buffer.from(body));
       this.#fail(judge(body), complete);
     };
+    if (response.readableEnded) {
+      finish(response.complete);
+      return;
+    }
     this.#limit.start(this.#platform.timeoutMs.idle);
     this.#onLimit = () => finish(false);
     response.on('data', (piece: Buffer) => {
@@ -328,44 +389,75 @@ class HttpExchange {
     response.on('close', () => finish(false));
   }
 
-  #readAudio(response: IncomingMessage): void {
+  /** @param framing absent: the body is the audio, and its end is the end */
+  #readAudio(response: IncomingMessage, framing: AnswerFraming | undefined): void {
     const { platform, timeoutMs, capabilities } = this.#platform;
-    const normalizer = new SpeechNormalizer(this.#platform.source(response));
     const whole = capabilities.audioOut === 'whole';
     const held: SpeechAudioEvent[] = [];
-    const take = (
-      read: () => { samples: Int16Array; sourceBytes: number },
-      tail = false,
-    ): boolean => {
-      try {
-        const { samples, sourceBytes } = read();
-        // Nothing of a container header or of what lies behind the data is audio.
-        if (sourceBytes === 0 && (!tail || samples.length === 0)) return true;
-        const event = this.#audioEvent(normalizer, samples, sourceBytes);
+    const audio = new AnswerAudio(
+      framing ?? new PlainAudio(),
+      this.#platform.source(response),
+      (chunk) => {
+        const { request } = this.#facts;
+        const event = { type: 'audio' as const, atUs: this.#deps.clock.nowUs(), request, ...chunk };
+        this.#observeHead();
         if (whole) held.push(event);
         else this.#delivery.push(event);
-        return true;
+      },
+    );
+    const conclude = (usage?: SpeechUsage): void => {
+      if (audio.sourceFrames === 0) {
+        this.#fail(this.#empty(), true);
+      } else {
+        for (const event of held) this.#delivery.push(event);
+        this.#totals.add(audio, usage ?? usageOfHead(response));
+        this.#settle?.();
+      }
+      if (!response.readableEnded) this.#drain(response);
+    };
+    /** False when there is nothing more to read here. */
+    const read = (step: () => LastPart | undefined): boolean => {
+      let last: LastPart | undefined;
+      try {
+        last = step();
       } catch (error) {
-        if (error instanceof WavError) this.#fail(wrongAudio(platform, error));
-        else this.#settle?.(error);
+        if (!(error instanceof WavError)) this.#settle?.(error);
+        else if (framing === undefined && (error.found === 'JSON' || error.found === 'HTML')) {
+          const content = error.found;
+          const pieces = this.#head?.map(({ piece }) => piece) ?? [];
+          this.#head = undefined;
+          response.off('data', onPiece).off('end', onEnd);
+          this.#readRefusal(response, (body) => this.#wrongContent(content, body), pieces);
+        } else this.#fail(wrongAudio(platform, error));
         return false;
       }
+      if (last === undefined) return true;
+      if (last.type === 'end') conclude(last.usage);
+      else this.#fail(this.#troubleIn(last));
+      return false;
     };
+    let moving = false;
     const onPiece = (piece: Buffer): void => {
       if (this.#settle === undefined) return;
-      if (this.#receivedBytes === 0) {
-        this.#onLimit = (limitMs) => this.#stalled(limitMs);
-        this.#limit.start(timeoutMs.idle);
-      } else this.#limit.touch();
       this.#receivedBytes += piece.length;
-      this.#observe('received', piece);
-      if (!take(() => normalizer.push(piece))) return;
+      this.#observeAnswer(piece, framing !== undefined);
+      const parts = audio.parts;
+      if (!read(() => audio.push(piece))) return;
       if (whole && this.#receivedBytes > heldBytesMax) {
         this.#fail({
           kind: 'protocol',
           message: `${platform} sent more than ${heldBytesMax} bytes in one answer.`,
         });
+        return;
       }
+      if (audio.parts === parts && audio.idle) return;
+      if (moving) {
+        this.#limit.touch();
+        return;
+      }
+      moving = true;
+      this.#onLimit = (limitMs) => this.#stalled(limitMs);
+      this.#limit.start(timeoutMs.idle);
     };
     const onEnd = (): void => {
       if (this.#settle === undefined) return;
@@ -373,16 +465,10 @@ class HttpExchange {
         this.#cut(new Error('the body ended early'));
         return;
       }
-      if (this.#receivedBytes > 0 && !take(() => normalizer.flush(), true)) return;
-      if (normalizer.sourceFrames === 0) {
-        this.#fail(this.#empty(), true);
-        return;
-      }
-      for (const event of held) this.#delivery.push(event);
-      this.#totals.sourceFrames += normalizer.sourceFrames;
-      this.#totals.samples += normalizer.outputSamples;
-      this.#settle?.();
+      if (!read(() => audio.finish())) return;
+      this.#fail(audio.sourceFrames === 0 ? this.#empty() : this.#endless(), true);
     };
+    this.#head = [];
     this.#delivery.onFlow((paused) => {
       this.#limit.hold(paused);
       if (paused) response.pause();
@@ -394,19 +480,47 @@ class HttpExchange {
     response.on('close', () => this.#cut(new Error('the connection closed')));
   }
 
-  #audioEvent(
-    normalizer: SpeechNormalizer,
-    samples: Int16Array,
-    sourceBytes: number,
-  ): SpeechAudioEvent {
+  /**
+   * An answer that said in its content that it is over still has to end for HTTP; then its connection
+   * may serve the next request.
+   */
+  #drain(response: IncomingMessage): void {
+    const { stream } = this.#connection;
+    const { idle } = this.#platform.timeoutMs;
+    const alarm = this.#deps.clock.after(idle * 1_000, () => stream.destroy());
+    response.once('end', () => alarm.cancel());
+    response.once('close', () => alarm.cancel());
+    response.resume();
+  }
+
+  #troubleIn(part: Exclude<LastPart, { type: 'end' }>): Failure {
+    const { platform, failures } = this.#platform;
+    const delivered = `${this.#delivery.samples} samples had been delivered`;
+    if (part.type === 'alien') {
+      return {
+        kind: 'protocol',
+        status: 200,
+        message: sentence(`${platform} ${part.what}`, `${delivered}.`),
+      };
+    }
+    const { words } = part;
+    const kind = classifyInBand(words, failures, 'server');
     return {
-      type: 'audio',
-      atUs: this.#deps.clock.nowUs(),
-      request: this.#facts.request,
-      samples,
-      sourceBytes,
-      sourceRateHz: normalizer.rateHz,
-      sourceChannels: normalizer.channels,
+      kind,
+      status: 200,
+      message: sentence(
+        `${platform} failed in its answer: ${words.message}; ${delivered}`,
+        failures.hints?.[kind],
+      ),
+      providerCode: words.code ?? words.type,
+    };
+  }
+
+  #endless(): Failure {
+    return {
+      kind: 'truncated',
+      status: 200,
+      message: `${this.#platform.platform}'s answer ended after ${this.#receivedBytes} bytes without the sign that it is complete; ${this.#delivery.samples} samples had been delivered.`,
     };
   }
 
@@ -472,10 +586,27 @@ class HttpExchange {
     this.#delivery.fail(error);
   }
 
-  #observe(direction: 'sent' | 'received', data: Uint8Array): void {
-    const { observe, clock } = this.#deps;
+  #observe(
+    direction: 'sent' | 'received',
+    data: Uint8Array,
+    atUs = this.#deps.clock.nowUs(),
+  ): void {
     const { request } = this.#facts;
-    observe?.({ direction, atUs: clock.nowUs(), request, kind: 'http-body', data });
+    this.#deps.observe?.({ direction, atUs, request, kind: 'http-body', data });
+  }
+
+  /** A piece of an answer that should be audio. */
+  #observeAnswer(piece: Buffer, text: boolean): void {
+    if (this.#head !== undefined) this.#head.push({ atUs: this.#deps.clock.nowUs(), piece });
+    else this.#observe('received', text ? redactBytes(piece, this.#platform.secrets, true) : piece);
+  }
+
+  #observeHead(): void {
+    const head = this.#head ?? [];
+    this.#head = undefined;
+    for (const { atUs, piece } of head) {
+      this.#observe('received', redactBytes(piece, this.#platform.secrets, true), atUs);
+    }
   }
 }
 

@@ -82,7 +82,8 @@ export function providerWords(body: string): ProviderWords {
   return { message: shorten(text) };
 }
 
-function wordsOf(value: unknown): ProviderWords | undefined {
+/** As {@link providerWords}, of an envelope that has been parsed already; undefined when it is none. */
+export function wordsOf(value: unknown): ProviderWords | undefined {
   if (typeof value === 'string') return { message: value };
   // FastAPI's validation list, or a list of errors: the first one speaks for all.
   if (Array.isArray(value)) return value.length > 0 ? wordsOf(value[0]) : undefined;
@@ -139,10 +140,7 @@ export interface HttpRefusal {
 export function classifyRefusal(refusal: HttpRefusal, table: FailureTable): Failure {
   const { platform, status, headers } = refusal;
   const words = providerWords(refusal.body);
-  const kind =
-    classifyWords(words, table, status < 500) ??
-    (words.param === 'voice' ? 'bad-voice' : undefined) ??
-    kindOfStatus(status);
+  const kind = classifyWords(words, table, status < 500) ?? kindOfStatus(status);
   const location = status >= 300 && status < 400 ? ` to ${headers.location ?? 'nowhere'}` : '';
   const hint =
     location === '' ? table.hints?.[kind] : 'Redirects are not followed: set "url" to it.';
@@ -158,6 +156,24 @@ export function classifyRefusal(refusal: HttpRefusal, table: FailureTable): Fail
   };
 }
 
+/**
+ * A failure that a service tells behind a status of success: in its stream, or as JSON for audio.
+ * Many repeat there the status that they could not send any more, as a number.
+ *
+ * @param otherwise the class when neither code nor words are known
+ */
+export function classifyInBand(
+  words: ProviderWords,
+  table: FailureTable,
+  otherwise: SpeechFailureKind,
+): SpeechFailureKind {
+  const status = /^[45]\d\d$/.test(words.code ?? '') ? Number(words.code) : undefined;
+  return (
+    classifyWords(words, table, status === undefined || status < 500) ??
+    (status === undefined ? otherwise : kindOfStatus(status))
+  );
+}
+
 /** The class that a provider's code or words stand for; undefined when they say nothing known. */
 export function classifyWords(
   words: ProviderWords,
@@ -168,10 +184,11 @@ export function classifyWords(
     const kind = name === undefined ? undefined : table.codes[name];
     if (kind !== undefined) return kind;
   }
-  const { code = '' } = words;
+  const { code = '', param } = words;
   return (
     (readWords ? table.words.find(([pattern]) => pattern.test(words.message))?.[1] : undefined) ??
-    table.codeFamilies?.find(([pattern]) => pattern.test(code))?.[1]
+    table.codeFamilies?.find(([pattern]) => pattern.test(code))?.[1] ??
+    (param === 'voice' ? 'bad-voice' : undefined)
   );
 }
 

@@ -6,6 +6,7 @@ import type {
   SpeechCapabilities,
   SpeechEvent,
   SpeechSession,
+  SpeechUsage,
 } from '../speech-adapter.ts';
 import { checkText, closedError } from './http-speech.ts';
 import {
@@ -84,6 +85,8 @@ export interface ServerMessage {
   /** May be empty. */
   readonly audio?: Uint8Array;
   readonly alignment?: Alignment;
+  /** What has been counted of the utterance so far. */
+  readonly usage?: SpeechUsage;
   /** Everything has been said. */
   readonly final?: boolean;
   /** The service has stopped; a close may follow. */
@@ -212,6 +215,7 @@ class Utterance {
   #characters = 0;
   #textEnded = false;
   #remark: ProviderWords | undefined;
+  #usage: SpeechUsage | undefined;
 
   constructor(
     platform: WebSocketSpeechPlatform,
@@ -378,6 +382,7 @@ class Utterance {
       return;
     }
     this.#remark = message.remark ?? this.#remark;
+    this.#usage = message.usage ?? this.#usage;
     if (this.#normalizer.sourceFrames > 0) this.#limit.touch();
     if (message.accepted !== undefined) this.#startText?.(message.accepted.requestId);
     this.#takeAudio(message);
@@ -456,7 +461,8 @@ class Utterance {
     }
     const { request } = this.#facts;
     const atUs = this.#deps.clock.nowUs();
-    this.#delivery.push({ type: 'end', atUs, request, sourceFrames, samples });
+    const usage = this.#usage === undefined ? {} : { usage: this.#usage };
+    this.#delivery.push({ type: 'end', atUs, request, sourceFrames, samples, ...usage });
     this.#settle();
   }
 

@@ -124,7 +124,7 @@ test.serial(
     t.is(exit, exitCode.usage);
     t.is(stdout, '');
     t.true(stderr.includes('did you mean "elevenlabs"?'), stderr);
-    t.true(stderr.includes('openai, openai-stream, stream_gsv, elevenlabs'), stderr);
+    t.true(stderr.includes('openai, openai-stream, openai-sse, stream_gsv, elevenlabs'), stderr);
   },
 );
 

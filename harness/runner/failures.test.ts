@@ -20,6 +20,7 @@ test.after.always(() => runner.remove());
 const columns = [
   'openai',
   'openai-stream',
+  'openai-sse',
   'stream_gsv',
   'elevenlabs',
   'groq',
@@ -27,23 +28,33 @@ const columns = [
   'cosyvoice',
 ] as const;
 const expected: Readonly<Record<StandInFaultKind, readonly string[]>> = {
-  auth: ['auth', 'auth', 'auth', 'auth', 'auth', 'auth', 'auth'],
-  quota: ['quota', 'quota', 'quota', 'quota', 'rate-limit', 'quota', 'quota'],
-  'rate-limit': [
-    'rate-limit',
-    'rate-limit',
-    'rate-limit',
-    'rate-limit',
-    'rate-limit',
-    'rate-limit',
-    'rate-limit',
+  auth: columns.map(() => 'auth'),
+  quota: ['quota', 'quota', 'quota', 'quota', 'quota', 'rate-limit', 'quota', 'quota'],
+  'rate-limit': columns.map(() => 'rate-limit'),
+  'bad-voice': [
+    'bad-voice',
+    'bad-voice',
+    'bad-voice',
+    'empty',
+    'bad-voice',
+    'bad-voice',
+    'server',
+    'bad-voice',
   ],
-  'bad-voice': ['bad-voice', 'bad-voice', 'empty', 'bad-voice', 'bad-voice', 'server', 'bad-voice'],
-  server: ['server', 'server', 'server', 'server', 'server', 'server', 'server'],
-  cut: ['network', 'truncated', 'truncated', 'truncated', 'network', 'network', 'truncated'],
-  'early-end': ['ok', 'ok', 'ok', 'ok', 'ok', 'ok', 'ok'],
-  empty: ['empty', 'empty', 'empty', 'empty', 'empty', 'empty', 'empty'],
-  stall: ['timeout', 'timeout', 'timeout', 'timeout', 'timeout', 'timeout', 'timeout'],
+  server: columns.map(() => 'server'),
+  cut: [
+    'network',
+    'truncated',
+    'truncated',
+    'truncated',
+    'truncated',
+    'network',
+    'network',
+    'truncated',
+  ],
+  'early-end': columns.map(() => 'ok'),
+  empty: columns.map(() => 'empty'),
+  stall: columns.map(() => 'timeout'),
 };
 /** Providers whose adapter hands on nothing before the answer is complete. */
 const buffered: readonly string[] = ['openai', 'groq', 'gsv'];

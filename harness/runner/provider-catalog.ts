@@ -30,6 +30,14 @@ export const builtInTables: Readonly<Record<string, Readonly<Record<string, unkn
     voice: 'ash',
     stream: 'pcm',
   },
+  'openai-sse': {
+    platform: 'openai',
+    url: 'https://api.openai.com/v1/audio/speech',
+    model: 'gpt-4o-mini-tts',
+    api_key: 'sk_stand_in',
+    voice: 'ash',
+    stream: 'sse',
+  },
   stream_gsv: {
     platform: 'stream_gsv',
     url: 'http://localhost:9094/v1/audio/stream_speech',

@@ -3,6 +3,7 @@ import type {
   SpeechCapabilities,
   SpeechEvent,
   SpeechSession,
+  SpeechUsage,
 } from '../../adapters/speech-adapter.ts';
 import { SpeechError, type SpeechFailureKind } from '../../adapters/speech-error.ts';
 import type { Clock } from '../clock/clock.ts';
@@ -16,6 +17,8 @@ export interface PlantedClip {
   readonly chunkEveryMs?: number;
   /** The provider fails after the samples. */
   readonly failure?: SpeechFailureKind;
+  /** What the provider says it counted. */
+  readonly usage?: SpeechUsage;
 }
 
 export interface PlantedSpeech extends SpeechSession {
@@ -61,6 +64,7 @@ export function plantedSpeech(
     running += 1;
     runningMax = Math.max(runningMax, running);
     let delivered = 0;
+    let usage: SpeechUsage | undefined;
     const decidedUs = clock.nowUs();
     try {
       for await (const piece of text) {
@@ -79,6 +83,7 @@ export function plantedSpeech(
           };
         }
         const { samples, ...timing } = clip(piece);
+        usage = timing.usage;
         await clock.sleep((timing.firstByteMs ?? 0) * 1000, signal);
         if (first && timing.failure !== 'auth') {
           yield { type: 'responseHead', atUs: clock.nowUs(), request, status: 200 };
@@ -127,6 +132,7 @@ export function plantedSpeech(
         request,
         sourceFrames: delivered,
         samples: delivered,
+        ...(usage === undefined ? {} : { usage }),
       };
     } finally {
       running -= 1;

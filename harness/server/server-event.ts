@@ -118,7 +118,17 @@ export type ProviderEvent = { readonly atUs: number; readonly request: number } 
       readonly sourceChannels: number;
       readonly samples: number;
     }
-  | { readonly type: 'end'; readonly sourceFrames: number; readonly samples: number }
+  | {
+      readonly type: 'end';
+      readonly sourceFrames: number;
+      readonly samples: number;
+      /** What the provider says it counted, where it says so. */
+      readonly usage?: {
+        readonly inputTokens?: number;
+        readonly outputTokens?: number;
+        readonly billedCharacters?: number;
+      };
+    }
   | {
       readonly type: 'failure';
       readonly turn: number;

@@ -50,6 +50,24 @@ test('a failed sentence has no chunk or the part that came, and the turn goes on
   });
 });
 
+test('what a provider counted for a sentence is reported with its end', async (t) => {
+  const clip = (text: string): PlantedClip => ({
+    samples: tone(440, 4000),
+    ...(text.startsWith('The second') ? { usage: { inputTokens: 7, outputTokens: 31 } } : {}),
+  });
+  await simulate({ clip, reply: threeSentences }, async ({ board, events }) => {
+    await ask(await board());
+    t.deepEqual(
+      ofType(events, 'end').map((end) => [end.request, end.usage]),
+      [
+        [1, undefined],
+        [2, { inputTokens: 7, outputTokens: 31 }],
+        [3, undefined],
+      ],
+    );
+  });
+});
+
 test('StartAudio does not wait for audio; the next sentences are synthesised meanwhile', async (t) => {
   // Sentence 2 would be ready long before sentence 1.
   const clip = (text: string): PlantedClip => ({

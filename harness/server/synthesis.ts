@@ -273,6 +273,7 @@ class SpeechRequest {
           request,
           sourceFrames: event.sourceFrames,
           samples: event.samples,
+          ...(event.usage === undefined ? {} : { usage: event.usage }),
         });
         break;
       case 'audio':

@@ -235,7 +235,7 @@ test('what EchoKit passes over in silence becomes a warning with a code and a pl
   t.is(
     saying('voise'),
     'tts.voise is no key of platform "openai" and is ignored: did you mean "voice"? ' +
-      'Keys: api_key, model, voice, url, stream.',
+      'Keys: api_key, model, voice, url, stream, sample_rate.',
   );
   t.false(saying('colour').includes('did you mean'));
   t.true(saying('api_key').includes('sent twice'));

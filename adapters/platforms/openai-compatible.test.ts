@@ -178,7 +178,7 @@ test('the rate is a key of the configuration, in hertz', (t) => {
   t.false('sampleRateHz' in (readTtsConfig({ platform: 'openai', api_key: 'k' }).config as object));
   for (const sample_rate of [0, 44.1, 3_999, 192_001]) {
     t.throws(() => readTtsConfig({ platform: 'openai', api_key: 'k', sample_rate }), {
-      message: /tts\.sample_rate.*(?:between 4000 and 192000|above 0)/,
+      message: /tts\.sample_rate.*between 4000 and 192000/,
     });
   }
 });

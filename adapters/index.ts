@@ -53,6 +53,7 @@ export type {
   WireObservation,
 } from './speech-adapter.ts';
 export { SpeechError, type SpeechErrorDetail, type SpeechFailureKind } from './speech-error.ts';
+export { textParts } from './transport/text-parts.ts';
 export { defaultTimeLimitsMs, type TimeLimitsMs } from './transport/time-limit.ts';
 export {
   ConfigError,

@@ -28,6 +28,8 @@ export interface SpeechCapabilities {
   readonly marks: boolean;
   /** Longest text of one request, in Unicode code points; absent when no limit is known. */
   readonly charactersMax?: number;
+  /** Requests to other services before each text is spoken, for example to rewrite it; absent: none. */
+  readonly requestsBefore?: number;
 }
 
 /** What an adapter needs from outside. Structural: `harness/clock` and `harness/network` fit. */

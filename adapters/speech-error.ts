@@ -1,4 +1,7 @@
-/** What went wrong with a synthesis, in the words of the field. The report prints this class. */
+/**
+ * What went wrong with a synthesis, in the words of the field. The report prints this class. `budget`
+ * is a limit of the caller and thrown by no adapter.
+ */
 export type SpeechFailureKind =
   | 'auth'
   | 'quota'
@@ -11,7 +14,8 @@ export type SpeechFailureKind =
   | 'empty'
   | 'protocol'
   | 'network'
-  | 'server';
+  | 'server'
+  | 'budget';
 
 export interface SpeechErrorDetail {
   readonly kind: SpeechFailureKind;

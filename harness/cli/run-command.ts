@@ -78,6 +78,7 @@ export async function runCommand(
       id: folder.id,
       seed: options.seed,
       time: options.time,
+      live: false,
       startedAt,
       durationMs: Math.round(clock.nowUs() / 1000),
     },

@@ -4,7 +4,8 @@ import { type Playback, wasCleared } from './playback.ts';
 
 /**
  * Failure classes beside those of the providers (`auth`, `quota`, `rate-limit`, `bad-voice`,
- * `bad-request`, `too-long`, `timeout`, `truncated`, `empty`, `protocol`, `network`, `server`).
+ * `bad-request`, `too-long`, `timeout`, `truncated`, `empty`, `protocol`, `network`, `server`,
+ * `budget`).
  */
 export const turnFailureKinds = {
   'turn-timeout': 'the turn did not end within its limit',

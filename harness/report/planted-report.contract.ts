@@ -19,6 +19,8 @@ export interface PlantedCellPlan {
   readonly network?: string;
   readonly turns: readonly PlantedTurn[];
   readonly expect?: readonly Expectation[];
+  /** Of a live provider. */
+  readonly host?: string;
 }
 
 /**
@@ -106,6 +108,7 @@ export function plantReportedCell(plan: PlantedCellPlan): ReportedCell {
     measurement,
     verdict: judge(measurement, expect),
     recording: `cells/${cellName(cell)}`,
+    host: plan.host ?? null,
   };
 }
 
@@ -115,7 +118,7 @@ export function plantRunReport(
 ): RunReport {
   return buildRunReport({
     cells: plans.map(plantReportedCell),
-    run: { id: 'planted-run', seed: 7, time: 'virtual', ...run },
+    run: { id: 'planted-run', seed: 7, time: 'virtual', live: false, ...run },
     environment: { version: '0.1.0', node: 'v20.19.0' },
   });
 }

@@ -149,7 +149,7 @@ test('what JSON has no number for is null', (t) => {
   };
   const [odd] = buildRunReport({
     cells: [{ ...planted, measurement }],
-    run: { id: 'odd', seed: 7, time: 'virtual', durationMs: NaN },
+    run: { id: 'odd', seed: 7, time: 'virtual', live: false, durationMs: NaN },
     environment: { load: Infinity },
   }).cells;
   t.is(at(odd!.metrics, 'loudness_lufs'), null);

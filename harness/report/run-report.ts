@@ -19,15 +19,34 @@ export interface RunReport {
   readonly run: RunFacts;
   /** In the order of the plan. */
   readonly cells: readonly CellReport[];
+  /** Cells that were asked for and not run. */
+  readonly notRun: readonly NotRunReport[];
   readonly environment: Environment;
 }
 
-/** Beside `seed` and `time` the wall-clock facts of the run: they differ from one run to the next. */
+export interface NotRunReport {
+  readonly scenario: string;
+  readonly provider: string;
+  readonly device: string;
+  readonly network: string;
+  readonly reason: string;
+}
+
+/** Beside `seed`, `time` and `live` the wall-clock facts of the run: they differ from one run to the next. */
 export interface RunFacts {
   /** Name of the run's folder. */
   readonly id: string;
   readonly seed: number;
   readonly time: 'virtual' | 'real';
+  /** Real services spoke; otherwise the figures are those of stand-ins. */
+  readonly live: boolean;
+  /** What a live run was allowed to ask of the services, and what it asked. */
+  readonly budget?: {
+    readonly maxRequests: number;
+    readonly maxCharacters: number;
+    readonly requests: number;
+    readonly characters: number;
+  };
   /** ISO 8601. */
   readonly startedAt?: string;
   readonly durationMs?: number;
@@ -42,6 +61,8 @@ export interface CellReport {
   readonly provider: string;
   readonly device: string;
   readonly network: string;
+  /** Host and port of the real service that spoke; null: a stand-in did. */
+  readonly host: string | null;
   readonly seed: number;
   readonly verdict: Verdict['outcome'];
   /** The first failure that no expectation asked for; a missed expectation is not one of them. */
@@ -115,10 +136,12 @@ export interface ReportedCell {
   readonly verdict: Verdict;
   /** Relative to the folder of the run. */
   readonly recording: string;
+  readonly host: string | null;
 }
 
 export function buildRunReport(source: {
   readonly cells: readonly ReportedCell[];
+  readonly notRun?: readonly { readonly cell: Cell; readonly reason: string }[];
   readonly run: RunFacts;
   readonly environment: Environment;
 }): RunReport {
@@ -126,6 +149,13 @@ export function buildRunReport(source: {
     schemaVersion: reportSchemaVersion,
     run: source.run,
     cells: source.cells.map(cellReport),
+    notRun: (source.notRun ?? []).map(({ cell, reason }) => ({
+      scenario: cell.scenario.name,
+      provider: cell.provider,
+      device: cell.device,
+      network: cell.network,
+      reason,
+    })),
     environment: source.environment,
   });
 }
@@ -151,7 +181,7 @@ function metricName(span: string): string {
   return `${span.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}_ms`;
 }
 
-function cellReport({ cell, measurement, verdict, recording }: ReportedCell): CellReport {
+function cellReport({ cell, measurement, verdict, recording, host }: ReportedCell): CellReport {
   const failure = verdict.failures.find(({ expected }) => !expected);
   return {
     scenario: cell.scenario.name,
@@ -159,6 +189,7 @@ function cellReport({ cell, measurement, verdict, recording }: ReportedCell): Ce
     provider: cell.provider,
     device: cell.device,
     network: cell.network,
+    host,
     seed: cell.seed,
     verdict: verdict.outcome,
     ...(failure === undefined ? {} : { failure }),

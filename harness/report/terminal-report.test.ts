@@ -1,7 +1,12 @@
 import { stripVTControlCharacters } from 'node:util';
 import test from 'ava';
-import { plantExpectation, plantRunReport, plantTurn } from './planted-report.contract.ts';
-import type { RunReport } from './run-report.ts';
+import {
+  plantExpectation,
+  plantReportedCell,
+  plantRunReport,
+  plantTurn,
+} from './planted-report.contract.ts';
+import { buildRunReport, type RunReport } from './run-report.ts';
 import { renderTerminalReport, type TerminalReportSettings } from './terminal-report.ts';
 import { displayWidth } from './terminal-text.ts';
 
@@ -46,7 +51,7 @@ const comparison = plantRunReport(
 
 test('the whole report, to the character', (t) => {
   // The spans are the planted ones; 1084 is their sum, and 484 the mean of 400, 651 and 400.
-  const expected = `Run planted-run: 2 passed, 2 failed — 4 cells, seed 7, virtual time, 1.2 s
+  const expected = `Run planted-run: 2 passed, 2 failed — 4 cells, seed 7, virtual time, stand-ins, 1.2 s
 
 Providers, over 2 scenarios, 1 board, 1 network
                     turns heard heard ttfb ttfa  under- seam pre- audio loud
@@ -235,6 +240,55 @@ test('a run without failures lists none, and one of a single scenario has a sing
 test('a run without cells says so', (t) => {
   t.is(
     render(plantRunReport([]), { nextSteps: [] }),
-    'Run planted-run: 0 cells, seed 7, virtual time\n\nNo cell was run.\n\nRecordings: recordings/runs/planted-run\n',
+    'Run planted-run: 0 cells, seed 7, virtual time, stand-ins\n\nNo cell was run.\n\nRecordings: recordings/runs/planted-run\n',
+  );
+});
+
+test('a live run says so, where, and what of its budget was used', (t) => {
+  const budget = { maxRequests: 20, maxCharacters: 2000, requests: 1, characters: 31 };
+  const host = 'api.openai.com:443';
+  const live = plantRunReport([{ provider: 'openai', host, turns: [plantTurn()] }], {
+    time: 'real',
+    live: true,
+    budget,
+  });
+  t.is(live.cells[0]?.host, host);
+  t.deepEqual(render(live).split('\n').slice(0, 3), [
+    'Run planted-run: 1 passed — 1 cell, seed 7, real time, live',
+    'LIVE: openai at api.openai.com:443; 1 of 20 requests and 31 of 2000 characters used',
+    '',
+  ]);
+  t.is(comparison.cells[0]?.host, null);
+  t.notRegex(render(comparison), /LIVE/);
+});
+
+test('cells that were not run are listed with the reason, once per reason', (t) => {
+  const of = (name: string, provider: string) =>
+    plantReportedCell({ scenario: name, provider, turns: [plantTurn()] }).cell;
+  const report = buildRunReport({
+    cells: [plantReportedCell({ provider: 'openai', turns: [plantTurn()] })],
+    notRun: [
+      { cell: of('moon', 'openai'), reason: 'the budget is used up' },
+      { cell: of('moon', 'groq'), reason: 'the budget is used up' },
+      { cell: of('slow', 'openai'), reason: 'it changes the stand-in' },
+    ],
+    run: { id: 'planted-run', seed: 7, time: 'real', live: true },
+    environment: {},
+  });
+  t.deepEqual(report.notRun[2], {
+    scenario: 'slow',
+    provider: 'openai',
+    device: 'diy',
+    network: 'good-wifi',
+    reason: 'it changes the stand-in',
+  });
+  const text = render(report);
+  t.true(
+    text.includes(
+      'Not run: 3 cells\n' +
+        '  moon × openai, moon × groq: the budget is used up\n' +
+        '  slow × openai: it changes the stand-in\n',
+    ),
+    text,
   );
 });

@@ -22,7 +22,7 @@ export function renderTerminalReport(report: RunReport, settings: TerminalReport
   const colors = picocolors.createColors(settings.color);
   const { cells } = report;
   const sections = [
-    headline(report, colors),
+    headline(report, settings.width, colors),
     ...(cells.length === 0
       ? [['No cell was run.']]
       : [
@@ -31,6 +31,7 @@ export function renderTerminalReport(report: RunReport, settings: TerminalReport
           spanTable(cells, settings.width, colors),
           failureList(cells, settings, colors),
         ]),
+    notRunList(report, settings.width, colors),
     closing(cells, settings, colors),
   ];
   const filled = sections.filter((lines) => lines.length > 0);
@@ -39,7 +40,7 @@ export function renderTerminalReport(report: RunReport, settings: TerminalReport
 
 type Colors = ReturnType<typeof picocolors.createColors>;
 
-function headline({ run, cells }: RunReport, colors: Colors): string[] {
+function headline({ run, cells }: RunReport, width: number, colors: Colors): string[] {
   const count = (verdict: CellReport['verdict']) =>
     cells.filter((cell) => cell.verdict === verdict).length;
   const [passed, failed, infra] = [count('pass'), count('fail'), count('infra')];
@@ -50,9 +51,29 @@ function headline({ run, cells }: RunReport, colors: Colors): string[] {
   ].join(', ');
   const duration =
     typeof run.durationMs !== 'number' ? '' : `, ${(run.durationMs / 1000).toFixed(1)} s`;
-  const facts = `${plural(cells.length, 'cell')}, seed ${run.seed}, ${run.time} time${duration}`;
+  const who = run.live ? 'live' : 'stand-ins';
+  const facts = `${plural(cells.length, 'cell')}, seed ${run.seed}, ${run.time} time, ${who}${duration}`;
   const name = colors.bold(`Run ${neutralize(run.id)}`);
-  return [`${name}: ${verdicts === '' ? '' : `${verdicts} — `}${facts}`];
+  const line = `${name}: ${verdicts === '' ? '' : `${verdicts} — `}${facts}`;
+  return [line, ...(run.live ? liveLines(run, cells, width, colors) : [])];
+}
+
+/** Figures of real services must never pass for those of stand-ins, or the other way round. */
+function liveLines(
+  { budget }: RunReport['run'],
+  cells: readonly CellReport[],
+  width: number,
+  colors: Colors,
+): string[] {
+  const places = new Set(cells.map(({ provider, host }) => `${provider} at ${host ?? none}`));
+  const spoken = places.size === 0 ? 'nothing was spoken' : [...places].join(', ');
+  const used =
+    budget === undefined
+      ? ''
+      : `; ${budget.requests} of ${plural(budget.maxRequests, 'request')} and ` +
+        `${budget.characters} of ${plural(budget.maxCharacters, 'character')} used`;
+  const text = neutralize(`LIVE: ${spoken}${used}`);
+  return wrapText(text, width, ['', '  ']).map((line) => colors.bold(colors.magenta(line)));
 }
 
 const comparisonColumns: readonly TableColumn[] = [
@@ -236,6 +257,18 @@ function failureList(
     ];
   });
   return lines.length === 0 ? [] : [colors.bold('What failed'), ...lines];
+}
+
+function notRunList({ notRun }: RunReport, width: number, colors: Colors): string[] {
+  if (notRun.length === 0) return [];
+  return [
+    colors.bold(`Not run: ${plural(notRun.length, 'cell')}`),
+    ...[...groupBy(notRun, ({ reason }) => reason)].flatMap(([reason, cells]) => {
+      const names = cells.map((cell) => `${cell.scenario} × ${cell.provider}`);
+      const text = `${[...new Set(names)].join(', ')}: ${reason}`;
+      return wrapText(neutralize(text), width, ['  ', '    ']).map(colors.yellow);
+    }),
+  ];
 }
 
 /** Lines of `trace.jsonl` that show it. */

@@ -43,7 +43,7 @@ function digests({ path }: RecordedConversation): Record<string, string> {
 
 /** As in a report, with wall-clock facts that differ from run to run. */
 function data(cells: readonly RecordedConversation[], startedAt: string, seed = 1): string {
-  const run = { id: startedAt, seed, time: 'virtual' as const, startedAt };
+  const run = { id: startedAt, seed, time: 'virtual' as const, live: false, startedAt };
   return JSON.stringify(reportData(buildRunReport({ cells, run, environment: { startedAt } })));
 }
 

@@ -12,6 +12,7 @@ import type { Recording } from '../trace/recorded-cell.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import { type Laboratory, openLaboratory } from './laboratory.ts';
 import { builtInProviders, type ProviderEntry } from './provider-catalog.ts';
+import type { RequestBudget } from './request-budget.ts';
 import { type CellResult, runPlan } from './run-plan.ts';
 
 export const providerNames: readonly string[] = builtInProviders.map(({ name }) => name);
@@ -38,6 +39,10 @@ export interface RunOptions {
   readonly networks?: readonly string[];
   readonly seed?: number;
   readonly time?: 'virtual' | 'real';
+  readonly live?: boolean;
+  readonly budget?: RequestBudget;
+  /** Beside the built-in ones; goes before one of the same name. */
+  readonly entries?: readonly ProviderEntry[];
   readonly signal?: AbortSignal;
 }
 
@@ -62,20 +67,24 @@ export class ConversationRunner {
 
   async run(scenario: Scenario, options: RunOptions = {}): Promise<RecordedConversation[]> {
     const folder = join(this.#folder, `${++this.#runs}`);
-    const { seed = 1, time = 'virtual', signal = new AbortController().signal } = options;
+    const { seed = 1, time = 'virtual', live = false, entries = [] } = options;
+    const { signal = new AbortController().signal, budget } = options;
+    const all = new Map([...providers, ...entries.map((entry) => [entry.name, entry] as const)]);
     const plan = planRun([scenario], {
       providers: options.providers,
       networks: options.networks,
       seed,
       time,
-      catalog,
+      live,
+      catalog: { ...catalog, providers: [...all.keys()] },
     });
     const results = await runPlan({
       plan,
-      providers,
+      providers: all,
       laboratory: this.laboratory,
       folder,
       signal,
+      ...(budget === undefined ? {} : { budget }),
       environment: {},
     });
     return results.map((result) => {

@@ -1,7 +1,9 @@
 /**
  * One conversation from beginning to end: the story of a run. Stand-in, server, board and user are
- * put on one clock and one network; everything they report goes into the recording.
+ * put on one clock and one network; everything they report goes into the recording. In a live run the
+ * real service is in the place of the stand-in, and the one address outside that can be reached.
  */
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import { adapterFor } from '../../adapters/index.ts';
@@ -26,12 +28,17 @@ import { createStandIn } from '../stand-ins/stand-in.ts';
 import type { RecordingWriter, UnnumberedEvent } from '../trace/recording-writer.ts';
 import type { Laboratory } from './laboratory.ts';
 import type { ProviderEntry } from './provider-catalog.ts';
+import { type RequestBudget, withinBudget } from './request-budget.ts';
 import { ScriptedUser } from './scripted-user.ts';
 
 export interface RunCellOptions {
   readonly cell: Cell;
   readonly provider: ProviderEntry;
   readonly time: 'virtual' | 'real';
+  /** Speaks with the real service; only in real time. */
+  readonly live: boolean;
+  /** Asked before every request. The conversation ends when it refuses one. Absent: no limit. */
+  readonly budget?: RequestBudget | undefined;
   readonly laboratory: Laboratory;
   readonly writer: RecordingWriter;
   /** Stops the conversation; the recording is completed nevertheless. */
@@ -56,13 +63,15 @@ const userVoice = 'rms';
 /** Runs the conversation and closes the recording's files; the caller writes its manifest. */
 export async function runCell(options: RunCellOptions): Promise<RunCellResult> {
   if (options.time === 'virtual') {
+    if (options.live) throw new RangeError('A real service cannot be spoken with in virtual time.');
     const clock = new SimulatedClock();
     const network = new MemoryNetwork(clock, createRandom(options.cell.seed, 'network'));
     return clock.run(converse(options, clock, network));
   }
   const clock = new SystemClock();
   const random = createRandom(options.cell.seed, 'network');
-  return converse(options, clock, new SocketNetwork({ clock, random, outside: [] }));
+  const outside = options.live ? [options.provider.endpoint] : [];
+  return converse(options, clock, new SocketNetwork({ clock, random, outside }));
 }
 
 async function converse(
@@ -70,27 +79,33 @@ async function converse(
   clock: Clock,
   network: LaboratoryNetwork,
 ): Promise<RunCellResult> {
-  const { cell, provider, laboratory, writer, signal } = options;
+  const { cell, provider, live, budget, laboratory, writer } = options;
+  const signal =
+    budget === undefined ? options.signal : AbortSignal.any([options.signal, budget.refused]);
   const { scenario } = cell;
   const { opus, voiceDetection, voice, encoder } = laboratory;
   const random = createRandom(cell.seed, 'cell');
   const record = (event: UnnumberedEvent): void => writer.event(event);
   const turnOf = (turn: number): Turn | undefined => scenario.turns[turn - 1];
 
-  const standIn = createStandIn({
-    platform: provider.tts.platform,
-    voice,
-    encoder,
-    clock,
-    random: random.fork('stand-in'),
-    changes: scenario.standIn,
-  });
-  const session = adapterFor(provider.tts).open(provider.tts.config, {
+  const standIn = live
+    ? undefined
+    : createStandIn({
+        platform: provider.tts.platform,
+        voice,
+        encoder,
+        clock,
+        random: random.fork('stand-in'),
+        changes: scenario.standIn,
+      });
+  const opened = adapterFor(provider.tts).open(provider.tts.config, {
     clock,
     dialer: network,
-    randomBytes: (count) => random.bytes(count),
+    // Ids of requests are made of these, and a real service has seen those of every run before.
+    randomBytes: live ? randomBytes : (count) => random.bytes(count),
     observe: (wire) => writer.wire(wire),
   });
+  const session = budget === undefined ? opened : withinBudget(opened, budget);
   const hello = scenario.server.helloWav;
   const server = createAdapterServer({
     clock,
@@ -116,16 +131,17 @@ async function converse(
       else writer.sentAudio(audio.samples);
     },
   });
-  network.setLink(provider.endpoint, {
-    latencyUs: 0,
-    jitterUs: 0,
-    connectUs: standIn.connectMs * 1000,
-  });
   network.setLink(serverEndpoint, networkProfiles[cell.network]!.link);
-  const listeners = await Promise.all([
-    network.impersonate(provider.endpoint, (stream: Duplex) => standIn.accept(stream)),
-    network.impersonate(serverEndpoint, (stream: Duplex) => server.accept(stream)),
-  ]);
+  const listeners = [
+    await network.impersonate(serverEndpoint, (stream: Duplex) => server.accept(stream)),
+  ];
+  if (standIn !== undefined) {
+    const connectUs = standIn.connectMs * 1000;
+    network.setLink(provider.endpoint, { latencyUs: 0, jitterUs: 0, connectUs });
+    listeners.push(
+      await network.impersonate(provider.endpoint, (stream: Duplex) => standIn.accept(stream)),
+    );
+  }
   const device = createEmulatedDevice({
     profile: deviceProfiles[cell.device]!,
     deviceId,
@@ -178,7 +194,7 @@ async function converse(
     const speaker = device.speaker().samples;
     await server.close();
     await session.close();
-    await standIn.close();
+    await standIn?.close();
     await Promise.all(listeners.map((listener) => listener.close()));
     writer.close(speaker);
   }

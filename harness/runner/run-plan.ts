@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type CellMeasurement, measureCell } from '../metrics/measure.ts';
+import { endpointName } from '../network/laboratory-network.ts';
 import { type Cell, cellName, type Plan } from '../scenario/plan.ts';
 import type { Expectation } from '../scenario/scenario.ts';
 import { readRecording } from '../trace/recording-reader.ts';
@@ -11,6 +12,7 @@ import { judge, type Verdict } from '../verdict/judge.ts';
 import type { Laboratory } from './laboratory.ts';
 import { missedDisturbances } from './missed-disturbances.ts';
 import type { ProviderEntry } from './provider-catalog.ts';
+import type { RequestBudget } from './request-budget.ts';
 import { runCell } from './run-cell.ts';
 
 export interface RunPlanOptions {
@@ -20,6 +22,8 @@ export interface RunPlanOptions {
   readonly laboratory: Laboratory;
   /** Folder of this run; each cell gets `cells/<name>` in it. */
   readonly folder: string;
+  /** Shared by all cells; the run stops when it refuses a request. Absent: no limit. */
+  readonly budget?: RequestBudget;
   /** Stops after the cell in progress, whose recording is completed. */
   readonly signal: AbortSignal;
   /** Facts for the manifests: versions, host, date. */
@@ -33,16 +37,21 @@ export interface CellResult {
   readonly verdict: Verdict;
   /** Path of the recording, relative to the folder of the run. */
   readonly recording: string;
+  /** Host and port of the real service that spoke; null: a stand-in did. */
+  readonly host: string | null;
   /** Length of the conversation on its own clock. */
   readonly durationUs: number;
 }
 
-/** Runs the cells one after the other: record, read back, measure, judge. */
+/**
+ * Runs the cells one after the other: record, read back, measure, judge. Stopped early, by the signal
+ * or the budget, it returns the cells so far.
+ */
 export async function runPlan(options: RunPlanOptions): Promise<CellResult[]> {
-  const { plan, signal } = options;
+  const { plan, signal, budget } = options;
   const results: CellResult[] = [];
   for (const [index, cell] of plan.cells.entries()) {
-    if (signal.aborted) break;
+    if (signal.aborted || budget?.refused.aborted === true) break;
     const provider = options.providers.get(cell.provider);
     if (provider === undefined) throw new RangeError(`No provider entry named "${cell.provider}".`);
     if (plan.time === 'real') await warmUp(options, cell, provider);
@@ -58,14 +67,18 @@ async function recordCell(
   cell: Cell,
   provider: ProviderEntry,
 ): Promise<CellResult> {
-  const { plan, laboratory, signal, environment } = options;
+  const { plan, laboratory, signal, budget, environment } = options;
   const recording = join('cells', cellName(cell));
   const folder = join(options.folder, recording);
-  const writer = new RecordingWriter(folder, traceHeader(cell, plan.time));
+  const host = plan.live ? endpointName(provider.endpoint) : null;
+  const { secrets } = provider.tts;
+  const writer = new RecordingWriter(folder, traceHeader(cell, plan.time, host), secrets);
   const { durationUs } = await runCell({
     cell,
     provider,
     time: plan.time,
+    live: plan.live,
+    budget,
     laboratory,
     writer,
     signal,
@@ -74,6 +87,7 @@ async function recordCell(
   const recorded = readRecording(folder);
   const measurement = measureCell(recorded);
   const verdict = judge(measurement, expectationsOf(cell), {
+    live: plan.live,
     missedDisturbances: missedDisturbances(cell.scenario, recorded.events),
   });
   writer.finish({
@@ -89,28 +103,32 @@ async function recordCell(
       network: cell.network,
       seed: cell.seed,
       time: plan.time,
+      live: plan.live,
+      ...(host === null ? {} : { host }),
     },
     environment: { ...environment, voice: laboratory.voice.version },
   });
-  return { cell, measurement, verdict, recording, durationUs };
+  return { cell, measurement, verdict, recording, host, durationUs };
 }
 
 /**
- * Speaks the cell's texts into the voice's cache by running it once in virtual time: synthesis
- * blocks the event loop, and in real time it would be measured as latency of the stand-in.
+ * Speaks the cell's texts into the voice's cache by running it once in virtual time, against the
+ * stand-in also in a live run: synthesis blocks the event loop, and in real time it would be measured
+ * as latency of the provider.
  */
 async function warmUp(options: RunPlanOptions, cell: Cell, provider: ProviderEntry): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'echokit-warm-up-'));
   try {
-    const writer = new RecordingWriter(join(folder, 'cell'), traceHeader(cell, 'virtual'));
+    const header = traceHeader(cell, 'virtual', null);
+    const writer = new RecordingWriter(join(folder, 'cell'), header, provider.tts.secrets);
     const { laboratory, signal } = options;
-    await runCell({ cell, provider, time: 'virtual', laboratory, writer, signal });
+    await runCell({ cell, provider, time: 'virtual', live: false, laboratory, writer, signal });
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-function traceHeader(cell: Cell, time: Plan['time']): TraceHeader {
+function traceHeader(cell: Cell, time: Plan['time'], live: string | null): TraceHeader {
   const { scenario, provider, device, network, seed } = cell;
   return {
     type: 'header',
@@ -121,6 +139,7 @@ function traceHeader(cell: Cell, time: Plan['time']): TraceHeader {
     network,
     seed,
     time,
+    ...(live === null ? {} : { live }),
   };
 }
 

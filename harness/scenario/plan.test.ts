@@ -68,6 +68,40 @@ test('seeds depend on the plan and the scenario name, and on nothing else', (t) 
   t.not(seeds([b], 1)[0], seed);
 });
 
+test('a live plan skips what only a stand-in can do, and says why', (t) => {
+  const text = 'title = "T"\n[stand_in]\nspeed = 0.5\n[[turn]]\nsay = "Hi."\nreply = "Hello."\n';
+  const slow = loadScenario(text, 'scenarios/slow.toml', catalog);
+  const live = {
+    ...options,
+    time: 'real',
+    live: true,
+    providers: ['openai', 'elevenlabs'],
+  } as const;
+  const plan = planRun([scenario('a'), slow], live);
+  t.true(plan.live);
+  t.deepEqual(plan.cells.map(cellName), [
+    'a--openai--diy--good-wifi',
+    'a--elevenlabs--diy--good-wifi',
+  ]);
+  t.deepEqual(
+    plan.skipped.map(({ cell }) => cellName(cell)),
+    ['slow--openai--diy--good-wifi', 'slow--elevenlabs--diy--good-wifi'],
+  );
+  t.regex(plan.skipped[0]!.reason, /^scenarios\/slow\.toml .*\[stand_in\]/);
+
+  const local = planRun([slow], options);
+  t.false(local.live);
+  t.is(local.cells.length, 4);
+  t.deepEqual(local.skipped, []);
+});
+
+test('a plan is never live in virtual time or with providers that nobody named', (t) => {
+  t.throws(() => planRun([], { ...options, live: true, providers: ['openai'] }), {
+    instanceOf: RangeError,
+  });
+  t.throws(() => planRun([], { ...options, live: true, time: 'real' }), { instanceOf: RangeError });
+});
+
 test('seed and kind of time are kept', (t) => {
   const { seed, time } = planRun([], { ...options, seed: 7, time: 'real' });
   t.deepEqual({ seed, time }, { seed: 7, time: 'real' });

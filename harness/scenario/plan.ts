@@ -8,7 +8,17 @@ import { ScenarioError, type ScenarioProblem } from './scenario-error.ts';
 export interface Plan {
   readonly seed: number;
   readonly time: 'virtual' | 'real';
+  /** The providers are the real services; otherwise stand-ins answer for them. */
+  readonly live: boolean;
   readonly cells: readonly Cell[];
+  /** Cells that were asked for and cannot be run. */
+  readonly skipped: readonly SkippedCell[];
+}
+
+export interface SkippedCell {
+  readonly cell: Cell;
+  /** In words. */
+  readonly reason: string;
 }
 
 /** One conversation: a scenario with one provider, one board and one network. */
@@ -47,6 +57,8 @@ export interface PlanOptions {
   readonly networks?: readonly string[] | undefined;
   readonly seed: number;
   readonly time: 'virtual' | 'real';
+  /** Speak with the real services. Only in real time, and only with `providers` named here. */
+  readonly live?: boolean;
   readonly defaults?: Matrix;
   /** The names that exist; those of the command line are checked against it. */
   readonly catalog: Pick<ScenarioCatalog, 'providers' | 'devices' | 'networks'>;
@@ -54,13 +66,17 @@ export interface PlanOptions {
 
 /**
  * Every cell of every scenario, ordered by scenario as given, then by provider, device and network
- * as listed. A name listed twice makes one cell.
+ * as listed. A name listed twice makes one cell. What a scenario changes about a stand-in has no
+ * meaning for a real service: with `live` such cells are skipped.
  *
  * @throws {ScenarioError} `SCENARIO_UNKNOWN_NAME` for names of the command line,
  * `SCENARIO_DUPLICATE` for two scenarios of one name.
  */
 export function planRun(scenarios: readonly Scenario[], options: PlanOptions): Plan {
-  const { seed, time, defaults = defaultMatrix } = options;
+  const { seed, time, live = false, defaults = defaultMatrix } = options;
+  if (live && (time !== 'real' || (options.providers ?? []).length === 0)) {
+    throw new RangeError('A live run is in real time and names its providers.');
+  }
   const [first, ...others] = [...unknownNames(options), ...duplicates(scenarios)];
   if (first) throw new ScenarioError([first, ...others]);
 
@@ -78,7 +94,20 @@ export function planRun(scenarios: readonly Scenario[], options: PlanOptions): P
       ),
     );
   });
-  return { seed, time, cells };
+  const skipped = live ? cells.flatMap(skippedLive) : [];
+  const kept = cells.filter((cell) => !skipped.some((other) => other.cell === cell));
+  return { seed, time, live, cells: kept, skipped };
+}
+
+function skippedLive(cell: Cell): SkippedCell[] {
+  const { file, standIn } = cell.scenario;
+  if (Object.keys(standIn).length === 0) return [];
+  return [
+    {
+      cell,
+      reason: `${file} says in [stand_in] how a stand-in behaves; a real service cannot be told to`,
+    },
+  ];
 }
 
 function unknownNames(options: PlanOptions): ScenarioProblem[] {

@@ -9,6 +9,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'smol-toml';
+import { type MaskedStream, SecretMask } from './secret-mask.ts';
 import type { TraceEvent, TraceHeader } from './trace-event.ts';
 import { encodeWav, WavWriter } from './wav-file.ts';
 
@@ -31,11 +32,13 @@ export const partialSuffix = '.partial';
 /**
  * Writes one recording. Everything is appended at once and synchronously, so a killed run leaves
  * what it had; `close` patches the WAV headers, `finish` writes the manifest and renames the folder from
- * `<folder>.partial` to `<folder>`. The format is described in `recordings/README.md`.
+ * `<folder>.partial` to `<folder>`. Secrets that a service has echoed are replaced before they get to the
+ * disk. The format is described in `recordings/README.md`.
  */
 export class RecordingWriter {
   readonly folder: string;
   readonly #partial: string;
+  readonly #mask: SecretMask;
   readonly #trace: number;
   readonly #user: WavWriter;
   readonly #sent: WavWriter;
@@ -43,21 +46,25 @@ export class RecordingWriter {
   readonly #wire = new Map<string, WireFile>();
   #seq = 0;
 
-  /** @param folder the final name; an older recording there is replaced when this one is finished. */
-  constructor(folder: string, header: TraceHeader) {
+  /**
+   * @param folder the final name; an older recording there is replaced when this one is finished.
+   * @param secrets values that must not get to the disk
+   */
+  constructor(folder: string, header: TraceHeader, secrets: readonly string[] = []) {
     this.folder = folder;
+    this.#mask = new SecretMask(secrets);
     this.#partial = folder + partialSuffix;
     rmSync(this.#partial, { recursive: true, force: true });
     mkdirSync(join(this.#partial, 'provider'), { recursive: true });
     this.#trace = openSync(join(this.#partial, 'trace.jsonl'), 'w');
-    writeSync(this.#trace, `${JSON.stringify(header)}\n`);
+    this.#line(header);
     this.#user = new WavWriter(join(this.#partial, 'user.wav'));
     this.#sent = new WavWriter(join(this.#partial, 'sent.wav'));
   }
 
   /** Numbers the event and appends it. */
   event(event: UnnumberedEvent): void {
-    writeSync(this.#trace, `${JSON.stringify({ seq: ++this.#seq, ...event })}\n`);
+    this.#line({ seq: ++this.#seq, ...event });
   }
 
   /** Appends to `user.wav`; returns the index of the first sample. */
@@ -86,7 +93,7 @@ export class RecordingWriter {
     const name = `${record.request}.${record.direction}`;
     let file = this.#wire.get(name);
     if (file === undefined) {
-      file = new WireFile(join(this.#partial, 'provider', name));
+      file = new WireFile(join(this.#partial, 'provider', name), this.#mask);
       this.#wire.set(name, file);
     }
     file.append(record);
@@ -106,9 +113,16 @@ export class RecordingWriter {
    * @param manifest plan, versions, verdict and wall-clock facts, as a TOML table
    */
   finish(manifest: Record<string, unknown>): void {
-    writeFileSync(join(this.#partial, 'manifest.toml'), `${stringify(manifest)}\n`);
+    writeFileSync(
+      join(this.#partial, 'manifest.toml'),
+      `${this.#mask.text(stringify(manifest))}\n`,
+    );
     rmSync(this.folder, { recursive: true, force: true });
     renameSync(this.#partial, this.folder);
+  }
+
+  #line(record: TraceHeader | TraceEvent): void {
+    writeSync(this.#trace, `${this.#mask.text(JSON.stringify(record))}\n`);
   }
 }
 
@@ -116,22 +130,25 @@ export class RecordingWriter {
 class WireFile {
   readonly #data: number;
   readonly #index: number;
+  readonly #masked: MaskedStream;
   #offset = 0;
 
-  constructor(path: string) {
+  constructor(path: string, mask: SecretMask) {
     this.#data = openSync(path, 'w');
+    this.#masked = mask.stream((bytes) => void writeSync(this.#data, bytes));
     this.#index = openSync(`${path}.jsonl`, 'w');
   }
 
   append(record: WireRecord): void {
     const { atUs, kind, data } = record;
-    writeSync(this.#data, data);
+    this.#masked.push(data);
     const line = { atUs, kind, offset: this.#offset, bytes: data.length };
     writeSync(this.#index, `${JSON.stringify(line)}\n`);
     this.#offset += data.length;
   }
 
   close(): void {
+    this.#masked.end();
     closeSync(this.#data);
     closeSync(this.#index);
   }

@@ -1,4 +1,11 @@
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -142,4 +149,39 @@ test('a WAV file grows piece by piece and equals one written whole', (t) => {
   t.deepEqual(readWav(path), samples, 'readable before it is closed');
   writer.close();
   t.deepEqual(readFileSync(path), encodeWav(samples));
+});
+
+test('a secret that was echoed is in no file of a recording', (t) => {
+  const path = folder();
+  const secret = 'sk-canary-0815';
+  const writer = new RecordingWriter(path, { ...header, live: `x?key=${secret}` }, [secret]);
+  writer.event({
+    source: 'provider',
+    type: 'responseHead',
+    atUs: 0,
+    request: 1,
+    status: 401,
+    requestId: secret,
+  });
+  for (const piece of [`{"error": "${secret.slice(0, 5)}`, `${secret.slice(5)} is wrong"}`]) {
+    writer.wire({
+      direction: 'received',
+      request: 1,
+      atUs: 1,
+      kind: 'http-body',
+      data: Buffer.from(piece),
+    });
+  }
+  writer.close(ramp(1));
+  writer.finish({ plan: { file: secret } });
+  const files = readdirSync(path, { recursive: true, withFileTypes: true }).filter((entry) =>
+    entry.isFile(),
+  );
+  t.true(files.length >= 6);
+  for (const { parentPath, name } of files) {
+    t.false(readFileSync(join(parentPath, name)).includes(secret), name);
+  }
+  const received = readFileSync(join(path, 'provider', '1.received'), 'utf8');
+  t.is(received, `{"error": "${'*'.repeat(secret.length)} is wrong"}`);
+  t.is(readFileSync(join(path, 'provider', '1.received.jsonl'), 'utf8').split('\n').length, 3);
 });

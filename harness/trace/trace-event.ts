@@ -20,6 +20,8 @@ export interface TraceHeader {
   readonly network: string;
   readonly seed: number;
   readonly time: 'virtual' | 'real';
+  /** Host and port of the real service that spoke. Absent: a stand-in did. */
+  readonly live?: string;
 }
 
 export type TraceEvent = { readonly seq: number } & (

@@ -186,11 +186,28 @@ test('a run that was interrupted or killed is infra, not a failure', (t) => {
   t.is(judge(measureCell({ ...cell, events: stopped }), []).outcome, 'infra');
 });
 
-test('network and quota are infra with a live provider and failures with a stand-in', (t) => {
-  for (const kind of ['network', 'quota', 'rate-limit']) {
-    const measured = measureCell(plant({ failure: kind }));
-    t.is(judge(measured, []).outcome, 'fail');
-    t.is(judge(measured, [], { live: true }).outcome, 'infra');
+test('a live provider that cannot be used makes the run infra, a stand-in that says so fails it', (t) => {
+  for (const kind of ['network', 'quota', 'rate-limit', 'auth']) {
+    const measured = measureCell(plant({ failure: kind, chunks: [] }));
+    t.is(judge(measured, [], { live: true }).outcome, 'infra', kind);
+    t.is(judge(measured, []).outcome, 'fail', kind);
   }
-  t.is(judge(failed, [], { live: true }).outcome, 'fail');
+  for (const kind of ['server', 'timeout', 'truncated', 'bad-voice']) {
+    const measured = measureCell(plant({ failure: kind, chunks: [] }));
+    t.is(judge(measured, [], { live: true }).outcome, 'fail', kind);
+  }
+});
+
+test('a request that our own budget refused says nothing about any provider', (t) => {
+  const measured = measureCell(plant({ failure: 'budget', chunks: [] }));
+  t.is(judge(measured, [], { live: true }).outcome, 'infra');
+  t.is(judge(measured, []).outcome, 'infra');
+});
+
+test("a disturbance that a live provider left no time for is nobody's defect", (t) => {
+  const missed = [{ turn: 1, message: 'the stall never happened' }];
+  t.is(judge(measurement, [], { missedDisturbances: missed }).outcome, 'fail');
+  const verdict = judge(measurement, [], { missedDisturbances: missed, live: true });
+  t.is(verdict.outcome, 'infra');
+  t.like(verdict.failures, [{ class: 'infra', code: 'missed-disturbance', turn: 1 }]);
 });

@@ -8,7 +8,7 @@ import { describe, describeValue } from './evidence.ts';
 export interface Verdict {
   /**
    * `infra`: nothing the harness tests has failed, but the run itself did (interrupted, cut short,
-   * or a live provider out of reach or out of credit). Such a run may be repeated; a failed one not.
+   * a budget used up, or a live provider out of reach, out of credit or without a valid key). Such a run may be repeated; a failed one not.
    */
   readonly outcome: 'pass' | 'fail' | 'infra';
   readonly expectations: readonly ExpectationVerdict[];
@@ -48,7 +48,7 @@ export interface JudgeExtras {
 }
 
 /** Failure classes that say nothing about the product when the provider is live. */
-const infraKinds: readonly string[] = ['network', 'quota', 'rate-limit'];
+const infraKinds: readonly string[] = ['network', 'auth', 'quota', 'rate-limit'];
 
 /**
  * Judges one cell. Without any expectation a cell passes when every turn was answered, no sample is
@@ -188,9 +188,11 @@ function turnFailures(
         (expectation.turn === undefined || expectation.turn === turn),
     );
     const { kind, by, message, request, seqs } = failure;
-    // A turn is unfinished only because its run was.
+    // A turn is unfinished, or was refused by our own budget, only because its run was.
     const isInfra =
-      kind === 'unfinished' || (live && by === 'provider' && infraKinds.includes(kind));
+      kind === 'unfinished' ||
+      kind === 'budget' ||
+      (live && by === 'provider' && infraKinds.includes(kind));
     const where = request === null ? '' : `, request ${request}`;
     return [
       {
@@ -257,7 +259,8 @@ function runFailures({ end }: CellMeasurement): VerdictFailure[] {
 function missedDisturbances({ end }: CellMeasurement, extras: JudgeExtras): VerdictFailure[] {
   if (end?.outcome !== 'finished') return [];
   return (extras.missedDisturbances ?? []).map(({ turn, message }) => ({
-    class: 'defect',
+    // When it comes depends on the provider, and a real one cannot be told to be in time.
+    class: extras.live === true ? 'infra' : 'defect',
     code: 'missed-disturbance',
     message,
     turn,

@@ -10,7 +10,6 @@ import { publicUrl } from './transport/provider-failure.ts';
 /** Listed with what to do in `harness/README.md`. */
 export type ConfigErrorCode =
   | 'CONFIG_UNKNOWN_PLATFORM'
-  | 'CONFIG_UNSUPPORTED_PLATFORM'
   | 'CONFIG_MISSING_KEY'
   | 'CONFIG_WRONG_TYPE'
   | 'CONFIG_BAD_VALUE'

@@ -23,6 +23,7 @@ export type { ConfigDoubt, ConfigKey, ConfigTable, ConfigValues, Platform } from
 // The platforms by themselves, for programs that need no configuration file
 export { type CosyVoiceConfig, cosyVoiceAdapter } from './platforms/cosyvoice.ts';
 export { type ElevenLabsConfig, elevenLabsAdapter } from './platforms/elevenlabs.ts';
+export { type FishConfig, fishAdapter } from './platforms/fish.ts';
 export { type GroqConfig, groqAdapter } from './platforms/groq.ts';
 export { gsvAdapter } from './platforms/gsv.ts';
 export type { GsvConfig } from './platforms/gsv-server.ts';
@@ -33,7 +34,6 @@ export {
   adapterFor,
   platformNamed,
   platforms,
-  platformsNotSupported,
 } from './platforms.ts';
 // The port
 export type {

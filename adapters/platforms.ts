@@ -5,6 +5,7 @@
 import type { Platform } from './platform.ts';
 import { cosyVoice } from './platforms/cosyvoice.ts';
 import { elevenLabs } from './platforms/elevenlabs.ts';
+import { fish } from './platforms/fish.ts';
 import { groq } from './platforms/groq.ts';
 import { gsv } from './platforms/gsv.ts';
 import { openAi } from './platforms/openai.ts';
@@ -21,15 +22,11 @@ export type AnyPlatform = Omit<Platform, 'configFrom' | 'remarks' | 'adapter'> &
 export const platforms: readonly AnyPlatform[] = [
   anyPlatform(cosyVoice),
   anyPlatform(elevenLabs),
+  anyPlatform(fish),
   anyPlatform(groq),
   anyPlatform(gsv),
   anyPlatform(openAi),
   anyPlatform(streamGsv),
-];
-
-/** Platforms of EchoKit that this version does not speak yet, with their accepted spellings. */
-export const platformsNotSupported: readonly (readonly [string, ...string[]])[] = [
-  ['fish', 'Fish'],
 ];
 
 /** The platform with this name in any of its spellings. */

@@ -4,7 +4,7 @@
  */
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { decode } from '@msgpack/msgpack';
+import { decode, encode } from '@msgpack/msgpack';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { bytesOf, pcmBytes, wavHeader } from './audio/wav-fixture.contract.ts';
 import type { AdapterClock } from './speech-adapter.ts';
@@ -65,7 +65,7 @@ export function httpWire(
   clock: AdapterClock,
   script: WireScript,
   options: {
-    /** Member of the JSON body that holds the text. */
+    /** Member of the body, a map in JSON or MessagePack, that holds the text. */
     readonly textKey: string;
     readonly contentType: string;
     readonly refusal: { readonly status: number; readonly body: string };
@@ -73,17 +73,20 @@ export function httpWire(
     readonly wavRateHz?: number;
     /** How a chunk of audio looks in the body, and what closes a complete answer; absent: as it is. */
     readonly framing?: { readonly frame: (chunk: Uint8Array) => string; readonly trailer: string };
+    /** Those sizes; absent: OpenAI's. */
+    readonly wavSizes?: { readonly riffSize: number; readonly dataSize: number };
   },
 ): ScriptedWire {
   const log = emptyLog();
   const server = createServer(
     { requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 0 },
     (request, response) => {
-      let body = '';
-      request.on('data', (piece) => {
-        body += piece;
-      });
+      const pieces: Buffer[] = [];
+      request.on('data', (piece) => pieces.push(piece));
       request.on('end', () => {
+        const bytes = Buffer.concat(pieces);
+        const packed = request.headers['content-type'] === 'application/msgpack';
+        const body = packed ? JSON.stringify(decode(bytes)) : String(bytes);
         log.requests.push({ path: request.url ?? '', headers: request.headers });
         log.received.push(body);
         answer(String((JSON.parse(body) as Record<string, unknown>)[options.textKey]), response);
@@ -100,8 +103,8 @@ export function httpWire(
     }
     response.writeHead(200, { 'content-type': options.contentType, 'x-request-id': 'req_1' });
     if (options.wavRateHz !== undefined) {
-      const unknown = { riffSize: 0xffff_ffff, dataSize: 0xffff_ffff };
-      response.write(wavHeader(0, { rateHz: options.wavRateHz, ...unknown }));
+      const { wavSizes = { riffSize: 0xffff_ffff, dataSize: 0xffff_ffff } } = options;
+      response.write(wavHeader(0, { rateHz: options.wavRateHz, ...wavSizes }));
     } else response.flushHeaders();
     sendChunks(clock, script, log, pcmBytes(voice(text, script.samplesPerCharacter)), {
       write: (chunk, done) => void response.write(options.framing?.frame(chunk) ?? chunk, done),
@@ -177,6 +180,54 @@ export function cosyVoiceWire(clock: AdapterClock, script: WireScript, key: stri
   });
 }
 
+/** Answers Fish's POST; with a rate, by a WAV whose sizes are Fish's own placeholders. */
+export function fishWire(
+  clock: AdapterClock,
+  script: WireScript,
+  key: string,
+  wavRateHz?: number,
+): ScriptedWire {
+  return httpWire(clock, script, {
+    textKey: 'text',
+    contentType: wavRateHz === undefined ? 'audio/pcm' : 'audio/wav',
+    refusal: { status: 401, body: fishRefusal(key) },
+    ...(wavRateHz === undefined ? {} : { wavRateHz }),
+    wavSizes: { riffSize: 0xffff_ff24, dataSize: 0xffff_ff00 },
+  });
+}
+
+/**
+ * Speaks Fish's live socket: audio at each `flush`, `finish` after `stop`.
+ *
+ * @param closes after `finish`, as documented; absent, it waits for another `start`
+ */
+export function fishLiveWire(
+  clock: AdapterClock,
+  script: WireScript,
+  key: string,
+  closes = false,
+): ScriptedWire {
+  return socketWire(clock, script, fishRefusal(key), (socket, speak) => {
+    let buffered = '';
+    const flush = async (): Promise<void> => {
+      const text = buffered;
+      buffered = '';
+      await speak(text, (audio, done) => socket.send(encode({ event: 'audio', audio }), done));
+    };
+    return async (data) => {
+      const { event, text } = decode(data) as { event: string; text?: string };
+      if (event === 'text') buffered += text;
+      if (event === 'flush' || event === 'stop') await flush();
+      if (event !== 'stop') return;
+      socket.send(encode({ event: 'finish', reason: 'stop' }));
+      if (closes) socket.close(1000);
+    };
+  });
+}
+
+const fishRefusal = (key: string): string =>
+  `{"message":"Invalid Token ${key}","status":401,"reason":null}`;
+
 const elevenLabsRefusal = (key: string): string =>
   `{"detail":{"status":"invalid_api_key","message":"Invalid API key ${key}"}}`;
 
@@ -245,13 +296,18 @@ export function httpAnswers(answer: (response: ServerResponse) => void): Scripte
   return { accept: acceptor(log, (stream) => void server.emit('connection', stream)), log };
 }
 
-/** A WebSocket server that does as told with every message. */
+/**
+ * A WebSocket server that does as told with every message.
+ *
+ * @param read makes JSON of a message
+ */
 export function webSocketAnswers(
   onMessage: (
     message: { text: string; flush?: boolean },
     socket: WebSocket,
     stream: Duplex,
   ) => void,
+  read: (data: Buffer) => string = String,
 ): ScriptedWire {
   const log = emptyLog();
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
@@ -261,8 +317,9 @@ export function webSocketAnswers(
     sockets.handleUpgrade(request, stream, head, (socket) => {
       socket.on('error', () => {});
       socket.on('message', (data) => {
-        log.received.push(String(data));
-        onMessage(JSON.parse(String(data)), socket, stream);
+        const text = read(data as Buffer);
+        log.received.push(text);
+        onMessage(JSON.parse(text), socket, stream);
       });
     });
   });

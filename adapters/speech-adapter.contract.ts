@@ -36,6 +36,8 @@ export interface ContractSubject<Config extends { readonly url: string }> {
   readonly rateHz: number;
   /** The credential in `config`, which must appear nowhere. Absent: the platform has none. */
   readonly secret?: string;
+  /** What the wire calls a refused key; absent: `invalid_api_key`. */
+  readonly refusalCode?: string;
   wire(clock: AdapterClock, script: WireScript): ScriptedWire;
 }
 
@@ -365,7 +367,7 @@ export function speechAdapterContract<Config extends { readonly url: string }>(
           t.is((error as SpeechError).kind, 'auth');
           t.false((error as SpeechError).retryable);
           t.is((error as SpeechError).status, 401);
-          t.is((error as SpeechError).providerCode, 'invalid_api_key');
+          t.is((error as SpeechError).providerCode, subject.refusalCode ?? 'invalid_api_key');
           t.false((error as SpeechError).message.includes(secret));
         }
         t.true(stage.observed.length > 0);

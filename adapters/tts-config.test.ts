@@ -1,7 +1,7 @@
 import test from 'ava';
 import { parse } from 'smol-toml';
 import { nearestName } from './nearest-name.ts';
-import { adapterFor, platforms, platformsNotSupported } from './platforms.ts';
+import { adapterFor, platforms } from './platforms.ts';
 import {
   ConfigError,
   checkTtsConfig,
@@ -149,18 +149,22 @@ test('the streaming mode of openai is a key of the same platform', (t) => {
   t.true(error.message.includes('did you mean "pcm"?'));
 });
 
-test('EchoKit platforms that are still to come are told from unknown ones', (t) => {
-  for (const platform of platformsNotSupported.flat()) {
-    const error = refusal({ platform });
-    t.is(error.code, 'CONFIG_UNSUPPORTED_PLATFORM');
-    t.true(error.message.includes('not supported yet by this version'));
-    t.deepEqual(
-      error.validNames,
-      platforms.map(({ names }) => names[0]),
-    );
-  }
+// EchoKit device protocol reference, section 9.3.
+test('every platform of EchoKit is known, in each of its spellings', (t) => {
+  const spellings = [
+    ...['Openai', 'OpenAI', 'openai', 'GSV', 'Stable', 'gsv', 'Fish', 'fish', 'Groq', 'groq'],
+    ...['StreamGSV', 'stream_gsv', 'CosyVoice', 'cosyvoice', 'Elevenlabs', 'elevenlabs'],
+  ];
+  t.deepEqual(platforms.flatMap(({ names }) => names).sort(), spellings.sort());
+});
+
+test('an unknown platform is refused with the nearest name', (t) => {
   const unknown = refusal({ platform: 'elevnlabs' });
   t.is(unknown.code, 'CONFIG_UNKNOWN_PLATFORM');
+  t.deepEqual(
+    unknown.validNames,
+    platforms.map(({ names }) => names[0]),
+  );
   t.true(unknown.message.includes('did you mean "elevenlabs"?'));
   t.false(refusal({ platform: 'nothing like it' }).message.includes('did you mean'));
 });
@@ -272,11 +276,12 @@ const usualVariables = [
   ['groq', 'api_key', 'GROQ_API_KEY'],
   ['elevenlabs', 'token', 'ELEVENLABS_API_KEY'],
   ['cosyvoice', 'token', 'DASHSCOPE_API_KEY'],
+  ['fish', 'api_key', 'FISH_API_KEY'],
 ] as const;
 
 for (const [platform, key, variable] of usualVariables) {
   test(`a missing key of ${platform} is taken from ${variable}`, (t) => {
-    const table = { platform, voice: 'v', model: 'm' };
+    const table = { platform, voice: 'v', speaker: 'v', model: 'm' };
     const { settings, secrets } = readTtsConfig(table, { environment: { [variable]: 'sk-env' } });
     t.deepEqual(secrets, ['sk-env']);
     t.deepEqual(

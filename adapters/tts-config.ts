@@ -13,7 +13,7 @@ import {
   chooseVariant,
   keyPathOf,
 } from './config-table.ts';
-import { type AnyPlatform, platforms, platformsNotSupported } from './platforms.ts';
+import { type AnyPlatform, platforms } from './platforms.ts';
 import { sentence } from './transport/provider-failure.ts';
 
 export interface TtsConfig {
@@ -91,7 +91,7 @@ export function checkTtsConfig(
   options: TtsConfigOptions = {},
 ): CheckedTtsConfig {
   const context = { name: 'tts', ...options };
-  const platform = findPlatform(table, context.name);
+  const platform = chooseVariant(table, platforms, context);
   if ('code' in platform) {
     return { tts: undefined, errors: [platform], warnings: [], secrets: [] };
   }
@@ -116,22 +116,4 @@ function ttsConfig(platform: AnyPlatform, checked: CheckedTable, name: string): 
   });
   const warnings = [...checked.warnings, ...remarks];
   return { platform: platform.names[0], config, warnings, secrets, settings };
-}
-
-function findPlatform(
-  table: Readonly<Record<string, unknown>>,
-  name: string,
-): AnyPlatform | ConfigProblem<ConfigErrorCode> {
-  const given = table['platform'];
-  const later = platformsNotSupported.find((names) => names.some((known) => known === given));
-  if (later === undefined) return chooseVariant(table, platforms, { name });
-  const validNames = platforms.map(({ names }) => names[0]);
-  return {
-    code: 'CONFIG_UNSUPPORTED_PLATFORM',
-    path: ['platform'],
-    keyPath: keyPathOf(name, ['platform']),
-    message: `EchoKit's platform "${later[0]}" is not supported yet by this version`,
-    hint: `supported are: ${validNames.join(', ')}`,
-    validNames,
-  };
 }

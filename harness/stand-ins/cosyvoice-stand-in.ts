@@ -3,9 +3,6 @@ import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import type { Alarm } from '../clock/clock.ts';
 import type { Random } from '../random/random.ts';
 import { alignCharacters } from './character-alignment.ts';
-import { type Delivery, deliver } from './delivery.ts';
-import { drawGapMs, scheduleDelivery, truncateSchedule } from './delivery-schedule.ts';
-import { shareBytes } from './http-speech.ts';
 import {
   bearerKey,
   type OpenRequest,
@@ -15,6 +12,7 @@ import {
   withoutKeys,
 } from './provider-server.ts';
 import { clipLeadMs, renderClip } from './rendered-clip.ts';
+import { SpeechEngine } from './speech-engine.ts';
 import type { StandIn, StandInOptions } from './stand-in-contract.ts';
 import { isLocalVoice, withoutLead } from './voice-name.ts';
 
@@ -213,9 +211,8 @@ class Task {
   readonly entry: OpenRequest;
   readonly #server: ProviderServer;
   readonly #payload: Payload;
-  readonly #random: Random;
   readonly #output: TaskOutput;
-  readonly #deliveries = new Set<Delivery>();
+  readonly #engine: SpeechEngine;
   #settings: TaskSettings | undefined;
   #buffer = '';
   #texts = 0;
@@ -223,8 +220,6 @@ class Task {
   /** `usage.characters`: cumulative over spoken sentences, Han characters count twice. */
   #used = 0;
   #sentences = 0;
-  /** The last planned chunk leaves here; the next sentence queues behind it. */
-  #engineFreeUs = 0;
   #inputEnded = false;
   #over = false;
   #muted = false;
@@ -242,7 +237,7 @@ class Task {
     this.entry = entry;
     this.#server = server;
     this.#payload = payload;
-    this.#random = random;
+    this.#engine = new SpeechEngine(server, entry, random);
     this.#output = output;
   }
 
@@ -318,8 +313,7 @@ class Task {
   #halt(): void {
     this.#over = true;
     this.#silence?.cancel();
-    for (const delivery of this.#deliveries) delivery.cancel();
-    this.#deliveries.clear();
+    this.#engine.stop();
   }
 
   #takeText(text: string): void {
@@ -356,7 +350,6 @@ class Task {
       }
       if (this.#over) return;
     }
-    const random = this.#random.fork(`sentence/${index + 1}`);
     // Flite is silent about a text that begins with an ellipsis.
     const spoken = text.replace(/^[^\p{L}\p{N}]+/u, '');
     const clip = renderClip(options.voice, spoken, voice, rateHz, profile);
@@ -364,36 +357,24 @@ class Task {
       this.fail('InvalidParameter', 'Please ensure input text is valid.');
       return;
     }
-    const drawn = scheduleDelivery(clip.length, rateHz, profile, random);
-    const gapUs = Math.round(drawGapMs(profile, 'steady', random) * 1000);
-    const nowUs = options.clock.nowUs();
-    const queuedUs = this.#engineFreeUs > nowUs ? this.#engineFreeUs + gapUs : nowUs;
-    const originUs = Math.max(nowUs, queuedUs - drawn.firstByteUs);
-    const fault = index === 0 ? this.#midAudioFault() : undefined;
-    const share = fault?.kind === 'empty' ? 0 : (fault?.afterFraction ?? 1);
-    const schedule =
-      fault === undefined ? drawn : truncateSchedule(drawn, shareBytes(clip.length, share));
-    this.#engineFreeUs = originUs + schedule.endUs;
     const typed = !model.startsWith('cosyvoice-v1');
     const sentence = { index, words: [] };
-    const delivery = deliver(options.clock, schedule, originUs, clip, {
-      begin: () => {
-        if (fault?.kind === 'empty' || !typed) return;
+    const passage = { clip, rateHz, profile, label: 'sentence' };
+    this.#engine.say(passage, {
+      begin: (fault) => {
+        if (fault === 'empty' || !typed) return;
         this.#result({ output: { type: 'sentence-begin', original_text: text, sentence } });
       },
       chunk: (audio) => {
         this.#restartSilenceTimer();
-        this.entry.audioBytes += audio.length;
-        this.entry.audioSeconds = this.entry.audioBytes / (2 * rateHz);
         // The first generation times nothing: the form of the older captures (section 9.3).
         if (typed) this.#result({ output: { type: 'sentence-synthesis', sentence } });
         else this.#result({ output: { sentence: { words: [] } } });
         this.#output.audio(audio);
       },
-      end: () => {
-        this.#deliveries.delete(delivery);
+      end: (fault) => {
         if (fault !== undefined) {
-          this.#break(fault.kind);
+          this.#break(fault);
           return;
         }
         this.#used += billedCharacters(text);
@@ -407,12 +388,6 @@ class Task {
         this.#finishWhenDue();
       },
     });
-    this.#deliveries.add(delivery);
-  }
-
-  #midAudioFault() {
-    const kind = this.#server.strike(this.entry, 'cut', 'early-end', 'stall', 'empty');
-    return kind === undefined ? undefined : this.#server.faultFor(this.entry);
   }
 
   #break(kind: string): void {
@@ -428,7 +403,7 @@ class Task {
   }
 
   #finishWhenDue(): void {
-    if (this.#over || !this.#inputEnded || this.#deliveries.size > 0) return;
+    if (this.#over || !this.#inputEnded || this.#engine.busy) return;
     if (this.#sentences === 0) {
       this.fail('InvalidParameter', 'Please ensure input text is valid.');
       return;

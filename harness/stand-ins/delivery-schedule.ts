@@ -1,5 +1,5 @@
 import type { Random } from '../random/random.ts';
-import type { TimingProfile } from './timing-profile.ts';
+import type { FirstPiece, TimingProfile } from './timing-profile.ts';
 
 /** When the bytes of one clip leave the provider. Instants count from the request. */
 export interface DeliverySchedule {
@@ -15,6 +15,19 @@ export interface ScheduledChunk {
   readonly bytes: number;
 }
 
+/** What a schedule depends on beside the length of its clip. */
+export interface Passing {
+  /**
+   * Chunks that went before as one stretch of speech: the clip goes on at their pace instead of
+   * beginning with a first chunk. Default: 0.
+   */
+  readonly chunksBefore?: number;
+  /** Text that the clip says, for engines whose first chunk depends on it (`firstPieces`). */
+  readonly characters?: number;
+  /** Sizes of the first chunks, instead of drawn ones; each above 0. */
+  readonly chunkBytes?: readonly number[] | undefined;
+}
+
 /** 95th percentile of the standard normal distribution. */
 const normal95 = 1.644853626951;
 const sampleBytes = 2;
@@ -26,25 +39,28 @@ const sampleBytes = 2;
  * what follows the first chunk is produced at `speed` seconds of audio per second, so n chunks end
  * no earlier than `firstByte + (audio seconds after the first chunk) / speed`. Jitter and stalls
  * only delay; what was held up by a stall is followed at the usual gaps.
- *
- * @param chunkBytes sizes of the first chunks, instead of drawn ones; each above 0
  */
 export function scheduleDelivery(
   clipBytes: number,
   rateHz: number,
   profile: TimingProfile,
   random: Random,
-  chunkBytes?: readonly number[],
+  { chunksBefore = 0, characters = 0, chunkBytes }: Passing = {},
 ): DeliverySchedule {
   const bytesPerSecond = rateHz * sampleBytes;
-  const firstByteUs = drawFirstByteUs(profile, clipBytes / bytesPerSecond, random);
+  const first = chunksBefore === 0 ? firstPiece(profile, characters) : undefined;
+  const p50 = first?.firstByteMs ?? profile.firstByteMs.p50;
+  const firstByteUs = drawFirstByteUs(profile, p50, clipBytes / bytesPerSecond, random);
   const chunks: ScheduledChunk[] = [];
   let pacedUs = firstByteUs;
   let sent = 0;
   let firstBytes = 0;
   while (sent < clipBytes) {
+    const index = chunksBefore + chunks.length;
+    const firstSeconds = first?.seconds ?? profile.firstChunkSeconds;
     const size =
-      chunkBytes?.[chunks.length] ?? drawChunkBytes(chunks.length, profile, bytesPerSecond, random);
+      chunkBytes?.[chunks.length] ??
+      drawChunkBytes(index, firstSeconds, profile, bytesPerSecond, random);
     const bytes = Math.min(size, clipBytes - sent);
     sent += bytes;
     if (chunks.length === 0) {
@@ -52,7 +68,7 @@ export function scheduleDelivery(
       chunks.push({ atUs: firstByteUs, bytes });
       continue;
     }
-    const gapMs = drawGapMs(profile, chunks.length - 1, random);
+    const gapMs = drawGapMs(profile, index - 1, random);
     const lateMs = profile.jitterMs * Math.abs(random.normal());
     const producedUs = ((sent - firstBytes) / bytesPerSecond / profile.speed) * 1e6;
     pacedUs = Math.max(pacedUs + gapMs * 1000, firstByteUs + producedUs);
@@ -63,10 +79,20 @@ export function scheduleDelivery(
   return { firstByteUs, chunks, endUs: chunks.at(-1)?.atUs ?? firstByteUs };
 }
 
-function drawFirstByteUs(profile: TimingProfile, audioSeconds: number, random: Random): number {
+/** The piece that an engine begins with when it was given so much text at once. */
+function firstPiece(profile: TimingProfile, characters: number): FirstPiece | undefined {
+  return profile.firstPieces?.findLast((piece) => characters >= piece.charactersMin);
+}
+
+function drawFirstByteUs(
+  profile: TimingProfile,
+  median: number,
+  audioSeconds: number,
+  random: Random,
+): number {
   const { p50, p95 } = profile.firstByteMs;
   const deviation = p50 > 0 ? Math.log(p95 / p50) / normal95 : 0;
-  const ms = p50 * Math.exp(deviation * random.normal());
+  const ms = median * Math.exp(deviation * random.normal());
   return Math.round((ms + profile.firstByteMsPerSecond * audioSeconds) * 1000);
 }
 
@@ -91,15 +117,14 @@ function drawStallMs({ stalls }: TimingProfile, random: Random): number {
 
 function drawChunkBytes(
   index: number,
+  firstSeconds: number,
   profile: TimingProfile,
   bytesPerSecond: number,
   random: Random,
 ): number {
   const next = profile.nextChunkSeconds[Math.min(index, profile.nextChunkSeconds.length) - 1];
   const seconds =
-    index === 0 || next === undefined
-      ? profile.firstChunkSeconds
-      : random.between(next.minimum, next.maximum);
+    index === 0 || next === undefined ? firstSeconds : random.between(next.minimum, next.maximum);
   if (seconds === Number.POSITIVE_INFINITY) return seconds;
   const whole = Math.max(1, Math.round((seconds * bytesPerSecond) / sampleBytes)) * sampleBytes;
   return whole + (profile.oddByteCuts ? random.integer(0, 1) : 0);
@@ -124,6 +149,12 @@ export function encodedSchedule(
     return { atUs, bytes: share };
   });
   return { ...schedule, chunks: chunks.filter(({ bytes }) => bytes > 0) };
+}
+
+/** The same chunks, all of them when the last one is there. */
+export function heldBack({ chunks, endUs }: DeliverySchedule): DeliverySchedule {
+  const late = chunks.map(({ bytes }) => ({ atUs: endUs, bytes }));
+  return { firstByteUs: endUs, chunks: late, endUs };
 }
 
 /** The schedule as far as `limitBytes`; it ends when the last of them has left. */

@@ -2,11 +2,10 @@ import type { Alarm } from '../clock/clock.ts';
 import { type DeliverySchedule, scheduleDelivery } from './delivery-schedule.ts';
 import { fliteVoices } from './flite-engine.ts';
 import { sendSpeech, shareBytes } from './http-speech.ts';
-import { findPersonality } from './personality-catalog.ts';
 import { type Exchange, ProviderServer, reply, replyJson } from './provider-server.ts';
 import { renderClip, wavHeader } from './rendered-clip.ts';
 import type { StandIn, StandInOptions } from './stand-in-contract.ts';
-import { changedProfile, type TimingProfile } from './timing-profile.ts';
+import type { TimingProfile } from './timing-profile.ts';
 
 /**
  * The self-hosted gsv_tts server (TTS provider protocol reference, section 8.1): plain-text errors,
@@ -98,16 +97,10 @@ function speak(
   else speakStream(server, engine, exchange, { clip, rateHz, schedule });
 }
 
-/** The routes that finish clips first have a timing of their own, when the personality names one. */
+/** The routes that finish clips first have a timing of their own. */
 function routeProfile(server: ProviderServer, route: Route): TimingProfile {
-  const { profile, options, personality } = server;
-  if (route === 'stream_speech') return profile;
-  const { wholeClipPersonality } = personality.behavior;
-  if (wholeClipPersonality === undefined || options.profile !== undefined) {
-    return { ...profile, firstChunkSeconds: Number.POSITIVE_INFINITY };
-  }
-  const { timing } = findPersonality(wholeClipPersonality, options.platform);
-  return changedProfile(timing, options.changes ?? {});
+  if (route === 'stream_speech') return server.profile;
+  return { ...server.timingOf('whole-clip'), firstChunkSeconds: Number.POSITIVE_INFINITY };
 }
 
 interface Job {

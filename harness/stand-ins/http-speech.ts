@@ -13,7 +13,7 @@ export interface HttpSpeech {
   /** At the first audio byte: the response head, when it has not gone out before, and a header. */
   readonly begin: () => void;
   /** How a piece of audio looks on the wire; default: as it is. */
-  readonly frame?: (audio: Buffer) => string | Buffer;
+  readonly frame?: (audio: Buffer, offset: number) => string | Buffer;
   /** What closes a complete answer, for example the last event of a stream. */
   readonly trailer?: () => string;
 }
@@ -33,10 +33,10 @@ export function sendSpeech(server: ProviderServer, exchange: Exchange, speech: H
       : truncateSchedule(speech.schedule, shareBytes(speech.clip.length, fraction));
   const delivery = deliver(server.options.clock, schedule, speech.originUs, speech.clip, {
     begin: speech.begin,
-    chunk: (audio) => {
+    chunk: (audio, offset) => {
       entry.audioBytes += audio.length;
       entry.audioSeconds = entry.audioBytes / speech.bytesPerSecond;
-      response.write(speech.frame === undefined ? audio : speech.frame(audio));
+      response.write(speech.frame === undefined ? audio : speech.frame(audio, offset));
     },
     end: () => {
       if (struck === 'stall') return;

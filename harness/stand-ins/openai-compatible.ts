@@ -185,7 +185,7 @@ function produce(server: ProviderServer, exchange: Exchange, request: SpeechRequ
       ? pieces.map(({ length }) => length).filter((length) => length > 0)
       : undefined;
   const random = exchange.random.fork('delivery');
-  const schedule = scheduleDelivery(pcm.length, rateHz, profile, random, sizes);
+  const schedule = scheduleDelivery(pcm.length, rateHz, profile, random, { chunkBytes: sizes });
   const audioSeconds = pcm.length / 2 / rateHz;
   if (format === 'wav' || format === 'pcm') return { audio: pcm, schedule, audioSeconds };
   // A dialect has refused by now what cannot be encoded.

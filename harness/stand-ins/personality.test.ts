@@ -45,6 +45,19 @@ test('every personality has a source, a day and a row in the README', (t) => {
   }
 });
 
+test('a face has the timing of a personality that its platform may have', (t) => {
+  let faces = 0;
+  for (const { name, platforms, behavior } of personalities().values()) {
+    for (const other of Object.values(behavior.timingOf ?? {})) {
+      faces++;
+      for (const platform of platforms) {
+        t.notThrows(() => findPersonality(other, platform), `${name} on ${platform}`);
+      }
+    }
+  }
+  t.true(faces >= 3);
+});
+
 test('the package holds the files, and not only their source', (t) => {
   const { files } = JSON.parse(
     readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
@@ -101,6 +114,12 @@ const wrong: readonly (readonly [string, string, string, RegExp])[] = [
     /timing\.gap_ms\.0: the smaller number comes first/,
   ],
   ['a p95 below p50', 'p95 = 300', 'p95 = 200', /timing\.first_byte_ms: p95 is below p50/],
+  [
+    'first pieces in falling order',
+    'jitter_ms = 2',
+    'jitter_ms = 2\nfirst_pieces = [{ characters = 80, seconds = 2, first_byte_ms = 1 }, { characters = 40, seconds = 1, first_byte_ms = 1 }]',
+    /timing\.first_pieces: characters must rise/,
+  ],
   ['no source', 'sources = [', 'sources = []\nother = [', /sources: .*\n.*unknown key "other"/],
   ['no day', 'date = 2026-11-26', 'date = "recently"', /date: must be a day/],
   [

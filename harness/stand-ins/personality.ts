@@ -28,8 +28,15 @@ export interface Personality {
 export interface Behavior {
   /** Each sentence is made for itself and sent as one chunk, instead of chunks by time. */
   readonly chunkPerSentence: boolean;
-  /** Personality whose timing answers have that are finished before they are sent. */
-  readonly wholeClipPersonality?: string;
+  /**
+   * Faces of the server (routes, sockets, modes) that have the timing of another personality. Which
+   * names count is for the platform's stand-in to say.
+   */
+  readonly timingOf?: Readonly<Record<string, string>>;
+  /** WAV headers state the true sizes where the service writes placeholders. */
+  readonly honestWavSizes: boolean;
+  /** A WebSocket serves the next session when one is finished, where the service closes it. */
+  readonly staysOpen: boolean;
 }
 
 const milliseconds = z.number().min(0).max(3_600_000);
@@ -54,6 +61,14 @@ const fileSchema = z.strictObject({
       .refine(({ p50, p95 }) => p95 >= p50, 'p95 is below p50'),
     first_byte_ms_per_audio_second: milliseconds.default(0),
     first_chunk_seconds: z.union([seconds, z.literal(Number.POSITIVE_INFINITY)]),
+    first_pieces: z
+      .array(z.strictObject({ characters: z.number().gt(0), seconds, first_byte_ms: milliseconds }))
+      .refine(
+        (pieces) =>
+          pieces.every(({ characters }, i) => characters > (pieces[i - 1]?.characters ?? 0)),
+        'characters must rise',
+      )
+      .optional(),
     next_chunk_seconds: z.array(range(seconds)),
     gap_ms: z.array(range(milliseconds)).min(1),
     speed: z.number().gt(0),
@@ -66,7 +81,9 @@ const fileSchema = z.strictObject({
     .strictObject({
       cut_anywhere: z.boolean().default(false),
       chunk_per_sentence: z.boolean().default(false),
-      whole_clip_personality: text.optional(),
+      timing_of: z.record(text, text).optional(),
+      honest_wav_sizes: z.boolean().default(false),
+      stays_open: z.boolean().default(false),
     })
     .prefault({}),
 });
@@ -89,8 +106,6 @@ export function parsePersonality(toml: string, name: string, file: string): Pers
     throw new StandInError('STAND_IN_BAD_PERSONALITY', problems.join('\n'));
   }
   const { title, platforms, evidence, date, sources, timing, behavior } = parsed.data;
-  const { chunk_per_sentence: chunkPerSentence, whole_clip_personality: wholeClipPersonality } =
-    behavior;
   return {
     name,
     title,
@@ -104,6 +119,13 @@ export function parsePersonality(toml: string, name: string, file: string): Pers
       firstByteMs: timing.first_byte_ms,
       firstByteMsPerSecond: timing.first_byte_ms_per_audio_second,
       firstChunkSeconds: timing.first_chunk_seconds,
+      ...(timing.first_pieces !== undefined && {
+        firstPieces: timing.first_pieces.map((piece) => ({
+          charactersMin: piece.characters,
+          seconds: piece.seconds,
+          firstByteMs: piece.first_byte_ms,
+        })),
+      }),
       nextChunkSeconds: timing.next_chunk_seconds,
       cadenceMs: timing.gap_ms,
       speed: timing.speed,
@@ -114,8 +136,10 @@ export function parsePersonality(toml: string, name: string, file: string): Pers
       ...(timing.stalls !== undefined && { stalls: timing.stalls }),
     },
     behavior: {
-      chunkPerSentence,
-      ...(wholeClipPersonality !== undefined && { wholeClipPersonality }),
+      chunkPerSentence: behavior.chunk_per_sentence,
+      ...(behavior.timing_of !== undefined && { timingOf: behavior.timing_of }),
+      honestWavSizes: behavior.honest_wav_sizes,
+      staysOpen: behavior.stays_open,
     },
   };
 }

@@ -88,6 +88,19 @@ export class ProviderServer implements StandIn {
     this.#http.on('upgrade', (incoming, stream, head) => this.#onUpgrade(incoming, stream, head));
   }
 
+  /**
+   * The timing of a face of the server, with the changes of the scenario: of the personality that
+   * this one names for it, else its own. A profile that was made for a test holds for all faces.
+   *
+   * @throws {StandInError} `STAND_IN_NO_PERSONALITY`
+   */
+  timingOf(face: string): TimingProfile {
+    const name = this.personality.behavior.timingOf?.[face];
+    if (name === undefined || this.options.profile !== undefined) return this.profile;
+    const { timing } = findPersonality(name, this.platform);
+    return changedProfile(timing, this.options.changes ?? {});
+  }
+
   accept(stream: Duplex): void {
     this.#streams.add(stream);
     stream.once('close', () => this.#streams.delete(stream));

@@ -26,6 +26,17 @@ export function clipLeadMs(profile: TimingProfile, voiceName: string): number {
   return profile.leadSilenceMs + readVoiceName(voiceName).leadMs;
 }
 
+/** Where in a clip of {@link renderClip} it is spoken: between all planted silences. */
+export function spokenSpan(
+  clip: Buffer,
+  rateHz: number,
+  profile: TimingProfile,
+  voiceName: string,
+): { readonly fromMs: number; readonly toMs: number } {
+  const clipMs = clip.length / ((2 * rateHz) / 1000);
+  return { fromMs: clipLeadMs(profile, voiceName), toMs: clipMs - profile.tailSilenceMs };
+}
+
 function silence(ms: number, rateHz: number): Buffer {
   return Buffer.alloc(2 * Math.round((ms * rateHz) / 1000));
 }

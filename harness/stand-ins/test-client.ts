@@ -58,6 +58,12 @@ export interface ServerMessage {
   readonly message?: string;
   readonly error?: string;
   readonly code?: number;
+  /** `multi-stream-input`. */
+  readonly contextId?: string;
+  /** Dialogue. */
+  readonly is_final?: boolean;
+  readonly is_final_audio_for_turn?: boolean;
+  readonly param?: string;
 }
 
 export interface AlignmentMessage {
@@ -73,6 +79,7 @@ export interface SocketRecord {
   /** Set when the socket has closed. */
   closed?: { atUs: number; code: number; reason: string };
   readonly refused?: { status: number; body: unknown };
+  /** Text and bytes as they are, everything else as JSON. */
   send(message: unknown): void;
   whenClosed(): Promise<void>;
 }
@@ -180,8 +187,10 @@ function openSocket(
     const record: SocketRecord = {
       socket,
       messages: [],
-      send: (message) =>
-        socket.send(typeof message === 'string' ? message : JSON.stringify(message)),
+      send: (message) => {
+        const raw = typeof message === 'string' || message instanceof Uint8Array;
+        socket.send(raw ? message : JSON.stringify(message));
+      },
       whenClosed: () => closing,
     };
     socket.on('open', () => resolve(record));
@@ -210,6 +219,36 @@ function openSocket(
       });
     });
   });
+}
+
+/**
+ * Runs a scripted client of one WebSocket: [instant in ms after the 101, message]. Returns when the
+ * socket has closed or was refused.
+ */
+export async function converse(
+  lab: Laboratory,
+  path: string,
+  script: readonly (readonly [number, unknown])[],
+  headers?: Record<string, string>,
+): Promise<SocketRecord> {
+  return lab.clock.run(
+    (async () => {
+      const record = await lab.socket(path, headers);
+      const start = lab.clock.nowUs();
+      for (const [ms, message] of script) {
+        lab.clock.after(start + ms * 1000 - lab.clock.nowUs(), () => {
+          if (record.socket.readyState === 1) record.send(message);
+        });
+      }
+      if (record.refused === undefined) await record.whenClosed();
+      return record;
+    })(),
+  );
+}
+
+/** The audio of all messages that carry it as base64. */
+export function base64AudioOf(record: SocketRecord): Buffer {
+  return Buffer.concat(record.messages.map(({ json }) => Buffer.from(json.audio ?? '', 'base64')));
 }
 
 /** A profile without chance: every draw has one value. */

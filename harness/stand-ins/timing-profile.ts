@@ -14,6 +14,11 @@ export interface TimingProfile {
   readonly firstByteMsPerSecond: number;
   /** Seconds of audio in the first chunk. `Infinity`: the whole clip at once. */
   readonly firstChunkSeconds: number;
+  /**
+   * What an engine begins with instead when it is given that much text at once, in rising order of
+   * `charactersMin`. Less text: `firstByteMs` and `firstChunkSeconds`.
+   */
+  readonly firstPieces?: readonly FirstPiece[];
   /** Seconds of audio in the second, third, … chunk; the last entry repeats. Uniform in each range. */
   readonly nextChunkSeconds: readonly Range[];
   /** Least gap before the second, third, … chunk; the last entry repeats. Uniform in each range. */
@@ -36,6 +41,13 @@ export interface TimingProfile {
   };
 }
 
+export interface FirstPiece {
+  readonly charactersMin: number;
+  readonly seconds: number;
+  /** Median until the first byte; the ratio of p95 to it is that of the profile. */
+  readonly firstByteMs: number;
+}
+
 export interface Range {
   readonly minimum: number;
   readonly maximum: number;
@@ -56,6 +68,13 @@ export function changedProfile(profile: TimingProfile, changes: StandInChanges):
       firstByteMs: { p50: firstByte, p95: (firstByte * p95) / p50 },
       firstByteMsPerSecond: 0,
     }),
+    ...(firstByte !== undefined &&
+      profile.firstPieces !== undefined && {
+        firstPieces: profile.firstPieces.map((piece) => ({
+          ...piece,
+          firstByteMs: (piece.firstByteMs * firstByte) / p50,
+        })),
+      }),
     speed,
     cadenceMs: profile.cadenceMs.map(({ minimum, maximum }) => ({
       minimum: minimum * haste,

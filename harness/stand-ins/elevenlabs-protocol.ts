@@ -1,0 +1,225 @@
+import type http from 'node:http';
+import { bearerKey, type ProviderServer, type Upgrade } from './provider-server.ts';
+import type { ProviderSocket } from './provider-socket.ts';
+
+/*
+ * What the faces of ElevenLabs have in common: models, output formats, credentials, refusals (TTS
+ * provider protocol reference, sections 6.1 and 6.4 to 6.8).
+ */
+
+export interface ElevenLabsModel {
+  /** Characters of one request or connection (section 6.7). */
+  readonly charactersMax: number;
+  /** Over which kind of WebSocket it is served; HTTP serves all (section 6.4). */
+  readonly socket: 'text-to-speech' | 'dialogue';
+  /** Voices of one dialogue. */
+  readonly voicesMax: number;
+}
+
+const speechModel = (charactersMax: number): ElevenLabsModel => ({
+  charactersMax,
+  socket: 'text-to-speech',
+  voicesMax: 0,
+});
+const dialogueModel = (charactersMax: number, voicesMax: number): ElevenLabsModel => ({
+  charactersMax,
+  socket: 'dialogue',
+  voicesMax,
+});
+
+export const elevenLabsModels: ReadonlyMap<string, ElevenLabsModel> = new Map([
+  ['eleven_flash_v2_5', speechModel(40_000)],
+  ['eleven_turbo_v2_5', speechModel(40_000)],
+  ['eleven_flash_v2', speechModel(30_000)],
+  ['eleven_turbo_v2', speechModel(30_000)],
+  ['eleven_multilingual_v2', speechModel(10_000)],
+  ['eleven_v3', dialogueModel(3000, 10)],
+  ['eleven_v3_conversational', dialogueModel(3000, 1)],
+  ['eleven_v4', dialogueModel(10_000, 10)],
+  ['eleven_v4_turbo', dialogueModel(10_000, 1)],
+]);
+export const defaultSpeechModel = 'eleven_multilingual_v2';
+
+/** Where a format may be asked for; the lists differ (section 6.6). */
+export type Face = 'text-to-speech' | 'dialogue' | 'http';
+
+const pcmRatesHz = [8000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000];
+const onlyOutsideStreamInput = ['pcm_32000', 'pcm_48000', 'mp3_24000_48'];
+const otherFormats =
+  /^(mp3_(22050_32|24000_48|44100(_(32|64|96|128|192))?)|[ua]law_8000|opus_48000_(32|64|96|128|192))$/;
+export const defaultFormat = 'mp3_44100_128';
+
+export interface OutputFormat {
+  readonly container: 'pcm' | 'wav';
+  readonly rateHz: number;
+}
+
+/** The format, or why there is none: not known to the service, or not rendered by the stand-in. */
+export function outputFormat(
+  name: string,
+  face: Face,
+): OutputFormat | { readonly known: boolean; readonly message: string } {
+  const [, container, rate] = /^(pcm|wav)_(\d+)$/.exec(name) ?? [];
+  const rateHz = Number(rate);
+  const missing = face === 'text-to-speech' && onlyOutsideStreamInput.includes(name);
+  if (pcmRatesHz.includes(rateHz) && !missing && (container === 'pcm' || face === 'http')) {
+    return { container: container as OutputFormat['container'], rateHz };
+  }
+  if (missing || !otherFormats.test(name)) {
+    return { known: false, message: `Output format ${name} is not known.` };
+  }
+  const shown = name === defaultFormat ? ' (the default of the API)' : '';
+  const offered = pcmRatesHz
+    .filter((hz) => face !== 'text-to-speech' || !onlyOutsideStreamInput.includes(`pcm_${hz}`))
+    .map((hz) => `pcm_${hz}`);
+  const message =
+    `This stand-in renders pcm${face === 'http' ? ' and wav' : ''} only, and ${name}${shown} was asked for. ` +
+    `Set output_format to one of ${offered.join(', ')}.`;
+  return { known: true, message };
+}
+
+/** A query parameter, absent also in the forms the Python SDK gives to one left out (section 6.8). */
+export function queryValue(url: URL, name: string): string | undefined {
+  const value = url.searchParams.get(name);
+  return value === null || ['', 'None', 'Ellipsis'].includes(value) ? undefined : value;
+}
+
+/** A part of a path, or `undefined` when it is not decodable. */
+export function decoded(part: string | undefined): string | undefined {
+  try {
+    return part === undefined ? undefined : decodeURIComponent(part);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The key that came with a request, wherever it may be (section 6.1). */
+export function offeredKey(incoming: http.IncomingMessage, url: URL): string | undefined {
+  const header = incoming.headers['xi-api-key'];
+  if (header !== undefined) return String(header);
+  const { authorization } = incoming.headers;
+  if (authorization !== undefined) return bearerKey(authorization) ?? '';
+  const query = url.searchParams.get('authorization');
+  if (query !== null) return bearerKey(query) ?? query;
+  return url.searchParams.get('single_use_token') ?? undefined;
+}
+
+export interface Credentials {
+  readonly 'xi-api-key'?: unknown;
+  readonly xi_api_key?: unknown;
+  readonly authorization?: unknown;
+  readonly single_use_token?: unknown;
+}
+
+/** The error for the credentials in a first message, when the handshake brought none. */
+export function credentialProblem(
+  server: ProviderServer,
+  message: Credentials,
+): { readonly error: string; readonly message: string } | undefined {
+  const offered = message['xi-api-key'] ?? message.xi_api_key ?? message.single_use_token;
+  const { authorization } = message;
+  const key =
+    typeof offered === 'string'
+      ? offered
+      : bearerKey(typeof authorization === 'string' ? authorization : undefined);
+  if (server.accepts(key)) return undefined;
+  return key === undefined
+    ? { error: 'authentication_required', message: 'Authentication is required.' }
+    : { error: 'invalid_api_key', message: 'Invalid API key' };
+}
+
+/** The body of every refusal. */
+export function detail(status: string, message: string): object {
+  return { detail: { status, message } };
+}
+
+export function refuseHandshake(
+  server: ProviderServer,
+  { stream, entry }: Upgrade,
+  status: number,
+  code: string,
+  message: string,
+): undefined {
+  entry.error = code;
+  server.refuseUpgrade(stream, entry, status, detail(code, message));
+}
+
+/** What the handshakes of all WebSockets settle. */
+export interface SocketSettings {
+  readonly model: string;
+  readonly rateHz: number;
+  readonly syncAlignment: boolean;
+  /** Whether a key came with the handshake; else the first message must bring it. */
+  readonly authenticated: boolean;
+}
+
+/**
+ * Reads a handshake; refuses it and returns `undefined` when it will not do.
+ *
+ * @param planted the fault that strikes it
+ */
+export function shakeHands(
+  server: ProviderServer,
+  upgrade: Upgrade,
+  face: 'text-to-speech' | 'dialogue',
+  planted: 'auth' | 'rate-limit' | undefined,
+): SocketSettings | undefined {
+  const { url, incoming } = upgrade;
+  const refuse = (status: number, code: string, message: string): undefined =>
+    refuseHandshake(server, upgrade, status, code, message);
+  if (planted === 'rate-limit') {
+    return refuse(429, 'too_many_concurrent_requests', 'Too many concurrent requests.');
+  }
+  const key = offeredKey(incoming, url);
+  if (planted === 'auth' || (key !== undefined && !server.accepts(key))) {
+    return refuse(401, 'invalid_api_key', 'Invalid API key');
+  }
+  const fallback = face === 'dialogue' ? 'eleven_v3' : defaultSpeechModel;
+  const model = queryValue(url, 'model_id') ?? fallback;
+  if (elevenLabsModels.get(model)?.socket !== face) {
+    return refuse(400, 'unsupported_model', `Model ${model} is not supported on this endpoint.`);
+  }
+  const format = outputFormat(queryValue(url, 'output_format') ?? defaultFormat, face);
+  if ('message' in format) {
+    const code = format.known ? 'stand_in_format' : 'invalid_output_format';
+    return refuse(400, code, format.message);
+  }
+  return {
+    model,
+    rateHz: format.rateHz,
+    syncAlignment: queryValue(url, 'sync_alignment') === 'true',
+    authenticated: key !== undefined,
+  };
+}
+
+/** Ends a WebSocket with an error frame and the close code that it names. */
+export function failSocket(
+  socket: ProviderSocket,
+  error: string,
+  message: string,
+  { code = 1008, param }: { readonly code?: number; readonly param?: string } = {},
+): void {
+  socket.send(JSON.stringify({ message, error, code, ...(param !== undefined && { param }) }));
+  socket.entry.error = error;
+  socket.close(code, message);
+}
+
+/** `undefined` when it is no JSON object. */
+export function jsonObject(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+    return isObject ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export function inactivityProblem(seconds: number): { error: string; message: string } {
+  return {
+    error: 'input_timeout_exceeded',
+    message:
+      `Have not received a new text input within the timeout of ${seconds} seconds. ` +
+      'Streaming input terminated. Please make sure to either send new text or the end of input.',
+  };
+}

@@ -359,7 +359,8 @@ class Task {
     }
     const typed = !model.startsWith('cosyvoice-v1');
     const sentence = { index, words: [] };
-    const passage = { clip, rateHz, profile, label: 'sentence' };
+    const format = { codec: 'pcm', rateHz } as const;
+    const passage = { clip, format, profile, label: 'sentence' };
     this.#engine.say(passage, {
       begin: (fault) => {
         if (fault === 'empty' || !typed) return;

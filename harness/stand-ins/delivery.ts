@@ -1,6 +1,26 @@
 import type { Alarm, Clock } from '../clock/clock.ts';
 import type { DeliverySchedule } from './delivery-schedule.ts';
 
+/** The part of a clip that a chunk holds. */
+export interface ClipWindow {
+  /** 0 for the first chunk. */
+  readonly fromMs: number;
+  /** `Infinity` for the last one of a complete clip. */
+  readonly toMs: number;
+}
+
+/** @param bytesPerMs of the clip as it is sent */
+export function clipWindow(
+  chunk: Buffer,
+  offset: number,
+  clip: Buffer,
+  bytesPerMs: number,
+): ClipWindow {
+  const after = offset + chunk.length;
+  const toMs = after === clip.length ? Number.POSITIVE_INFINITY : after / bytesPerMs;
+  return { fromMs: offset / bytesPerMs, toMs };
+}
+
 export interface Delivery {
   /** Stops at once; neither callback is called any more. Harmless after the end. */
   cancel(): void;

@@ -1,4 +1,5 @@
 import { alignCharacters, type CharacterAlignment } from './character-alignment.ts';
+import type { ClipWindow } from './delivery.ts';
 
 /** When the characters of one clip are spoken, in the text as sent and as the engine read it. */
 export interface ClipAlignment {
@@ -7,14 +8,8 @@ export interface ClipAlignment {
   readonly normalized: CharacterAlignment;
 }
 
-/** A part of a clip. */
-export interface Window {
-  readonly fromMs: number;
-  readonly toMs: number;
-}
-
 /** @param span of the clip in which the text is spoken, between the planted silences */
-export function alignClip(text: string, span: Window): ClipAlignment {
+export function alignClip(text: string, span: ClipWindow): ClipAlignment {
   const sent = alignCharacters(text, span.fromMs, span.toMs);
   return { sent, normalized: normalized(text, sent) };
 }
@@ -35,7 +30,7 @@ function normalized(text: string, { startMs }: CharacterAlignment): CharacterAli
 /** The characters that start in a window; `undefined` when there are none. */
 export function charactersIn(
   { characters, startMs, durationMs }: CharacterAlignment,
-  { fromMs, toMs }: Window,
+  { fromMs, toMs }: ClipWindow,
 ): CharacterAlignment | undefined {
   const inside = startMs.flatMap((start, i) => (start >= fromMs && start < toMs ? [i] : []));
   if (inside.length === 0) return undefined;
@@ -47,7 +42,7 @@ export function charactersIn(
 }
 
 /** As the sockets of text-to-speech name it; times count from the beginning of the window. */
-export function camelCaseAlignment(all: CharacterAlignment, window: Window): object | null {
+export function camelCaseAlignment(all: CharacterAlignment, window: ClipWindow): object | null {
   const part = charactersIn(all, window);
   if (part === undefined) return null;
   return {
@@ -58,7 +53,7 @@ export function camelCaseAlignment(all: CharacterAlignment, window: Window): obj
 }
 
 /** As the dialogue socket names it (section 6.4). */
-export function snakeCaseAlignment(all: CharacterAlignment, window: Window): object | null {
+export function snakeCaseAlignment(all: CharacterAlignment, window: ClipWindow): object | null {
   const part = charactersIn(all, window);
   if (part === undefined) return null;
   return {
@@ -69,7 +64,7 @@ export function snakeCaseAlignment(all: CharacterAlignment, window: Window): obj
 }
 
 /** As HTTP names it (section 6.5): seconds from the beginning of the clip. */
-export function secondsAlignment(all: CharacterAlignment, window: Window): object | null {
+export function secondsAlignment(all: CharacterAlignment, window: ClipWindow): object | null {
   const part = charactersIn(all, window);
   if (part === undefined) return null;
   return {

@@ -1,4 +1,5 @@
 import type { Random } from '../random/random.ts';
+import type { AudioFormat } from './audio-format.ts';
 import { alignClip, camelCaseAlignment } from './elevenlabs-alignment.ts';
 import { elevenLabsModels } from './elevenlabs-protocol.ts';
 import type { OpenRequest, ProviderServer } from './provider-server.ts';
@@ -12,7 +13,7 @@ const tryTriggerCharactersMin = 50;
 export interface ContextSettings {
   readonly voice: string;
   readonly model: string;
-  readonly rateHz: number;
+  readonly format: AudioFormat;
   readonly autoMode: boolean;
   readonly syncAlignment: boolean;
 }
@@ -135,22 +136,20 @@ export class SpeechContext {
     const text = this.#buffer;
     this.#buffer = '';
     const { options, profile } = this.#server;
-    const { rateHz, voice, syncAlignment } = this.#settings;
+    const { format, voice, syncAlignment } = this.#settings;
+    const { rateHz } = format;
     const clip = renderClip(options.voice, text, voice, rateHz, profile);
-    const bytesPerMs = (rateHz * 2) / 1000;
-    const { sent, normalized } = alignClip(text, spokenSpan(clip, rateHz, profile, voice));
+    const span = spokenSpan(clip, rateHz, profile, voice);
+    const { sent, normalized } = alignClip(text, span);
     this.#engine.say(
-      { clip, rateHz, profile, label: 'generation' },
+      { clip, format, profile, label: 'generation' },
       {
-        chunk: (audio, offset) => {
-          const after = offset + audio.length;
+        chunk: (audio, { fromMs, toMs }) => {
           // Without sync_alignment the first chunk carries the timing of the whole generation.
-          const whole = !syncAlignment;
-          const window = {
-            fromMs: offset / bytesPerMs,
-            toMs: whole || after === clip.length ? Number.POSITIVE_INFINITY : after / bytesPerMs,
-          };
-          const timed = !whole || offset === 0;
+          const window = syncAlignment
+            ? { fromMs, toMs }
+            : { fromMs: 0, toMs: Number.POSITIVE_INFINITY };
+          const timed = syncAlignment || fromMs === 0;
           this.#listener.audio({
             audio: audio.toString('base64'),
             isFinal: null,

@@ -222,31 +222,26 @@ class Dialogue implements SocketService {
     const text = turn.buffer.slice(0, length);
     turn.buffer = turn.buffer.slice(length);
     if (text.trim() === '') return;
-    const { rateHz, syncAlignment } = this.#settings;
+    const { format, syncAlignment } = this.#settings;
+    const { rateHz } = format;
     // One stretch of speech has silence in front of it once.
     const begins = turn.chunks === 0;
     const voice = begins ? turn.voice : withoutLead(turn.voice);
     const profile = begins ? this.#profile : { ...this.#profile, leadSilenceMs: 0 };
     const clip = renderClip(this.#server.options.voice, text, voice, rateHz, profile);
-    const bytesPerMs = (rateHz * 2) / 1000;
     const { sent } = alignClip(text, spokenSpan(clip, rateHz, profile, voice));
     turn.pending++;
     turn.chunks += this.#engine.say(
       {
         clip,
-        rateHz,
+        format,
         profile,
         label: 'generation',
         chunksBefore: turn.chunks,
         characters: [...text].length,
       },
       {
-        chunk: (audio, offset) => {
-          const after = offset + audio.length;
-          const window = {
-            fromMs: offset / bytesPerMs,
-            toMs: after === clip.length ? Number.POSITIVE_INFINITY : after / bytesPerMs,
-          };
+        chunk: (audio, window) => {
           const alignment = syncAlignment ? snakeCaseAlignment(sent, window) : null;
           this.#send({ audio: audio.toString('base64'), ...(alignment !== null && { alignment }) });
         },

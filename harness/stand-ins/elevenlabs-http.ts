@@ -1,8 +1,9 @@
-import { heldBack, scheduleDelivery } from './delivery-schedule.ts';
-import { alignClip, secondsAlignment, type Window } from './elevenlabs-alignment.ts';
+import { type AudioFormat, encodeClip } from './audio-format.ts';
+import type { ClipWindow } from './delivery.ts';
+import { encodedSchedule, heldBack, scheduleDelivery } from './delivery-schedule.ts';
+import { alignClip, secondsAlignment } from './elevenlabs-alignment.ts';
 import {
   decoded,
-  defaultFormat,
   defaultSpeechModel,
   detail,
   elevenLabsModels,
@@ -10,8 +11,8 @@ import {
   type OutputFormat,
   offeredKey,
   outputFormat,
-  queryValue,
 } from './elevenlabs-protocol.ts';
+import { FieldCheck, type FieldIssue, type Fields, withoutNulls } from './field-check.ts';
 import { sendSpeech } from './http-speech.ts';
 import { type Exchange, type ProviderServer, replyJson } from './provider-server.ts';
 import { renderClip, spokenSpan, wavHeader } from './rendered-clip.ts';
@@ -21,6 +22,16 @@ const speechPath = /^\/v1\/text-to-speech\/([^/]+)(\/stream)?(\/with-timestamps)
 const concurrentMax = 10;
 /** Section 2.2; the file size is not known and taken to count 36 more, as it should. */
 const placeholder = { data: 0x7fff_ffff, riff: 0x8000_0023 };
+
+const contentTypes: Readonly<Record<AudioFormat['codec'], string>> = {
+  pcm: 'audio/pcm',
+  mp3: 'audio/mpeg',
+  opus: 'audio/opus',
+  ulaw: 'audio/basic',
+  alaw: 'audio/x-alaw-basic',
+  aac: 'audio/aac',
+  flac: 'audio/flac',
+};
 
 export function isHttpSpeech(method: string, path: string): boolean {
   return method === 'POST' && speechPath.test(path);
@@ -76,17 +87,18 @@ export class HttpSynthesis {
       return refuse(500, 'internal_server_error', 'An unexpected error occurred.');
     }
     const fields = jsonObject(exchange.body.toString());
-    const name = queryValue(url, 'output_format') ?? defaultFormat;
-    const format = outputFormat(name, 'http');
-    const issues = [
-      ...('known' in format && !format.known
-        ? [issue('query', 'output_format', 'enum', format.message)]
-        : []),
-      ...bodyIssues(fields),
-    ];
+    const format = outputFormat(server, url, 'http');
+    const issues: Pick<FieldIssue, 'loc' | 'msg' | 'type'>[] =
+      fields === undefined
+        ? [{ loc: ['body', '0'], msg: 'JSON decode error', type: 'json_invalid' }]
+        : [...bodyIssues(fields)];
+    if ('known' in format && !format.known) {
+      issues.push({ loc: ['query', 'output_format'], msg: format.message, type: 'enum' });
+    }
     if (fields === undefined || issues.length > 0) {
       entry.error = 'validation';
-      replyJson(exchange, 422, { detail: issues }, this.#headers(exchange, 0));
+      const shown = issues.map(({ loc, msg, type }) => ({ loc, msg, type }));
+      replyJson(exchange, 422, { detail: shown }, this.#headers(exchange, 0));
       return undefined;
     }
     if ('message' in format) return refuse(400, 'stand_in_format', format.message);
@@ -112,24 +124,22 @@ export class HttpSynthesis {
     const { response, entry, random } = exchange;
     const { profile, options } = this.#server;
     const { text, voice, format, characters, streamed, timed } = request;
-    const { rateHz, container } = format;
-    const clip = renderClip(options.voice, text, voice, rateHz, profile);
-    const drawn = scheduleDelivery(clip.length, rateHz, profile, random.fork('delivery'));
-    const schedule = streamed ? drawn : heldBack(drawn);
+    const { container, audio: encoding } = format;
+    const { rateHz } = encoding;
+    const pcm = renderClip(options.voice, text, voice, rateHz, profile);
+    const clip = encodeClip(this.#server, pcm, encoding);
+    const drawn = scheduleDelivery(pcm.length, rateHz, profile, random.fork('delivery'));
+    const encoded = encodedSchedule(drawn, pcm.length, clip.length);
     const header =
       container === 'wav' ? wavHeader(rateHz, placeholder.riff, placeholder.data) : Buffer.alloc(0);
-    const bytesPerMs = (rateHz * 2) / 1000;
-    const alignment = alignClip(text, spokenSpan(clip, rateHz, profile, voice));
-    const aligned = (window: Window): object => ({
+    const alignment = alignClip(text, spokenSpan(pcm, rateHz, profile, voice));
+    const aligned = (window: ClipWindow): object => ({
       alignment: secondsAlignment(alignment.sent, window),
       normalized_alignment: secondsAlignment(alignment.normalized, window),
     });
-    const lines = (audio: Buffer, offset: number): string => {
-      const after = offset + audio.length;
-      const toMs = after === clip.length ? Number.POSITIVE_INFINITY : after / bytesPerMs;
-      const bytes = offset === 0 ? Buffer.concat([header, audio]) : audio;
-      const times = aligned({ fromMs: offset / bytesPerMs, toMs });
-      return `${JSON.stringify({ audio_base64: bytes.toString('base64'), ...times })}\n`;
+    const lines = (audio: Buffer, window: ClipWindow): string => {
+      const bytes = window.fromMs === 0 ? Buffer.concat([header, audio]) : audio;
+      return `${JSON.stringify({ audio_base64: bytes.toString('base64'), ...aligned(window) })}\n`;
     };
     // One document, written when the clip is complete.
     const pieces: Buffer[] = [header];
@@ -140,17 +150,13 @@ export class HttpSynthesis {
     };
     sendSpeech(this.#server, exchange, {
       clip,
-      bytesPerSecond: 2 * rateHz,
-      schedule,
+      bytesPerSecond: clip.length / (pcm.length / 2 / rateHz),
+      schedule: streamed ? encoded : heldBack(encoded),
       originUs: entry.atUs,
       begin: () => {
         entry.status = 200;
         response.writeHead(200, {
-          'content-type': timed
-            ? 'application/json'
-            : container === 'wav'
-              ? 'audio/wav'
-              : 'audio/pcm',
+          'content-type': timed ? 'application/json' : contentType(format),
           ...this.#headers(exchange, characters),
         });
         response.flushHeaders();
@@ -191,105 +197,30 @@ interface SpeechRequest {
   readonly timed: boolean;
 }
 
-interface Issue {
-  readonly loc: readonly string[];
-  readonly msg: string;
-  readonly type: string;
+function contentType({ container, audio }: OutputFormat): string {
+  if (container === 'wav') return 'audio/wav';
+  return contentTypes[audio.codec];
 }
 
-function issue(where: 'body' | 'query', name: string, type: string, msg: string): Issue {
-  return { loc: [where, name], msg, type };
-}
-
-type Check = (value: unknown) => readonly [type: string, msg: string] | undefined;
-
-const text: Check = (value) =>
-  typeof value === 'string' ? undefined : ['string_type', 'Input should be a valid string'];
-const boolean: Check = (value) =>
-  typeof value === 'boolean' ? undefined : ['bool_type', 'Input should be a valid boolean'];
-const list =
-  (max: number): Check =>
-  (value) => {
-    if (!Array.isArray(value)) return ['list_type', 'Input should be a valid list'];
-    if (value.length <= max) return undefined;
-    const message = `List should have at most ${max} items after validation, not ${value.length}`;
-    return ['too_long', message];
-  };
-const dictionary: Check = (value) =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? undefined
-    : ['model_attributes_type', 'Input should be a valid dictionary'];
-const within =
-  (minimum: number, maximum: number): Check =>
-  (value) => {
-    if (typeof value !== 'number') return ['float_type', 'Input should be a valid number'];
-    if (value < minimum) {
-      return ['greater_than_equal', `Input should be greater than or equal to ${minimum}`];
-    }
-    if (value > maximum) {
-      return ['less_than_equal', `Input should be less than or equal to ${maximum}`];
-    }
-    return undefined;
-  };
-const integerWithin =
-  (minimum: number, maximum: number): Check =>
-  (value) =>
-    typeof value === 'number' && !Number.isInteger(value)
-      ? ['int_type', 'Input should be a valid integer']
-      : within(minimum, maximum)(value);
-const oneOf =
-  (...values: string[]): Check =>
-  (value) =>
-    values.includes(value as string)
-      ? undefined
-      : ['enum', `Input should be ${values.map((name) => `'${name}'`).join(', ')}`];
-
-/** Section 6.5; every field but `text` may be null. */
-const bodyFields: Readonly<Record<string, Check>> = {
-  text,
-  model_id: text,
-  language_code: text,
-  voice_settings: dictionary,
-  pronunciation_dictionary_locators: list(3),
-  seed: integerWithin(0, 4_294_967_295),
-  previous_text: text,
-  next_text: text,
-  previous_request_ids: list(3),
-  next_request_ids: list(3),
-  use_pvc_as_ivc: boolean,
-  apply_text_normalization: oneOf('auto', 'on', 'off'),
-  apply_language_text_normalization: boolean,
-};
-const settingFields: Readonly<Record<string, Check>> = {
-  stability: within(0, 1),
-  similarity_boost: within(0, 1),
-  style: within(0, 1),
-  speed: within(0.7, 1.2),
-  use_speaker_boost: boolean,
-};
-
-function bodyIssues(fields: Readonly<Record<string, unknown>> | undefined): Issue[] {
-  if (fields === undefined) return [issue('body', '0', 'json_invalid', 'JSON decode error')];
-  const issues: Issue[] = [];
-  for (const [name, check] of Object.entries(bodyFields)) {
-    const value = fields[name];
-    if (name === 'text' && value === undefined) {
-      issues.push(issue('body', name, 'missing', 'Field required'));
-    }
-    if (value === undefined || (value === null && name !== 'text')) continue;
-    const problem = check(value);
-    if (problem !== undefined) issues.push(issue('body', name, ...problem));
-  }
-  const settings = fields['voice_settings'];
-  if (dictionary(settings) === undefined) {
-    for (const [name, check] of Object.entries(settingFields)) {
-      const value = (settings as Record<string, unknown>)[name];
-      if (value === undefined || value === null) continue;
-      const problem = check(value);
-      if (problem === undefined) continue;
-      const [type, msg] = problem;
-      issues.push({ loc: ['body', 'voice_settings', name], msg, type });
-    }
-  }
-  return issues;
+/** What is wrong with a body (section 6.5); every field but `text` may be null. */
+function bodyIssues(body: Fields): readonly FieldIssue[] {
+  const fields = withoutNulls(body, ['text']);
+  const check = new FieldCheck(fields);
+  check.required('text');
+  check.text('text', 'model_id', 'language_code', 'previous_text', 'next_text');
+  const lists = ['previous_request_ids', 'next_request_ids', 'pronunciation_dictionary_locators'];
+  check.list(3, ...lists);
+  check.integer('seed', 0, 4_294_967_295);
+  check.flag('use_pvc_as_ivc', 'apply_language_text_normalization');
+  check.oneOf('apply_text_normalization', ['auto', 'on', 'off']);
+  const settings = new FieldCheck(withoutNulls(check.dictionary('voice_settings')), [
+    'body',
+    'voice_settings',
+  ]);
+  settings.number('stability', 0, 1);
+  settings.number('similarity_boost', 0, 1);
+  settings.number('style', 0, 1);
+  settings.number('speed', 0.7, 1.2);
+  settings.flag('use_speaker_boost');
+  return [...check.issues, ...settings.issues];
 }

@@ -1,4 +1,5 @@
 import type http from 'node:http';
+import { type AudioFormat, formatObstacle } from './audio-format.ts';
 import { bearerKey, type ProviderServer, type Upgrade } from './provider-server.ts';
 import type { ProviderSocket } from './provider-socket.ts';
 
@@ -44,37 +45,58 @@ export const defaultSpeechModel = 'eleven_multilingual_v2';
 export type Face = 'text-to-speech' | 'dialogue' | 'http';
 
 const pcmRatesHz = [8000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000];
+const mp3Rates = ['22050_32', '24000_48', ...[32, 64, 96, 128, 192].map((kbps) => `44100_${kbps}`)];
+const formats: ReadonlyMap<string, OutputFormat> = new Map([
+  ...pcmRatesHz.flatMap((rateHz): [string, OutputFormat][] => [
+    [`pcm_${rateHz}`, { container: 'none', audio: { codec: 'pcm', rateHz } }],
+    [`wav_${rateHz}`, { container: 'wav', audio: { codec: 'pcm', rateHz } }],
+  ]),
+  ...mp3Rates.map((name): [string, OutputFormat] => {
+    const [rateHz, bitrateKbps] = name.split('_').map(Number) as [number, number];
+    return [`mp3_${name}`, { container: 'none', audio: { codec: 'mp3', rateHz, bitrateKbps } }];
+  }),
+  ...[32, 64, 96, 128, 192].map((bitrateKbps): [string, OutputFormat] => [
+    `opus_48000_${bitrateKbps}`,
+    { container: 'none', audio: { codec: 'opus', rateHz: 48_000, bitrateKbps } },
+  ]),
+  ...(['ulaw', 'alaw'] as const).map((codec): [string, OutputFormat] => [
+    `${codec}_8000`,
+    { container: 'none', audio: { codec, rateHz: 8000 } },
+  ]),
+]);
 const onlyOutsideStreamInput = ['pcm_32000', 'pcm_48000', 'mp3_24000_48'];
-const otherFormats =
-  /^(mp3_(22050_32|24000_48|44100(_(32|64|96|128|192))?)|[ua]law_8000|opus_48000_(32|64|96|128|192))$/;
-export const defaultFormat = 'mp3_44100_128';
+const defaultFormat = 'mp3_44100_128';
 
 export interface OutputFormat {
-  readonly container: 'pcm' | 'wav';
-  readonly rateHz: number;
+  readonly container: 'none' | 'wav';
+  readonly audio: AudioFormat;
 }
 
 /** The format, or why there is none: not known to the service, or not rendered by the stand-in. */
 export function outputFormat(
-  name: string,
+  server: ProviderServer,
+  url: URL,
   face: Face,
 ): OutputFormat | { readonly known: boolean; readonly message: string } {
-  const [, container, rate] = /^(pcm|wav)_(\d+)$/.exec(name) ?? [];
-  const rateHz = Number(rate);
-  const missing = face === 'text-to-speech' && onlyOutsideStreamInput.includes(name);
-  if (pcmRatesHz.includes(rateHz) && !missing && (container === 'pcm' || face === 'http')) {
-    return { container: container as OutputFormat['container'], rateHz };
-  }
-  if (missing || !otherFormats.test(name)) {
+  const asked = queryValue(url, 'output_format');
+  // What the documentation calls the default in some places.
+  const name = asked === 'mp3_44100' ? defaultFormat : (asked ?? defaultFormat);
+  const format = formats.get(name);
+  const missing =
+    (face === 'text-to-speech' && onlyOutsideStreamInput.includes(name)) ||
+    (face !== 'http' && format?.container === 'wav');
+  if (format === undefined || missing) {
     return { known: false, message: `Output format ${name} is not known.` };
   }
-  const shown = name === defaultFormat ? ' (the default of the API)' : '';
-  const offered = pcmRatesHz
-    .filter((hz) => face !== 'text-to-speech' || !onlyOutsideStreamInput.includes(`pcm_${hz}`))
-    .map((hz) => `pcm_${hz}`);
+  const obstacle = formatObstacle(server, format.audio);
+  if (obstacle === undefined) return format;
+  const offered = [...formats]
+    .filter(([, { container, audio }]) => container === 'none' && audio.codec === 'pcm')
+    .map(([offer]) => offer)
+    .filter((offer) => face !== 'text-to-speech' || !onlyOutsideStreamInput.includes(offer));
   const message =
-    `This stand-in renders pcm${face === 'http' ? ' and wav' : ''} only, and ${name}${shown} was asked for. ` +
-    `Set output_format to one of ${offered.join(', ')}.`;
+    `This stand-in cannot render ${name}${asked === undefined ? ' (the default of the API)' : ''}. ` +
+    `${obstacle} Or set output_format to one of ${offered.join(', ')}.`;
   return { known: true, message };
 }
 
@@ -147,7 +169,7 @@ export function refuseHandshake(
 /** What the handshakes of all WebSockets settle. */
 export interface SocketSettings {
   readonly model: string;
-  readonly rateHz: number;
+  readonly format: AudioFormat;
   readonly syncAlignment: boolean;
   /** Whether a key came with the handshake; else the first message must bring it. */
   readonly authenticated: boolean;
@@ -179,14 +201,14 @@ export function shakeHands(
   if (elevenLabsModels.get(model)?.socket !== face) {
     return refuse(400, 'unsupported_model', `Model ${model} is not supported on this endpoint.`);
   }
-  const format = outputFormat(queryValue(url, 'output_format') ?? defaultFormat, face);
+  const format = outputFormat(server, url, face);
   if ('message' in format) {
     const code = format.known ? 'stand_in_format' : 'invalid_output_format';
     return refuse(400, code, format.message);
   }
   return {
     model,
-    rateHz: format.rateHz,
+    format: format.audio,
     syncAlignment: queryValue(url, 'sync_alignment') === 'true',
     authenticated: key !== undefined,
   };

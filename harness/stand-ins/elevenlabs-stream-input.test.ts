@@ -244,15 +244,15 @@ const refusals: [string, string, Record<string, string>, number, string][] = [
     'unsupported_model',
   ],
   [
-    'mp3, the default',
+    'mp3, the default, without an encoder',
     pathOf().replace('&output_format=pcm_16000', ''),
     { 'xi-api-key': 'k' },
     400,
     'stand_in_format',
   ],
   [
-    'mulaw',
-    pathOf().replace('pcm_16000', 'ulaw_8000'),
+    'opus without an encoder',
+    pathOf().replace('pcm_16000', 'opus_48000_64'),
     { 'xi-api-key': 'k' },
     400,
     'stand_in_format',

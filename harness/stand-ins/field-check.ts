@@ -12,12 +12,22 @@ export interface FieldIssue {
 
 export type Fields = Readonly<Record<string, unknown>>;
 
+/** Fields without those that are null, for services to which null means absent. */
+export function withoutNulls(fields: Fields, except: readonly string[] = []): Fields {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([name, value]) => value !== null || except.includes(name)),
+  );
+}
+
 export class FieldCheck {
   readonly issues: FieldIssue[] = [];
   readonly #fields: Fields;
+  readonly #where: readonly string[];
 
-  constructor(fields: Fields) {
+  /** @param where the fields are, for `loc` */
+  constructor(fields: Fields, where: readonly string[] = ['body']) {
     this.#fields = fields;
+    this.#where = where;
   }
 
   required(...names: string[]): void {
@@ -57,10 +67,44 @@ export class FieldCheck {
     this.#add(type, name, `Input should be ${enumeration(values)}`, value);
   }
 
-  flag(name: string): void {
+  flag(...names: string[]): void {
+    for (const name of names) {
+      const value = this.#fields[name];
+      if (value === undefined || typeof value === 'boolean') continue;
+      this.#add('bool_type', name, 'Input should be a valid boolean', value);
+    }
+  }
+
+  integer(name: string, minimum: number, maximum: number): void {
     const value = this.#fields[name];
-    if (value === undefined || typeof value === 'boolean') return;
-    this.#add('bool_type', name, 'Input should be a valid boolean', value);
+    if (typeof value === 'number' && !Number.isInteger(value)) {
+      this.#add('int_type', name, 'Input should be a valid integer', value);
+    } else {
+      this.number(name, minimum, maximum);
+    }
+  }
+
+  list(maximum: number, ...names: string[]): void {
+    for (const name of names) {
+      const value = this.#fields[name];
+      if (value === undefined) continue;
+      if (!Array.isArray(value)) {
+        this.#add('list_type', name, 'Input should be a valid list', value);
+      } else if (value.length > maximum) {
+        const message = `List should have at most ${maximum} items after validation, not ${value.length}`;
+        this.#add('too_long', name, message, value);
+      }
+    }
+  }
+
+  /** The fields of an object inside; none when it is absent or no object. */
+  dictionary(name: string): Fields {
+    const value = this.#fields[name];
+    if (value === undefined) return {};
+    if (typeof value === 'object' && value !== null && !Array.isArray(value))
+      return value as Fields;
+    this.#add('model_attributes_type', name, 'Input should be a valid dictionary', value);
+    return {};
   }
 
   number(name: string, minimum: number, maximum: number): void {
@@ -85,7 +129,7 @@ export class FieldCheck {
   }
 
   #add(type: string, name: string, msg: string, input: unknown): void {
-    this.issues.push({ type, loc: ['body', name], msg, input });
+    this.issues.push({ type, loc: [...this.#where, name], msg, input });
   }
 }
 

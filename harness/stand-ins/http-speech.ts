@@ -1,4 +1,4 @@
-import { deliver } from './delivery.ts';
+import { type ClipWindow, clipWindow, deliver } from './delivery.ts';
 import { type DeliverySchedule, truncateSchedule } from './delivery-schedule.ts';
 import type { Exchange, ProviderServer } from './provider-server.ts';
 
@@ -13,7 +13,7 @@ export interface HttpSpeech {
   /** At the first audio byte: the response head, when it has not gone out before, and a header. */
   readonly begin: () => void;
   /** How a piece of audio looks on the wire; default: as it is. */
-  readonly frame?: (audio: Buffer, offset: number) => string | Buffer;
+  readonly frame?: (audio: Buffer, window: ClipWindow) => string | Buffer;
   /** What closes a complete answer, for example the last event of a stream. */
   readonly trailer?: () => string;
 }
@@ -36,7 +36,9 @@ export function sendSpeech(server: ProviderServer, exchange: Exchange, speech: H
     chunk: (audio, offset) => {
       entry.audioBytes += audio.length;
       entry.audioSeconds = entry.audioBytes / speech.bytesPerSecond;
-      response.write(speech.frame === undefined ? audio : speech.frame(audio, offset));
+      const { clip, bytesPerSecond, frame } = speech;
+      const window = clipWindow(audio, offset, clip, bytesPerSecond / 1000);
+      response.write(frame === undefined ? audio : frame(audio, window));
     },
     end: () => {
       if (struck === 'stall') return;

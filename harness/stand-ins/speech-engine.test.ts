@@ -47,7 +47,7 @@ async function play(profile: TimingProfile, asks: readonly Ask[], fault?: StandI
         chunks += engine.say(
           {
             clip,
-            rateHz,
+            format: { codec: 'pcm', rateHz },
             profile,
             label: 'passage',
             ...(ask.goesOn === true && { chunksBefore: chunks }),

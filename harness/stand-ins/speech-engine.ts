@@ -1,8 +1,10 @@
 import type { Random } from '../random/random.ts';
-import { type Delivery, deliver } from './delivery.ts';
+import { type AudioFormat, encodeClip } from './audio-format.ts';
+import { type ClipWindow, clipWindow, type Delivery, deliver } from './delivery.ts';
 import {
   type DeliverySchedule,
   drawGapMs,
+  encodedSchedule,
   heldBack,
   type Passing,
   scheduleDelivery,
@@ -15,9 +17,10 @@ import type { TimingProfile } from './timing-profile.ts';
 
 /** Something to be said in one go: a generation, a sentence, a segment. */
 export interface Passage extends Passing {
-  /** s16le mono, as `renderClip` gives it. */
+  /** s16le mono at the rate of `format`, as `renderClip` gives it. */
   readonly clip: Buffer;
-  readonly rateHz: number;
+  /** What is sent. */
+  readonly format: AudioFormat;
   readonly profile: TimingProfile;
   /** Names the draws of this passage among those of its request. */
   readonly label: string;
@@ -28,8 +31,7 @@ export interface Passage extends Passing {
 export interface PassageListener {
   /** The instant of the first byte; also for a passage without audio. */
   readonly begin?: (fault: StandInFaultKind | undefined) => void;
-  /** `offset` counts the bytes of the clip before this chunk. */
-  readonly chunk: (audio: Buffer, offset: number) => void;
+  readonly chunk: (audio: Buffer, window: ClipWindow) => void;
   /** All has been sent that will be. `fault`: what the planted fault does now. */
   readonly end: (fault: StandInFaultKind | undefined) => void;
 }
@@ -48,6 +50,8 @@ export class SpeechEngine {
   readonly #random: Random;
   readonly #deliveries = new Set<Delivery>();
   #passages = 0;
+  /** In the passages that have ended. */
+  #saidSeconds = 0;
   /** The last planned chunk leaves here. */
   #freeUs = 0;
 
@@ -69,26 +73,30 @@ export class SpeechEngine {
 
   /** Plans a passage; never calls back before it returns. Gives the number of chunks planned. */
   say(passage: Passage, listener: PassageListener): number {
-    const { clip, rateHz } = passage;
+    const { clip, format } = passage;
     const { clock } = this.#server.options;
     this.#passages++;
-    const nowUs = clock.nowUs();
-    const { originUs, schedule: drawn } = this.#place(passage, nowUs);
+    const { originUs, schedule: drawn } = this.#place(passage, clock.nowUs());
+    const encoded = encodeClip(this.#server, clip, format);
+    const all = encodedSchedule(drawn, clip.length, encoded.length);
+    const whole = passage.whole === true ? heldBack(all) : all;
     const fault = this.#passages === 1 ? this.#midAudioFault() : undefined;
     const share = fault?.kind === 'empty' ? 0 : (fault?.afterFraction ?? 1);
-    const whole = passage.whole === true ? heldBack(drawn) : drawn;
     const schedule =
-      fault === undefined ? whole : truncateSchedule(whole, shareBytes(clip.length, share));
+      fault === undefined ? whole : truncateSchedule(whole, shareBytes(encoded.length, share));
     this.#freeUs = originUs + schedule.endUs;
-    const delivery = deliver(clock, schedule, originUs, clip, {
+    const bytesPerMs = encoded.length / ((clip.length * 500) / format.rateHz);
+    const delivery = deliver(clock, schedule, originUs, encoded, {
       begin: () => listener.begin?.(fault?.kind),
       chunk: (audio, offset) => {
         this.#entry.audioBytes += audio.length;
-        this.#entry.audioSeconds = this.#entry.audioBytes / (2 * rateHz);
-        listener.chunk(audio, offset);
+        const sentMs = (offset + audio.length) / bytesPerMs;
+        this.#entry.audioSeconds = this.#saidSeconds + sentMs / 1000;
+        listener.chunk(audio, clipWindow(audio, offset, encoded, bytesPerMs));
       },
       end: () => {
         this.#deliveries.delete(delivery);
+        this.#saidSeconds = this.#entry.audioSeconds;
         listener.end(fault?.kind);
       },
     });
@@ -103,11 +111,11 @@ export class SpeechEngine {
   }
 
   #place(
-    { clip, rateHz, profile, label, chunksBefore = 0, characters = 0 }: Passage,
+    { clip, format, profile, label, chunksBefore = 0, characters = 0 }: Passage,
     nowUs: number,
   ): { originUs: number; schedule: DeliverySchedule } {
     const random = this.#random.fork(`${label}/${this.#passages}`);
-    const schedule = scheduleDelivery(clip.length, rateHz, profile, random, {
+    const schedule = scheduleDelivery(clip.length, format.rateHz, profile, random, {
       chunksBefore,
       characters,
     });
@@ -116,7 +124,7 @@ export class SpeechEngine {
     );
     if (chunksBefore > 0) {
       // What goes on at the pace of a stretch has to be produced, too.
-      const firstSeconds = (schedule.chunks[0]?.bytes ?? 0) / (2 * rateHz);
+      const firstSeconds = (schedule.chunks[0]?.bytes ?? 0) / (2 * format.rateHz);
       gapUs = Math.max(gapUs, Math.round((firstSeconds / profile.speed) * 1e6));
     }
     const waits = chunksBefore > 0 || this.#freeUs > nowUs;

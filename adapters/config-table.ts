@@ -37,6 +37,8 @@ export interface ConfigProblem<Code = ConfigErrorCode | ConfigWarningCode> {
   readonly hint?: string;
   /** What is valid there; absent when anything of the right type is. */
   readonly validNames?: readonly string[];
+  /** Of an error: EchoKit's own reader does not mind; it is what comes after that cannot work. */
+  readonly echoKitReads?: true;
 }
 
 /** What became of one key, for people. */
@@ -45,6 +47,7 @@ export interface ConfigSetting {
   /** The value as it may be shown; secrets and tables have none, nor have keys that are not set. */
   readonly shown: string | undefined;
   readonly secret: boolean;
+  readonly required: boolean;
   readonly from: 'file' | 'default' | 'environment' | 'nowhere';
   /** From `environment`: the variable's name. */
   readonly variable?: string;
@@ -72,6 +75,8 @@ export interface ConfigContext {
    * literally, as EchoKit does.
    */
   readonly environment?: Environment | undefined;
+  /** Keys of the table that are checked elsewhere, for example the one that has chosen the rules. */
+  readonly elsewhere?: readonly string[];
   /** The text of a value as it stands in the file, for what a parsed number does not tell. */
   readonly written?: ((path: readonly (string | number)[]) => string | undefined) | undefined;
 }
@@ -165,8 +170,9 @@ class TableCheck {
     const settings = new Map<string, ConfigSetting>();
     const missing: [string, ConfigKey][] = [];
     const known = knownKeys(keys);
+    const { elsewhere = [] } = this.#context;
     const strangers = Object.keys(given).filter(
-      (key) => !known.includes(key) && !(path.length === 0 && key === 'platform'),
+      (key) => !known.includes(key) && !(path.length === 0 && elsewhere.includes(key)),
     );
     for (const [key, rule] of Object.entries(keys)) {
       const spellings = [key, ...(rule.aliases ?? [])].filter((name) => Object.hasOwn(given, name));
@@ -290,11 +296,16 @@ class TableCheck {
     const name = variable ?? this.#name(path);
     if (rule.secret === true && text !== '') this.secrets.push(text);
     if (rule.required === true && rule.secret !== true && text === '') {
-      return this.#error('CONFIG_BAD_VALUE', path, `${name} is empty`, rule.about);
+      return this.#unusable(
+        'CONFIG_BAD_VALUE',
+        path,
+        `${name} is empty`,
+        rule.about.replace(/\.$/, ''),
+      );
     }
     if (rule.secret === true && !/^[\x20-\x7e]*$/.test(text)) {
       const message = `${name} holds a character that no HTTP header can carry`;
-      return this.#error('CONFIG_BAD_VALUE', path, message, 'was a line break copied with it?');
+      return this.#unusable('CONFIG_BAD_VALUE', path, message, 'was a line break copied with it?');
     }
     if (rule.choices !== undefined && !rule.choices.includes(text)) {
       const nearest = nearestName(text, rule.choices);
@@ -331,7 +342,7 @@ class TableCheck {
     }
     for (const each of unset) {
       const message = `${name} holds \${${each}}, and the environment variable ${each} is not set`;
-      this.#error('CONFIG_VARIABLE_UNSET', path, message, `set ${each}, or write the value`);
+      this.#unusable('CONFIG_VARIABLE_UNSET', path, message, `set ${each}, or write the value`);
     }
     if (unset.length > 0) return undefined;
     for (const each of names) {
@@ -371,7 +382,7 @@ class TableCheck {
     const hint = `it must begin with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`;
     const name = this.#name(path);
     const fail = (what: string): false => {
-      this.#error('CONFIG_BAD_VALUE', path, `${name} ${what}`, hint, schemes);
+      this.#unusable('CONFIG_BAD_VALUE', path, `${name} ${what}`, hint, schemes);
       return false;
     };
     if (!URL.canParse(text)) return fail(`is "${written}", which is no URL`);
@@ -400,6 +411,7 @@ class TableCheck {
       keyPath: this.#name(path),
       shown: secret ? undefined : shown,
       secret,
+      required: rule.required === true,
       from,
       ...(variable !== undefined && { variable }),
     };
@@ -422,6 +434,18 @@ class TableCheck {
       ...(hint !== undefined && { hint }),
       ...(validNames !== undefined && { validNames }),
     });
+  }
+
+  /** An error of a value that EchoKit's reader takes. */
+  #unusable(
+    code: ConfigErrorCode,
+    path: Path,
+    message: string,
+    hint: string,
+    validNames?: readonly string[],
+  ): undefined {
+    this.#error(code, path, message, hint, validNames);
+    this.errors.push({ ...this.errors.pop()!, echoKitReads: true });
   }
 
   #warn(code: ConfigWarningCode, path: Path, message: string, hint?: string): void {

@@ -56,6 +56,7 @@ export { SpeechError, type SpeechErrorDetail, type SpeechFailureKind } from './s
 export { textParts } from './transport/text-parts.ts';
 export { defaultTimeLimitsMs, type TimeLimitsMs } from './transport/time-limit.ts';
 export {
+  type CheckedTtsConfig,
   ConfigError,
   checkTtsConfig,
   problemSentence,

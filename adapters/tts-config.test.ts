@@ -286,7 +286,16 @@ for (const [platform, key, variable] of usualVariables) {
     t.deepEqual(secrets, ['sk-env']);
     t.deepEqual(
       settings.filter(({ secret }) => secret),
-      [{ keyPath: `tts.${key}`, shown: undefined, secret: true, from: 'environment', variable }],
+      [
+        {
+          keyPath: `tts.${key}`,
+          shown: undefined,
+          secret: true,
+          required: true,
+          from: 'environment',
+          variable,
+        },
+      ],
     );
     const written = { ...table, [key]: 'sk-file' };
     const both = readTtsConfig(written, { environment: { [variable]: 'sk-env' } });

@@ -33,6 +33,10 @@ export interface TtsConfig {
 export interface CheckedTtsConfig {
   /** Absent when there are errors. */
   readonly tts: TtsConfig | undefined;
+  /** The canonical name; absent when `platform` cannot be used. */
+  readonly platform?: string;
+  /** What was read, complete or not; without a platform there is none. */
+  readonly settings: readonly ConfigSetting[];
   readonly errors: readonly ConfigProblem<ConfigErrorCode>[];
   readonly warnings: readonly ConfigProblem<ConfigWarningCode>[];
   readonly secrets: readonly string[];
@@ -93,13 +97,25 @@ export function checkTtsConfig(
   const context = { name: 'tts', ...options };
   const platform = chooseVariant(table, platforms, context);
   if ('code' in platform) {
-    return { tts: undefined, errors: [platform], warnings: [], secrets: [] };
+    return { tts: undefined, settings: [], errors: [platform], warnings: [], secrets: [] };
   }
   const owner = `platform "${platform.names[0]}"`;
-  const checked = checkTable(table, platform.keys, { ...context, owner });
-  const { errors, warnings, secrets } = checked;
+  const checked = checkTable(table, platform.keys, {
+    ...context,
+    owner,
+    elsewhere: ['platform'],
+  });
+  const { errors, warnings, secrets, settings } = checked;
   const tts = errors.length === 0 ? ttsConfig(platform, checked, context.name) : undefined;
-  return { tts, errors, warnings: tts?.warnings ?? warnings, secrets };
+  const name = platform.names[0];
+  return {
+    tts,
+    platform: name,
+    settings,
+    errors,
+    warnings: tts?.warnings ?? warnings,
+    secrets,
+  };
 }
 
 function ttsConfig(platform: AnyPlatform, checked: CheckedTable, name: string): TtsConfig {

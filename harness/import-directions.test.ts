@@ -53,6 +53,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'harness/toml',
     'harness/trace',
   ],
+  'harness/echokit-config': ['adapters', 'harness/scenario', 'harness/server', 'harness/toml'],
   'harness/metrics': ['firmware-protocol', 'harness/trace', 'harness/device', 'harness/server'],
   'harness/verdict': ['harness/metrics', 'harness/scenario'],
   'harness/report': ['harness/metrics', 'harness/scenario', 'harness/verdict'],

@@ -16,6 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
+import { WebSocket } from 'ws';
 import { readRecording } from '../trace/recording-reader.ts';
 import { exitCode } from './exit-code.ts';
 import { chooseProviders } from './provider-choice.ts';
@@ -311,4 +312,111 @@ test.serial("run --config speaks with the provider of EchoKit's own section", as
     cells.map(({ provider }) => provider),
     ['stream_gsv'],
   );
+});
+
+/** A file for a real EchoKit server, with a second provider that only this program sees. */
+const wholeConfig = `addr = "127.0.0.1:0"
+hello_wav = "hello.wav"
+
+[asr]
+platform = "whisper"
+url = "http://localhost:9094/v1/audio/transcriptions"
+
+[asr.vad]
+hangover_ms = 600
+
+${sections.stream_gsv}
+[llm]
+platform = "openai_chat"
+url = "http://localhost:9094/v1/chat/completions"
+history = 5
+
+[providers.quick]
+platform = "elevenlabs"
+token = "sk_only_in_this_file"
+voice = "v"
+`;
+
+test.serial('run --config runs all providers of the file, and --provider picks', async (t) => {
+  const config = file('several/config.toml', wholeConfig.replace('hello_wav = "hello.wav"\n', ''));
+  const path = file('several.toml', hello);
+  const run = async (...more: string[]): Promise<string[]> => {
+    const out = join(folder, 'several-runs');
+    const args = ['run', path, '--config', config, '--json', '--out', out, ...more];
+    const { exit, stdout, stderr } = await start(...args).ended;
+    t.is(exit, exitCode.passed, stderr);
+    t.true(stderr.includes(`${config}: [llm] is not used: replies are scripted.\n`), stderr);
+    const { cells } = JSON.parse(stdout) as { cells: { provider: string }[] };
+    return cells.map(({ provider }) => provider);
+  };
+  t.deepEqual(await run(), ['stream_gsv', 'quick']);
+  t.deepEqual(await run('--provider', 'quick,openai'), ['quick', 'openai']);
+});
+
+test.serial('validate says what a configuration holds, without showing its keys', async (t) => {
+  const config = file('whole/config.toml', wholeConfig.replace('hello_wav = "hello.wav"\n', ''));
+  const scenario = file(
+    'whole.toml',
+    hello.replace('[[turn]]', '[matrix]\nproviders = ["quick"]\n[[turn]]'),
+  );
+  const { exit, stdout, stderr } = await start('validate', config, scenario).ended;
+  t.is(exit, exitCode.passed, stderr);
+  t.is(stderr, '');
+  t.regex(stdout, /^ {2}\[asr\.vad\] +used: /m);
+  t.regex(stdout, /^ {2}\[llm\] +not used: replies are scripted$/m);
+  t.regex(stdout, /^ {2}backend +EchoKit takes \[llm\], \[tts\] and \[asr\]$/m);
+  t.regex(stdout, /^provider quick: \[providers\.quick\], platform elevenlabs$/m);
+  t.regex(stdout, /^ {2}token +set$/m);
+  t.regex(stdout, /^ {2}url +wss:\/\/api\.elevenlabs\.io\/v1\/text-to-speech \(default\)$/m);
+  t.false(stdout.includes('sk_only_in_this_file'));
+  t.true(stdout.includes(`${scenario}: ok`), 'a scenario may name a provider of the configuration');
+});
+
+test.serial(
+  'validate tells errors and warnings of a configuration together: exit code 2',
+  async (t) => {
+    const text = wholeConfig.replace('history = 5\n', '').replace('voice = "v"', 'voise = "v"');
+    const config = file('faulty/config.toml', text);
+    const { exit, stdout, stderr } = await start('validate', '--config', config).ended;
+    t.is(exit, exitCode.usage);
+    t.true(stdout.startsWith(`${config}: an EchoKit configuration\n`), stdout);
+    t.false(stdout.includes('scenarios'), 'the configuration alone is checked');
+    t.true(stderr.includes(`${config}:2:13: warning: hello_wav: there is no such file`), stderr);
+    t.regex(stderr, /: error: llm\.history is missing.*\[CONFIG_MISSING_KEY\]/);
+    t.regex(stderr, /: error: providers\.quick\.voice is missing.*\n.*\n.*\n.*\n.*"voise"/);
+    t.false(stderr.includes('sk_only_in_this_file'), stderr);
+
+    const run = await start('run', '--config', config).ended;
+    t.is(run.exit, exitCode.usage);
+    t.true(run.stderr.includes('providers.quick.voice is missing'), run.stderr);
+    t.true(run.stderr.endsWith('[CONFIG_MISSING_KEY]\n'), run.stderr);
+  },
+);
+
+test.serial('serve --config listens at addr and greets with hello_wav', async (t) => {
+  const config = file('greeting/config.toml', wholeConfig);
+  const head = Buffer.from(
+    'RIFF\x28\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0data',
+    'latin1',
+  );
+  const samples = Buffer.alloc(800, 'greeting');
+  const size = Buffer.alloc(4);
+  size.writeUInt32LE(samples.length);
+  writeFileSync(join(folder, 'greeting/hello.wav'), Buffer.concat([head, size, samples]));
+  const server = start('serve', '--config', config);
+  const [url] = await server.printed(/^ws:\/\/127\.0\.0\.1:(?!8080)\d+\/ws\/$/m);
+  const socket = new WebSocket(`${url}02ec0e000009`);
+  const received: Buffer[] = [];
+  await new Promise<void>((resolve) => {
+    socket.on('message', (data: Buffer) => {
+      received.push(data);
+      if (Buffer.concat(received).includes('HelloEnd')) resolve();
+    });
+  });
+  t.true(Buffer.concat(received).includes(samples));
+  socket.close();
+  server.child.kill('SIGINT');
+  const { exit, stderr } = await server.ended;
+  t.is(exit, exitCode.interrupted);
+  t.true(stderr.includes('[asr] is not used'), stderr);
 });

@@ -50,7 +50,10 @@ const port = (fallback: number): Option =>
     .argParser(whole('--port', 0, 65535));
 
 const configOption = (): Option =>
-  new Option('--config <file>', 'EchoKit config.toml whose [tts] section is the provider');
+  new Option(
+    '--config <file>',
+    'EchoKit config.toml; its [tts] and [providers.*] are the providers',
+  );
 
 const program = new Command('echokit-harness')
   .description(
@@ -71,7 +74,7 @@ program
   )
   .option(
     '--provider <names>',
-    'providers, separated by commas; default: what the scenario says',
+    'providers, separated by commas; default: those of --config, else what the scenario says',
     list,
   )
   .addOption(configOption())
@@ -97,7 +100,7 @@ Examples:
   echokit-harness run                                  the shipped scenarios, every provider
   echokit-harness run scenarios/long-answer.toml --provider openai,elevenlabs
   echokit-harness run --time real --provider stream_gsv scenarios/one-question.toml
-  echokit-harness run --config config.toml             your own [tts] section, against its stand-in
+  echokit-harness run --config config.toml             your own providers, against their stand-ins
   echokit-harness run --json | jq '.cells[].metrics.ttfa_ms.p50'
 
 Exit codes: 0 passed, 1 an expectation failed, 2 usage or scenario error, 4 environment,
@@ -110,12 +113,18 @@ Exit codes: 0 passed, 1 an expectation failed, 2 usage or scenario error, 4 envi
 
 program
   .command('validate')
-  .description('check scenario files and say what is wrong where')
-  .argument('[scenario...]', 'scenario files or folders; default: scenarios')
+  .description('check scenarios and EchoKit configurations and say what is wrong where')
+  .argument(
+    '[file...]',
+    'scenario files, folders of them, EchoKit config.toml files; default: scenarios',
+  )
   .addOption(configOption())
   .action(async (paths: string[], options) => {
     const { validateCommand } = await import('./validate-command.ts');
-    process.exitCode = await validateCommand(terminal, paths, options);
+    process.exitCode = await validateCommand(terminal, paths, {
+      ...options,
+      version: harnessVersion(),
+    });
   });
 
 program
@@ -126,8 +135,13 @@ program
     'provider to speak with; default: the one of --config, without it openai',
   )
   .addOption(configOption())
-  .option('--host <address>', 'address to listen on', '127.0.0.1')
-  .addOption(port(8080))
+  .option('--host <address>', 'address to listen on; default: addr of --config, else 127.0.0.1')
+  .addOption(
+    new Option(
+      '--port <number>',
+      'port to listen on; 0 takes any free one; default: addr of --config, else 8080',
+    ).argParser(whole('--port', 0, 65535)),
+  )
   .option('--scenario <file>', 'what is understood and answered, turn by turn, over and over')
   .option('--live', 'speak with the real provider of --config instead of its stand-in')
   .addHelpText(

@@ -1,35 +1,73 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { parse, TomlError } from 'smol-toml';
-import { nearestName, problemSentence } from '../../adapters/index.ts';
-import { builtInProviders, type ProviderEntry, providerEntry } from '../runner/provider-catalog.ts';
+import { nearestName } from '../../adapters/index.ts';
+import {
+  type ConfigFileProblem,
+  type ConfigPart,
+  formatConfigProblems,
+} from '../echokit-config/config-problem.ts';
+import {
+  assertUsable,
+  type EchoKitConfig,
+  readEchoKitConfigFile,
+} from '../echokit-config/echokit-config.ts';
+import {
+  builtInProviders,
+  configuredProvider,
+  type ProviderEntry,
+} from '../runner/provider-catalog.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import type { Terminal } from './terminal.ts';
 
 /** The providers a command may name. */
 export interface ProviderChoice {
+  /** The built-in ones and those of `--config`; of two with one name that of `--config`. */
   readonly entries: ReadonlyMap<string, ProviderEntry>;
   /** Names of the providers of `--config`, in the order of the file; without one there are none. */
   readonly configured: readonly string[];
+  /** What `--config` holds besides. */
+  readonly config?: EchoKitConfig;
 }
 
 /**
- * The built-in providers and the `[tts]` section of an EchoKit configuration, which goes by the name
- * of its platform. Its warnings are printed.
+ * The built-in providers, and those of an EchoKit configuration: `[tts]` by the name of its platform,
+ * `[providers.<name>]` by their own. Warnings are printed, and so are errors in parts of the file that
+ * the command does not use.
  *
- * @throws {CommandError} `CONFIG_NOT_FOUND`, `CONFIG_SYNTAX`, `CONFIG_NO_TTS`
- * @throws {ConfigError}
+ * @param parts what the command uses beside the providers
+ * @throws {EchoKitConfigError} with every error in what is used
+ * @throws {CommandError} `CONFIG_NO_TTS`
  */
-export function chooseProviders(terminal: Terminal, configFile?: string): ProviderChoice {
+export function chooseProviders(
+  terminal: Terminal,
+  configFile?: string,
+  parts: readonly ConfigPart[] = [],
+): ProviderChoice {
   const entries = new Map(builtInProviders.map((entry) => [entry.name, entry]));
   if (configFile === undefined) return { entries, configured: [] };
-  const table = ttsTable(configFile);
-  const { platform } = providerEntry('config', table).tts;
-  const entry = providerEntry(platform, table);
-  for (const warning of entry.tts.warnings) {
-    terminal.say(`${configFile}: warning: ${problemSentence(warning)}  [${warning.code}]`);
+  const used: readonly ConfigPart[] = ['tts', 'providers', ...parts];
+  const config = readEchoKitConfigFile(configFile, { environment: process.env });
+  assertUsable(config, used);
+  if (config.providers.length === 0) {
+    throw new CommandError(
+      'CONFIG_NO_TTS',
+      exitCode.usage,
+      `${configFile} has no [tts] section.`,
+      'the EchoKit documentation page "Text to speech services" shows one for each platform',
+    );
   }
-  entries.set(platform, entry);
-  return { entries, configured: [platform] };
+  if (config.problems.length > 0) {
+    const label = ({ severity }: ConfigFileProblem): string =>
+      severity === 'error' ? 'error in what is not used here' : severity;
+    terminal.say(formatConfigProblems(config.problems, label));
+  }
+  for (const { name, tts } of config.providers) entries.set(name, configuredProvider(name, tts!));
+  return { entries, configured: config.providers.map(({ name }) => name), config };
+}
+
+/** What of the configuration has no effect, one line for each table. */
+export function unusedSections({ file, sections }: EchoKitConfig): string[] {
+  return sections
+    .filter(({ used }) => !used)
+    .map(({ name, note }) => `${file}: ${name} is not used: ${note}.`);
 }
 
 export function findProvider(choice: ProviderChoice, name: string): ProviderEntry {
@@ -43,40 +81,4 @@ export function findProvider(choice: ProviderChoice, name: string): ProviderEntr
     `There is no provider "${name}".${nearest === undefined ? '' : ` Did you mean "${nearest}"?`}`,
     `providers: ${names.join(', ')}`,
   );
-}
-
-function ttsTable(file: string): Record<string, unknown> {
-  if (!existsSync(file)) {
-    throw new CommandError(
-      'CONFIG_NOT_FOUND',
-      exitCode.usage,
-      `${file}: there is no such file.`,
-      'name an EchoKit config.toml with a [tts] section',
-    );
-  }
-  const tts = parseToml(file)['tts'];
-  if (typeof tts === 'object' && tts !== null && !Array.isArray(tts)) {
-    return tts as Record<string, unknown>;
-  }
-  throw new CommandError(
-    'CONFIG_NO_TTS',
-    exitCode.usage,
-    `${file} has no [tts] section.`,
-    'the EchoKit documentation page "Text to speech services" shows one for each platform',
-  );
-}
-
-function parseToml(file: string): Record<string, unknown> {
-  try {
-    return parse(readFileSync(file, 'utf8'));
-  } catch (error) {
-    throw error instanceof TomlError ? syntaxError(file, error) : error;
-  }
-}
-
-function syntaxError(file: string, cause: TomlError): CommandError {
-  const [message = ''] = cause.message.split('\n');
-  const place = `${file}:${cause.line}:${cause.column}`;
-  const hint = cause.codeblock.trimEnd();
-  return new CommandError('CONFIG_SYNTAX', exitCode.usage, `${place}: ${message}`, hint, { cause });
 }

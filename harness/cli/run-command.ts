@@ -9,7 +9,7 @@ import { type Cell, planRun } from '../scenario/plan.ts';
 import { cacheFolder } from './cache-folder.ts';
 import { exitCode } from './exit-code.ts';
 import { ffmpegPath } from './ffmpeg-path.ts';
-import { chooseProviders } from './provider-choice.ts';
+import { chooseProviders, unusedSections } from './provider-choice.ts';
 import {
   defaultScenarioFolder,
   findScenarioFiles,
@@ -61,6 +61,7 @@ export async function runCommand(
   };
   const say = options.quiet === true ? () => {} : (text: string) => terminal.say(text);
   const signal = interruptSignal(terminal, 'the recording of this conversation is being finished.');
+  for (const line of choice.config === undefined ? [] : unusedSections(choice.config)) say(line);
   say(progressHeader(plan.cells, options));
   const results = await runPlan({
     plan,

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import { adapterFor } from '../../adapters/index.ts';
 import { SystemClock } from '../clock/system-clock.ts';
@@ -7,13 +8,14 @@ import { openLaboratory } from '../runner/laboratory.ts';
 import type { Scenario, Turn } from '../scenario/scenario.ts';
 import { createAdapterServer } from '../server/adapter-server.ts';
 import type { ServerObservation } from '../server/conversation.ts';
+import { endOfSpeechDefaults } from '../server/end-of-speech.ts';
 import { scriptedRecognizer } from '../server/recognizer.ts';
 import { scriptedReply } from '../server/reply-source.ts';
 import { createStandIn } from '../stand-ins/stand-in.ts';
 import { cacheFolder } from './cache-folder.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import { ffmpegPath } from './ffmpeg-path.ts';
-import { chooseProviders, findProvider } from './provider-choice.ts';
+import { chooseProviders, findProvider, unusedSections } from './provider-choice.ts';
 import {
   defaultScenarioFolder,
   findScenarioFiles,
@@ -26,8 +28,10 @@ export interface ServeCommandOptions {
   /** Default: the first provider of `config`, without one `openai`. */
   readonly provider?: string;
   readonly config?: string;
-  readonly host: string;
-  readonly port: number;
+  /** Default: `addr` of `config`, without one this machine. */
+  readonly host?: string;
+  /** Default: `addr` of `config`, without one 8080. */
+  readonly port?: number;
   readonly scenario?: string;
   readonly live?: boolean;
 }
@@ -37,7 +41,10 @@ export async function serveCommand(
   terminal: Terminal,
   options: ServeCommandOptions,
 ): Promise<number> {
-  const choice = chooseProviders(terminal, options.config);
+  const choice = chooseProviders(terminal, options.config, ['addr', 'hello_wav', 'asr.vad']);
+  const { config } = choice;
+  const host = options.host ?? config?.addr?.host ?? '127.0.0.1';
+  const port = options.port ?? config?.addr?.port ?? 8080;
   const name = options.provider ?? choice.configured[0] ?? 'openai';
   const provider = findProvider(choice, name);
   if (options.live === true && !choice.configured.includes(name)) {
@@ -71,6 +78,7 @@ export async function serveCommand(
     const connectUs = standIn.connectMs * 1000;
     network.setLink(provider.endpoint, { latencyUs: 0, jitterUs: 0, connectUs });
   }
+  const hello = scenario.server.helloWav ?? config?.helloWav;
   const speech = adapterFor(provider.tts).open(provider.tts.config, {
     clock,
     dialer: network,
@@ -82,6 +90,8 @@ export async function serveCommand(
     voiceDetection,
     speech,
     platform: provider.tts.platform,
+    settings: { endOfSpeech: { ...endOfSpeechDefaults, ...config?.endOfSpeech } },
+    ...(hello === undefined ? {} : { hello: readFileSync(hello) }),
     recognizer: scriptedRecognizer(({ turn }) => turnOf(scenario, turn).heard, {
       clock,
       durationMs: scenario.server.recognitionMs,
@@ -98,11 +108,12 @@ export async function serveCommand(
       if (text !== undefined) terminal.say(`${seconds(event.atUs)}  ${text}`);
     },
   });
+  for (const line of config === undefined ? [] : unusedSections(config)) terminal.say(line);
   const signal = interruptSignal(terminal, 'closing the connections.');
-  const listener = await network.listen(options, (stream: Duplex) => server.accept(stream));
-  const shown = options.host === '0.0.0.0' ? '<address of this machine>' : options.host;
+  const listener = await network.listen({ host, port }, (stream: Duplex) => server.accept(stream));
+  const shown = host === '0.0.0.0' ? '<address of this machine>' : host;
   terminal.print(`ws://${shown}:${listener.endpoint.port}/ws/`);
-  if (!['127.0.0.1', '::1', 'localhost'].includes(options.host)) {
+  if (!['127.0.0.1', '::1', 'localhost'].includes(host)) {
     terminal.say('Everybody who reaches this address can talk to it: boards have no password.');
   }
   terminal.say(

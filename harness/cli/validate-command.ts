@@ -1,5 +1,15 @@
+import { readFileSync, statSync } from 'node:fs';
+import { formatConfigProblems } from '../echokit-config/config-problem.ts';
+import {
+  type EchoKitConfig,
+  looksLikeEchoKitConfig,
+  readEchoKitConfigFile,
+} from '../echokit-config/echokit-config.ts';
+import { builtInProviders } from '../runner/provider-catalog.ts';
+import { ProblemsError } from '../toml/problem.ts';
+import { renderConfig } from './config-report.ts';
+import { describeError } from './error-message.ts';
 import { exitCode } from './exit-code.ts';
-import { chooseProviders } from './provider-choice.ts';
 import {
   defaultScenarioFolder,
   findScenarioFiles,
@@ -8,20 +18,57 @@ import {
 } from './scenario-files.ts';
 import type { Terminal } from './terminal.ts';
 
-/** `validate`: says for each scenario what it is, or for all what is wrong with them. */
+export interface ValidateCommandOptions {
+  readonly config?: string;
+  readonly version: string;
+}
+
+/**
+ * `validate`: says for each scenario and each EchoKit configuration what it is, or for all what is wrong
+ * with them. Returns the exit code.
+ */
 export async function validateCommand(
   terminal: Terminal,
   paths: readonly string[],
-  options: { readonly config?: string },
+  options: ValidateCommandOptions,
 ): Promise<number> {
-  const choice = chooseProviders(terminal, options.config);
-  const files = findScenarioFiles(paths.length === 0 ? [defaultScenarioFolder()] : paths);
-  const scenarios = loadScenarios(files, scenarioCatalog([...choice.entries.keys()]));
-  for (const scenario of scenarios) {
-    const turns = scenario.turns.length;
-    terminal.print(
-      `${scenario.file}: ok, ${turns} ${turns === 1 ? 'turn' : 'turns'} (${scenario.title})`,
-    );
+  const named = options.config === undefined ? [] : [options.config];
+  const configFiles = [...named, ...paths.filter(isConfigFile)];
+  const scenarioPaths = paths.filter((path) => !configFiles.includes(path));
+  let exit: number = exitCode.passed;
+  const providers = builtInProviders.map(({ name }) => name);
+  for (const file of new Set(configFiles)) {
+    try {
+      const config = readEchoKitConfigFile(file, { environment: process.env });
+      if (showConfig(terminal, config)) exit = exitCode.usage;
+      providers.push(...config.providers.map(({ name }) => name));
+    } catch (error) {
+      if (!(error instanceof ProblemsError)) throw error;
+      terminal.say(describeError(error, options.version).text);
+      exit = exitCode.usage;
+    }
   }
-  return exitCode.passed;
+  if (scenarioPaths.length > 0 || configFiles.length === 0) {
+    const folders = scenarioPaths.length === 0 ? [defaultScenarioFolder()] : scenarioPaths;
+    const catalog = scenarioCatalog([...new Set(providers)]);
+    for (const scenario of loadScenarios(findScenarioFiles(folders), catalog)) {
+      const turns = scenario.turns.length;
+      terminal.print(
+        `${scenario.file}: ok, ${turns} ${turns === 1 ? 'turn' : 'turns'} (${scenario.title})`,
+      );
+    }
+  }
+  return exit;
+}
+
+/** @returns whether there are errors. */
+function showConfig(terminal: Terminal, config: EchoKitConfig): boolean {
+  terminal.print(renderConfig(config));
+  if (config.problems.length > 0) terminal.say(`\n${formatConfigProblems(config.problems)}`);
+  return config.problems.some(({ severity }) => severity === 'error');
+}
+
+function isConfigFile(path: string): boolean {
+  const isFile = statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+  return isFile && looksLikeEchoKitConfig(readFileSync(path, 'utf8'));
 }

@@ -82,7 +82,11 @@ export function providerEntry(
   name: string,
   table: Readonly<Record<string, unknown>>,
 ): ProviderEntry {
-  const tts = readTtsConfig(table);
+  return configuredProvider(name, readTtsConfig(table));
+}
+
+/** The same for a table that has been read. */
+export function configuredProvider(name: string, tts: TtsConfig): ProviderEntry {
   return { name, tts, endpoint: endpointOf(tts) };
 }
 

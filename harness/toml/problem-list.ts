@@ -6,14 +6,11 @@ import type { SourceMap, SourceRange } from './source-position.ts';
 export class ProblemList<Code extends string> {
   readonly source: SourceMap;
   readonly #file: string;
-  readonly #shown: string;
   readonly #problems: Problem<Code>[] = [];
 
-  /** @param shown the text for excerpts, of the same length, when some of it must not be shown. */
-  constructor(file: string, source: SourceMap, shown = source.text) {
+  constructor(file: string, source: SourceMap) {
     this.#file = file;
     this.source = source;
-    this.#shown = shown;
   }
 
   /** So far, in the order in which they were found. */
@@ -25,10 +22,18 @@ export class ProblemList<Code extends string> {
     this.#problems.push({
       code,
       file: this.#file,
-      ...this.source.lineColumn(range.start),
       message,
       ...(hint !== undefined && { hint }),
-      excerpt: sourceExcerpt(this.#shown, range),
+      ...placeOf(this.source, range),
     });
   }
+}
+
+/** @param shown the text for the excerpt, of the same length, when some of it must not be shown. */
+export function placeOf(
+  source: SourceMap,
+  range: SourceRange,
+  shown = source.text,
+): Pick<Problem, 'line' | 'column' | 'excerpt'> {
+  return { ...source.lineColumn(range.start), excerpt: sourceExcerpt(shown, range) };
 }

@@ -60,12 +60,14 @@ export type ServerEventForm = 'canonical' | 'bin' | 'named';
 
 /**
  * Whose list of events the decoder goes by. `firmware` (0.3.1 and 0.3.2) does not know `Choices`
- * and `DisplayText`; `server` knows all. Both also take the place of an event in their own list
- * instead of its name. `any` knows all names and no numbers, because the lists number differently.
- * The firmware's order is known from its own refusals (section 8.4); the server's is inferred from
- * the order of the examples in section 2.4.
+ * and `DisplayText`, `firmware-0.3.0` also not `EndVad`, `firmware-0.2` (0.2.0 to 0.2.2) also not
+ * `AudioChunkWithVowel` and `AudioChunki16` (section 0.3; inferred from the audio they expect);
+ * `server` knows all. Each of them also takes the place of an event in its own list instead of its
+ * name. `any` knows all names and no numbers, because the lists number differently. The order of
+ * 0.3.1 is known from its own refusals (section 8.4) and taken for the older ones; the server's is
+ * inferred from the order of the examples in section 2.4.
  */
-export type ServerEventDialect = 'firmware' | 'server' | 'any';
+export type ServerEventDialect = 'firmware' | 'firmware-0.3.0' | 'firmware-0.2' | 'server' | 'any';
 
 export type ServerEventResult =
   | { readonly ok: true; readonly event: ServerEvent }
@@ -108,10 +110,19 @@ const fieldsOf: Readonly<Record<ServerEventType, readonly Field[]>> = {
 };
 
 const serverEventTypes = Object.keys(fieldsOf) as readonly ServerEventType[];
-const firmwareEventTypes = serverEventTypes.filter((t) => t !== 'Choices' && t !== 'DisplayText');
+const without = (...names: ServerEventType[]): readonly ServerEventType[] =>
+  serverEventTypes.filter((type) => !names.includes(type));
 
 const known: Readonly<Record<ServerEventDialect, readonly ServerEventType[]>> = {
-  firmware: firmwareEventTypes,
+  firmware: without('Choices', 'DisplayText'),
+  'firmware-0.3.0': without('Choices', 'DisplayText', 'EndVad'),
+  'firmware-0.2': without(
+    'Choices',
+    'DisplayText',
+    'EndVad',
+    'AudioChunkWithVowel',
+    'AudioChunki16',
+  ),
   server: serverEventTypes,
   any: serverEventTypes,
 };

@@ -39,6 +39,8 @@ export type DeviceEvent = { readonly atUs: number } & (
   | { readonly type: 'speech'; readonly active: boolean }
   /** `StartChat` was handed to the socket. */
   | { readonly type: 'startChat' }
+  /** `Submit` was handed to the socket (firmware up to 0.3.0). */
+  | { readonly type: 'submit' }
   /** One binary frame of microphone audio was handed to the socket. */
   | { readonly type: 'upload'; readonly samples: number; readonly capturedSamples: number }
   /** Captured audio that never left the board. */

@@ -8,7 +8,7 @@ import {
   type MachineEffect,
   type MachineInput,
 } from './device-machine.ts';
-import { type DeviceConstants, diy } from './device-profile.ts';
+import { type DeviceConstants, type DeviceProfile, deviceProfiles, diy } from './device-profile.ts';
 import type { PlayerMessage } from './player.ts';
 import { deviceStates, type MachineEventName, machineEvents } from './transition-table.ts';
 
@@ -26,8 +26,9 @@ class Bench {
   #frame = 0;
   readonly #agenda: { atUs: number; input: MachineInput }[] = [];
 
-  constructor(changes: Partial<DeviceConstants> = {}) {
-    this.machine = new DeviceMachine({ ...diy, constants: { ...diy.constants, ...changes } }, 1, 0);
+  constructor(changes: Partial<DeviceConstants> = {}, profile: DeviceProfile = diy) {
+    const constants = { ...profile.constants, ...changes };
+    this.machine = new DeviceMachine({ ...profile, constants }, 1, 0);
   }
 
   /** Puts inputs in and lets the machine run at this instant. */
@@ -363,6 +364,37 @@ test('an utterance: StartChat with the first chunk, then frames of 8192 samples,
   bench.server({ type: 'EndResponse' });
   bench.clear().mic(1);
   t.is(bench.transmitted()[0]!.kind, 'startChat');
+});
+
+for (const version of ['0.2.0', '0.2.2', '0.3.0']) {
+  test(`firmware ${version} sends the rest of the utterance and Submit when the speech ends`, (t) => {
+    const bench = new Bench({}, deviceProfiles[`diy@${version}`]).reach('Listening');
+    bench.mic(20);
+    bench.pass(100_000);
+    bench.give({ type: 'micEnd' });
+    bench.pass(100_000);
+    t.deepEqual(
+      bench.transmitted().map((m) => (m.kind === 'audio' ? m.samples.length : m.kind)),
+      ['startChat', 8192, 20 * 512 - 8192, 'submit'],
+    );
+    t.is(bench.machine.state, 'Waiting');
+    t.deepEqual(bench.reports('uploadDiscarded'), []);
+    bench.give({ type: 'micEnd' });
+    t.is(bench.machine.state, 'Waiting');
+  });
+}
+
+test('firmware that submits gives up no utterance after 10 s, and an end of nothing is nothing', (t) => {
+  const bench = new Bench({}, deviceProfiles['diy@0.3.0']).reach('Listening');
+  bench.give({ type: 'micEnd' });
+  t.is(bench.machine.state, 'Listening');
+  t.deepEqual(bench.transmitted(), []);
+  for (let i = 0; i < 400; i++) {
+    bench.mic(1);
+    bench.pass(32_000);
+  }
+  t.deepEqual(bench.reports('uploadDiscarded'), []);
+  t.is(bench.transmitted().filter((m) => m.kind === 'startChat').length, 1);
 });
 
 test('no ASR within 10 s of audio: the device gives up alone and the next chunk starts anew', (t) => {

@@ -15,7 +15,7 @@ import {
   type LastingAction,
   type MachineEventName,
   type Transition,
-  transitionTable,
+  transitionsOf,
 } from './transition-table.ts';
 
 const bytesPerSecond = 32_000;
@@ -70,6 +70,7 @@ export type MachineInput =
 
 export type UplinkMessage =
   | { readonly kind: 'startChat' }
+  | { readonly kind: 'submit' }
   | { readonly kind: 'audio'; readonly samples: Int16Array; readonly capturedSamples: number };
 
 type WithoutInstant<T> = T extends unknown ? Omit<T, 'atUs'> : never;
@@ -266,11 +267,12 @@ export class DeviceMachine {
   // ---- the task ----
 
   *#mainLoop(): Task {
+    const transitions = transitionsOf(this.#profile.firmware);
     while (!this.#rebooted) {
       yield { ready: () => this.#somethingToTake(), untilUs: () => this.#idleDeadlineUs() };
       const taken = this.#take();
       this.#lastEventUs = this.#nowUs;
-      const transition = transitionTable[taken.name][this.#state];
+      const transition = transitions[taken.name][this.#state];
       const { action } = transition;
       if (isInstant(action)) this.#instantActions[action](taken);
       else yield* this.#lastingActions[action](taken, transition);
@@ -337,6 +339,7 @@ export class DeviceMachine {
     toggleInterrupt: () => this.#toggleInterrupt(),
     volumeUp: () => this.#setVolume(Math.min(fullVolume, this.#volume + 1)),
     volumeDown: () => this.#setVolume(Math.max(1, this.#volume - 1)),
+    submit: (_taken, transition) => this.#submit(transition),
     upload: (taken) => this.#upload(taken.samples!),
     interruptOrReject: (taken, transition) => this.#interruptOrReject(taken.samples!, transition),
     showRecognized: (taken) => this.#showRecognized(taken),
@@ -445,12 +448,33 @@ export class DeviceMachine {
     this.#pending = [];
     yield* this.#send({ kind: 'audio', samples: frame, capturedSamples: this.#capturedSamples });
     if (this.#rebooted) return;
-    if (this.#capturedSamples > noAsrLimitSamples && !this.#gotAsr) {
+    if (this.#serverEndsUtterance && this.#capturedSamples > noAsrLimitSamples && !this.#gotAsr) {
       this.#info('No ASR result after 10s audio, ending request');
       this.#effect({ type: 'closeGate' });
       this.#clearUtterance('no ASR within 10 s');
       yield* this.#redraw('Ready');
     }
+  }
+
+  get #serverEndsUtterance(): boolean {
+    return this.#profile.firmware.endOfUtterance === 'server';
+  }
+
+  /** The user has finished: the rest of the utterance and the command that ends it. */
+  *#submit(transition: Transition): Task {
+    this.#info('Received MicAudioEnd');
+    if (!this.#started) return;
+    const rest = concatenate(this.#pending);
+    this.#pending = [];
+    if (rest.length > 0) {
+      yield* this.#send({ kind: 'audio', samples: rest, capturedSamples: this.#capturedSamples });
+      if (this.#rebooted) return;
+    }
+    yield* this.#send({ kind: 'submit' });
+    if (this.#rebooted) return;
+    this.#clearUtterance('Submit');
+    this.#become(transition, 'Submit');
+    yield* this.#redraw('Waiting...');
   }
 
   /** Barge-in, section 5.6. */

@@ -1,14 +1,19 @@
 /**
- * What boards and firmware generations differ in, as data. Every constant has its source: a section
- * of the EchoKit device protocol reference, or the reason why a value was chosen.
+ * Boards as data. Every constant has its source: a section of the EchoKit device protocol
+ * reference, or the reason why a value was chosen. A profile is a board with a firmware on it.
  */
+import {
+  type FirmwareGeneration,
+  firmwareGenerations,
+  newestFirmware,
+} from './firmware-generation.ts';
+
 export interface DeviceProfile {
+  /** The board, and `@` and the firmware unless it is the newest: `diy`, `box@0.2.2`. */
   readonly name: string;
-  readonly firmware: string;
+  readonly firmware: FirmwareGeneration;
   /** The timing constants were compared with a real board. Reports say so when they were not. */
   readonly calibrated: boolean;
-  /** What the board asks for in the query string. */
-  readonly query: { readonly opus: boolean; readonly vowel: boolean; readonly streamAsr: boolean };
   readonly constants: DeviceConstants;
   readonly sources: { readonly [Name in keyof DeviceConstants]: string };
 }
@@ -59,12 +64,15 @@ export interface DeviceConstants {
   readonly helloBytes: number;
 }
 
-/** The self-made board (`boards`, base) with firmware 0.3.2; 0.3.1 behaves the same. */
-export const diy: DeviceProfile = {
+interface Board {
+  readonly name: string;
+  readonly constants: DeviceConstants;
+  readonly sources: DeviceProfile['sources'];
+}
+
+/** The self-made board (`boards`, base). */
+const diyBoard: Board = {
   name: 'diy',
-  firmware: '0.3.2',
-  calibrated: false,
-  query: { opus: true, vowel: true, streamAsr: true },
   constants: {
     boardTag: 'echokit::boards::base',
     redrawUs: 23_040,
@@ -120,7 +128,41 @@ export const diy: DeviceProfile = {
   },
 };
 
-export const deviceProfiles: { readonly [name: string]: DeviceProfile } = { diy };
+/** Differences of the other released boards: section 6.8. */
+const boards: readonly Board[] = [
+  diyBoard,
+  {
+    name: 'box',
+    constants: { ...diyBoard.constants, boardTag: 'echokit::boards::atom_box', redrawUs: 5_000 },
+    sources: {
+      ...diyBoard.sources,
+      redrawUs:
+        'chosen: only changed tiles of the 320×240 screen are sent, over a parallel bus (6.5, 6.8); not measured',
+    },
+  },
+  {
+    name: 'cube2',
+    constants: { ...diyBoard.constants, boardTag: 'echokit::boards::cube2' },
+    sources: diyBoard.sources,
+  },
+];
+
+function profileOf(board: Board, firmware: FirmwareGeneration): DeviceProfile {
+  const { constants, sources } = board;
+  const name = firmware === newestFirmware ? board.name : `${board.name}@${firmware.version}`;
+  return { name, firmware, calibrated: false, constants, sources };
+}
+
+/** Every board with every firmware, by name; the ones with the newest firmware first. */
+export const deviceProfiles: { readonly [name: string]: DeviceProfile } = Object.fromEntries(
+  Object.values(firmwareGenerations)
+    .toReversed()
+    .flatMap((firmware) => boards.map((board) => profileOf(board, firmware)))
+    .map((profile) => [profile.name, profile]),
+);
+
+/** The self-made board with the newest firmware. */
+export const diy: DeviceProfile = deviceProfiles['diy']!;
 
 /**
  * A sound of the length of the firmware's built-in beep, bytes of a 16 kHz mono WAV file. The

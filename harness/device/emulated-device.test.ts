@@ -12,7 +12,7 @@ import { createRandom } from '../random/random.ts';
 import { loadVoiceDetection } from '../voice-detection/voice-detection.ts';
 import type { DeviceEvent } from './device-event.ts';
 import { helloSamples } from './device-machine.ts';
-import { builtInHello, type DeviceProfile, diy } from './device-profile.ts';
+import { builtInHello, type DeviceProfile, deviceProfiles, diy } from './device-profile.ts';
 import { createEmulatedDevice, type EmulatedDevice } from './emulated-device.ts';
 
 const opus = await loadOpus();
@@ -413,6 +413,61 @@ test('text, ping, unknown events and broken packets are logged and skipped', asy
   t.is(rejected[2]!.reason, 'opus_decode: buffer too small');
   t.like(bench.all('frameHandled').at(-1), { connection: 2, frame: 4, event: 'ASR' });
   t.true(bench.lines().includes('Received ASR: "still here"'));
+});
+
+test('older firmware asks for what it can play', async (t) => {
+  const asked = async (name: string): Promise<readonly [string | undefined, unknown]> => {
+    const bench = new Bench(undefined, deviceProfiles[name]);
+    await bench.run(async () => {
+      await bench.ready();
+    });
+    const { url, headers } = bench.connections[1]!.request;
+    return [url?.split('?')[1], headers['sec-websocket-extensions']];
+  };
+  const offer = 'permessage-deflate; client_max_window_bits';
+  t.deepEqual(await asked('diy@0.2.0'), ['reconnect=true', undefined]);
+  t.deepEqual(await asked('diy@0.2.2'), ['reconnect=true&opus=true', offer]);
+  t.deepEqual(await asked('diy@0.3.0'), ['reconnect=true&opus=true&vowel=true', offer]);
+  t.deepEqual(await asked('diy'), ['reconnect=true&opus=true&vowel=true&stream_asr=true', offer]);
+});
+
+test('firmware 0.2.0 plays raw PCM, and a message it cannot decode ends its connection', async (t) => {
+  const bench = new Bench(undefined, deviceProfiles['diy@0.2.0']);
+  const voice = babble(120);
+  await bench.run(async () => {
+    const server = await bench.ready();
+    server.send(
+      { type: 'StartAudio', text: 'Raw.' },
+      { type: 'AudioChunk', data: new Uint8Array(bytes(voice)) },
+      { type: 'EndAudio' },
+    );
+    await bench.pass(500_000);
+    server.send({ type: 'EndVad' }, { type: 'EndResponse' });
+    await bench.pass(500_000);
+    // 7 chunks of 256; what does not fill one stays in the rest, behind that of the beep.
+    const { samples } = bench.device.speaker();
+    const at = samples.findLastIndex((sample) => sample !== 0) + 1;
+    const played = samples.slice(at - 1536, at);
+    t.true(Buffer.from(bytes(voice)).includes(Buffer.from(bytes(played))));
+  });
+  const [rejected] = bench.all('frameRejected');
+  t.regex(rejected!.reason, /^unknown variant `EndVad`, expected one of/);
+  t.like(bench.all('disconnected').at(-1), { connection: 2, code: 1006 });
+  t.is(bench.device.state, 'Speaking', 'nothing behind it was read');
+});
+
+test('firmware 0.2.2 and 0.3.0 skip an EndVad and go on', async (t) => {
+  for (const name of ['diy@0.2.2', 'diy@0.3.0']) {
+    const bench = new Bench(undefined, deviceProfiles[name]);
+    await bench.run(async () => {
+      const server = await bench.ready();
+      server.send({ type: 'EndVad' }, { type: 'ASR', text: 'still here' });
+      await bench.pass(100_000);
+    });
+    t.is(bench.all('frameRejected').length, 1);
+    t.like(bench.all('frameHandled').at(-1), { event: 'ASR' });
+    t.is(bench.all('disconnected').filter(({ connection }) => connection === 2).length, 0);
+  }
 });
 
 test('a server that accepts compression is taken, until it compresses', async (t) => {

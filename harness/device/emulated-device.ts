@@ -404,13 +404,21 @@ class Board implements EmulatedDevice {
     const link = this.#link;
     if (link === undefined) return;
     let data: string | Uint8Array;
-    if (message.kind === 'startChat') {
-      this.#report({ type: 'startChat' });
-      data = encodeClientCommand({ event: 'StartChat' });
-    } else {
-      const { samples, capturedSamples } = message;
-      this.#report({ type: 'upload', samples: samples.length, capturedSamples });
-      data = littleEndianBytes(samples);
+    switch (message.kind) {
+      case 'startChat':
+        this.#report({ type: 'startChat' });
+        data = encodeClientCommand({ event: 'StartChat' });
+        break;
+      case 'submit':
+        this.#report({ type: 'submit' });
+        data = encodeClientCommand({ event: 'Submit' });
+        break;
+      case 'audio': {
+        const { samples, capturedSamples } = message;
+        this.#report({ type: 'upload', samples: samples.length, capturedSamples });
+        data = littleEndianBytes(samples);
+        break;
+      }
     }
     link.task.send(data, (taken) => {
       if (link !== this.#link || this.#phase !== 'running') return;
@@ -448,6 +456,7 @@ class Board implements EmulatedDevice {
         startUs,
         chunkSamples: constants.frontEndChunkSamples,
         preRollChunks: constants.preRollChunks,
+        streamsSilence: profile.firmware.endOfUtterance === 'server',
         speechMinimumMs: constants.speechMinimumMs,
         noiseMinimumMs: constants.noiseMinimumMs,
         detector: voiceDetection.create({
@@ -459,7 +468,7 @@ class Board implements EmulatedDevice {
     this.#report({
       type: 'boot',
       profile: profile.name,
-      firmware: profile.firmware,
+      firmware: profile.firmware.version,
       deviceId,
       speakerStartUs: startUs,
     });
@@ -475,7 +484,12 @@ class Board implements EmulatedDevice {
     onFailure: (message: string) => void,
   ): void {
     const { profile, deviceId, serverUrl, dialer, random, opus, clock } = this.#options;
-    const url = buildConnectUrl({ base: serverUrl, deviceId, reconnect, ...profile.query });
+    const url = buildConnectUrl({
+      base: serverUrl,
+      deviceId,
+      reconnect,
+      ...profile.firmware.query,
+    });
     this.#report({ type: 'connecting', attempt, reconnect, url });
     const settle = () => {
       this.#dialing.delete(task);
@@ -483,6 +497,7 @@ class Board implements EmulatedDevice {
     };
     const task: SocketTask = new SocketTask({
       url,
+      offersCompression: profile.firmware.offersCompression,
       clock,
       dialer,
       random: random.fork(`connection ${this.#connections + 1}, attempt ${attempt}`),
@@ -546,7 +561,7 @@ class Board implements EmulatedDevice {
       progress = true;
       switch (arrival.kind) {
         case 'binary':
-          link.stuck = this.#decode(link, arrival.data);
+          link.stuck = this.#decode(link, arrival.data, machine);
           break;
         case 'other':
           this.#log('E', 'echokit::ws', 'Unexpected non-binary WebSocket message received');
@@ -580,10 +595,11 @@ class Board implements EmulatedDevice {
   }
 
   /** One binary message, as the socket task decodes it; undefined when it was refused. */
-  #decode(link: Link, data: Uint8Array): MachineInput | undefined {
+  #decode(link: Link, data: Uint8Array, machine: DeviceMachine): MachineInput | undefined {
     const frame = ++link.frames;
     const origin = { connection: link.connection, frame };
-    const decoded = decodeServerEvent(data, { dialect: 'firmware' });
+    const { dialect, undecodable } = this.#options.profile.firmware;
+    const decoded = decodeServerEvent(data, { dialect });
     if (!decoded.ok) {
       this.#log('W', 'echokit::ws', `Failed to deserialize binary data: ${decoded.reason}`);
       this.#report({
@@ -592,6 +608,7 @@ class Board implements EmulatedDevice {
         bytes: data.length,
         reason: decoded.reason,
       });
+      if (undecodable === 'disconnect') this.#abandonLink(link, machine);
       return undefined;
     }
     if (decoded.event.type === 'StartAudio') {
@@ -616,6 +633,14 @@ class Board implements EmulatedDevice {
     return event === undefined ? undefined : { type: 'downlink', event, ...origin };
   }
 
+  /** The socket task of old firmware ends with a message that it cannot decode. */
+  #abandonLink(link: Link, machine: DeviceMachine): void {
+    link.task.drop();
+    link.closed = true;
+    this.#report({ type: 'disconnected', connection: link.connection, code: 1006 });
+    machine.input({ type: 'linkDown', connection: link.connection });
+  }
+
   #downlinkEvent(link: Link, event: ServerEvent): DownlinkEvent | undefined {
     switch (event.type) {
       case 'AudioChunk':
@@ -623,7 +648,7 @@ class Board implements EmulatedDevice {
         return {
           type: 'audio',
           event: event.type,
-          samples: this.#options.profile.query.opus
+          samples: this.#options.profile.firmware.query.opus
             ? link.decoder.decode(event.data)
             : helloSamples([event.data]),
           vowel: event.type === 'AudioChunkWithVowel' ? event.vowel : 0,

@@ -13,6 +13,8 @@ export interface MicrophoneOptions {
   readonly startUs: number;
   readonly chunkSamples: number;
   readonly preRollChunks: number;
+  /** See {@link VoiceGate}. Default: true. */
+  readonly streamsSilence?: boolean;
   readonly speechMinimumMs: number;
   readonly noiseMinimumMs: number;
   readonly detector: VoiceDetector;
@@ -43,7 +45,7 @@ export class Microphone {
 
   constructor(options: MicrophoneOptions) {
     this.#options = options;
-    this.#gate = new VoiceGate(options.preRollChunks);
+    this.#gate = new VoiceGate(options.preRollChunks, options.streamsSilence);
     this.#speech = new SpeechSwitch(options);
   }
 

@@ -21,6 +21,8 @@ type ArrivedThing =
 export interface SocketTaskOptions {
   /** The whole URL with id and query. */
   readonly url: string;
+  /** Offers permessage-deflate in the handshake. */
+  readonly offersCompression: boolean;
   readonly clock: Clock;
   readonly dialer: Dialer;
   readonly random: Random;
@@ -89,7 +91,7 @@ export class SocketTask {
   }
 
   async #dial(): Promise<void> {
-    const { url, dialer, random } = this.#options;
+    const { url, dialer, random, offersCompression } = this.#options;
     const { hostname, port, protocol, pathname, search } = new URL(url);
     // `wss:` goes out in clear text to port 443, because the firmware has no TLS (section 1.2).
     const target = {
@@ -106,7 +108,7 @@ export class SocketTask {
     const socket = new WebSocket(`ws://${authority}${pathname}${search}`, {
       createConnection: () => stream,
       perMessageDeflate: false,
-      headers: { 'Sec-WebSocket-Extensions': offeredExtension },
+      headers: offersCompression ? { 'Sec-WebSocket-Extensions': offeredExtension } : {},
       maxPayload: messageBytesMaximum,
       generateMask: (mask) => {
         mask.set(random.bytes(mask.length));

@@ -6,6 +6,7 @@
  * no state (they only restart the idle timer), and the new server URL exists on NFC boards only.
  */
 import type { DeviceState } from './device-event.ts';
+import type { FirmwareGeneration } from './firmware-generation.ts';
 
 export const deviceStates = ['Idle', 'Listening', 'Waiting', 'Speaking'] as const;
 
@@ -54,6 +55,7 @@ export type InstantAction = (typeof instantActions)[number];
 export type LastingAction =
   | 'connect'
   | 'disconnect'
+  | 'submit'
   | 'toggleInterrupt'
   | 'volumeUp'
   | 'volumeDown'
@@ -77,6 +79,8 @@ export interface Transition {
   readonly conditional?: true;
 }
 
+export type TransitionTable = { readonly [Event in MachineEventName]: Row };
+
 type Row = { readonly [State in DeviceState]: Transition };
 
 const everywhere = (action: Transition['action'], to?: DeviceState): Row => {
@@ -84,7 +88,8 @@ const everywhere = (action: Transition['action'], to?: DeviceState): Row => {
   return { Idle: transition, Listening: transition, Waiting: transition, Speaking: transition };
 };
 
-export const transitionTable: { readonly [Event in MachineEventName]: Row } = {
+/** Firmware that waits for the server to end an utterance (0.3.1 and newer). */
+export const transitionTable: TransitionTable = {
   k0Short: {
     ...everywhere('connect', 'Listening'),
     Listening: { action: 'disconnect', to: 'Idle' },
@@ -117,3 +122,19 @@ export const transitionTable: { readonly [Event in MachineEventName]: Row } = {
   StartVideo: everywhere('ignore'),
   EndVideo: everywhere('ignore'),
 };
+
+/**
+ * Firmware that ends an utterance itself (0.2.0 to 0.3.0). Inferred: the reference only says that
+ * these versions send `Submit` (section 0.3).
+ */
+const submittingTable: TransitionTable = {
+  ...transitionTable,
+  micEnd: {
+    ...everywhere('logMicEnd'),
+    Listening: { action: 'submit', to: 'Waiting', conditional: true },
+  },
+};
+
+export function transitionsOf({ endOfUtterance }: FirmwareGeneration): TransitionTable {
+  return endOfUtterance === 'server' ? transitionTable : submittingTable;
+}

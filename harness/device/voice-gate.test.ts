@@ -28,6 +28,16 @@ test('a cache that is not full is sent as it is, once', (t) => {
   t.is(names(gate.chunk(chunk(4), true)), 'speechStarted 3 4');
 });
 
+test('firmware that ends an utterance itself sends no silence after the speech', (t) => {
+  const gate = new VoiceGate(16, false);
+  gate.chunk(chunk(1), false);
+  t.is(names(gate.chunk(chunk(2), true)), 'speechStarted 1 2');
+  t.is(names(gate.chunk(chunk(3), true)), '3');
+  t.is(names(gate.chunk(chunk(4), false)), 'speechEnded');
+  t.is(names(gate.chunk(chunk(5), false)), '');
+  t.is(names(gate.chunk(chunk(6), true)), 'speechStarted 4 5 6');
+});
+
 // EchoKit device protocol reference, section 6.2: S, W, G before the chunk, what leaves, W and G after.
 const rows: [
   speech: boolean,

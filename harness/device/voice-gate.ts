@@ -10,13 +10,16 @@ export type GateOutput =
 
 export class VoiceGate {
   readonly #preRollChunks: number;
+  readonly #streamsSilence: boolean;
   /** The newest chunks that were not sent, oldest first. */
   #cached: Int16Array[] = [];
   #open = false;
   #wasSpeech = false;
 
-  constructor(preRollChunks: number) {
+  /** @param streamsSilence false for firmware that ends an utterance where the speech ends */
+  constructor(preRollChunks: number, streamsSilence = true) {
     this.#preRollChunks = preRollChunks;
+    this.#streamsSilence = streamsSilence;
   }
 
   /** "Keep uploading": silence is streamed as well. */
@@ -46,6 +49,7 @@ export class VoiceGate {
         ...[...cached, samples].map((chunk) => ({ type: 'chunk' as const, samples: chunk })),
       ];
     }
+    if (!this.#streamsSilence) this.#open = false;
     if (speech || this.#open) return [{ type: 'chunk', samples }];
     this.#cached.push(samples);
     if (this.#cached.length > this.#preRollChunks) this.#cached.shift();

@@ -208,6 +208,23 @@ test('a pause of the text is bridged against the 20 s after which the service cl
   await stage.finish();
 });
 
+test('nothing follows the end of the text, however long the service speaks', async (t) => {
+  const stage = await answering(({ close_socket }, socket) => {
+    if (!close_socket) return;
+    for (let i = 1; i <= 6; i++) {
+      stage.clock.after(i * 10_000_000, () => send(socket, { audio: base64([i]) }));
+    }
+    stage.clock.after(60_000_000, () => send(socket, { is_final: true }));
+  });
+  const events = await stage.clock.run(
+    collect(stage.session.speak(said('One. ', 'Two.'), never())),
+  );
+  t.deepEqual(samplesOf(events), [1, 2, 3, 4, 5, 6]);
+  const kinds = stage.wire.log.received.map((line) => Object.keys(JSON.parse(line))[0]);
+  t.deepEqual(kinds, ['voices', 'inputs', 'flush', 'inputs', 'flush', 'close_socket']);
+  await stage.finish();
+});
+
 test('an error message is classified, with what the service says', async (t) => {
   for (const [error, kind] of [
     ['input_timeout_exceeded', 'timeout'],

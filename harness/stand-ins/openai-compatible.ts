@@ -6,8 +6,8 @@
 import type { CompressedFormat } from './clip-encoder.ts';
 import { type DeliverySchedule, encodedSchedule, scheduleDelivery } from './delivery-schedule.ts';
 import type { Fields } from './field-check.ts';
-import { sendSpeech } from './http-speech.ts';
-import type { Exchange, ProviderServer, ProviderService } from './provider-server.ts';
+import { sendSpeech, shareBytes } from './http-speech.ts';
+import type { Exchange, OpenRequest, ProviderServer, ProviderService } from './provider-server.ts';
 import { renderClip, wavHeader } from './rendered-clip.ts';
 import { splitSentences } from './sentences.ts';
 import type { TimingProfile } from './timing-profile.ts';
@@ -19,6 +19,16 @@ const unknownSize = 0xffff_ffff;
 
 export const speechFormats = ['mp3', 'opus', 'aac', 'flac', 'wav', 'pcm'] as const;
 export type SpeechFormat = (typeof speechFormats)[number];
+
+/** The content types that most of them use. */
+export const audioTypes: Readonly<Record<SpeechFormat, string>> = {
+  mp3: 'audio/mpeg',
+  opus: 'audio/opus',
+  aac: 'audio/aac',
+  flac: 'audio/flac',
+  wav: 'audio/wav',
+  pcm: 'audio/pcm',
+};
 
 /** A request for speech that has been understood. */
 export interface SpeechRequest {
@@ -130,7 +140,7 @@ function sendClip(
   const { audio, schedule, audioSeconds } = produce(server, exchange, request);
   const processingMs = Math.round(schedule.firstByteUs / 1000);
   const clip = { request, processingMs, audioSeconds };
-  const size = delivery === 'whole' ? audio.length : undefined;
+  const size = delivery === 'whole' ? declaredBytes(server, entry, audio) : undefined;
   const header = format === 'wav' ? containerHeader(size) : Buffer.alloc(0);
   const frame = (bytes: Buffer): Buffer | string =>
     events === undefined ? bytes : events.delta(bytes.toString('base64'), request);
@@ -152,6 +162,13 @@ function sendClip(
     frame,
     ...(events !== undefined && { trailer: () => events.done(clip) }),
   });
+}
+
+/** A file that ends early is a shorter file; one that breaks or stalls has been announced whole. */
+function declaredBytes(server: ProviderServer, entry: OpenRequest, audio: Buffer): number {
+  const fault = server.faultFor(entry);
+  if (fault?.kind === 'empty') return 0;
+  return fault?.kind === 'early-end' ? shareBytes(audio.length, fault.afterFraction) : audio.length;
 }
 
 function containerHeader(audioBytes: number | undefined): Buffer {

@@ -1,6 +1,8 @@
 import { FieldCheck, type FieldIssue, type Fields, pythonList } from './field-check.ts';
+import { kokoroDialect } from './kokoro-dialect.ts';
 import { answerOpenAi, openAiHeaders, refuseOpenAi, refusePlanted } from './openai-answers.ts';
 import {
+  audioTypes,
   compatibleService,
   formatObstacle,
   formatObstacleCode,
@@ -12,14 +14,17 @@ import {
   speechUsage,
   textTokens,
 } from './openai-compatible.ts';
+import { openRouterDialect } from './openrouter-dialect.ts';
+import type { OpenAiDialectName } from './personality.ts';
 import { type Exchange, ProviderServer } from './provider-server.ts';
 import type { StandIn, StandInOptions } from './stand-in-contract.ts';
+import { vllmOmniDialect } from './vllm-omni-dialect.ts';
 import { offersVoice } from './voice-name.ts';
 
 /** OpenAI's `POST /v1/audio/speech`, or one of its copies when the personality says so. */
 export function createOpenAiStandIn(options: StandInOptions): StandIn {
   return new ProviderServer(options, 'openai-mini', (server) =>
-    compatibleService(server, openAiDialect),
+    compatibleService(server, dialects[server.personality.behavior.dialect]),
   );
 }
 
@@ -34,15 +39,6 @@ const models = ['tts-1', 'tts-1-hd', ...newModels];
 const oldVoices = ['nova', 'shimmer', 'echo', 'onyx', 'fable', 'alloy', 'ash', 'sage', 'coral'];
 const voices = [...oldVoices, 'ballad', 'verse', 'marin', 'cedar'];
 
-const contentTypes: Readonly<Record<SpeechFormat, string>> = {
-  mp3: 'audio/mpeg',
-  opus: 'audio/opus',
-  aac: 'audio/aac',
-  flac: 'audio/flac',
-  wav: 'audio/wav',
-  pcm: 'audio/pcm',
-};
-
 /** The service itself (TTS provider protocol reference, section 4). */
 const openAiDialect: SpeechDialect = {
   speechPath,
@@ -50,12 +46,19 @@ const openAiDialect: SpeechDialect = {
     answerOpenAi(server, exchange, { routes: new Map([[speechPath, speak]]), models }),
   refusePlanted,
   read,
-  contentType: (format) => contentTypes[format],
+  contentType: (format) => audioTypes[format],
   headers: (exchange, { processingMs }) => openAiHeaders(exchange, processingMs),
   events: {
     delta: (audio) => event({ type: 'speech.audio.delta', audio }),
     done: (clip) => event({ type: 'speech.audio.done', usage: speechUsage(clip) }),
   },
+};
+
+const dialects: Readonly<Record<OpenAiDialectName, SpeechDialect>> = {
+  openai: openAiDialect,
+  openrouter: openRouterDialect,
+  kokoro: kokoroDialect,
+  'vllm-omni': vllmOmniDialect,
 };
 
 function event(value: object): string {

@@ -22,6 +22,7 @@ const table: Readonly<Record<string, readonly number[]>> = {
   'gsv-stream-gpu': [5, 450, 900, 1, 3, 20],
   'gsv-full': [5, 300, 300, Number.POSITIVE_INFINITY, 3, 20],
   'cosyvoice-v2': [250, 790, 1500, 0.5, 4, 80],
+  'kokoro-gpu': [3, 300, 500, Number.POSITIVE_INFINITY, 40, 40],
 };
 
 test('the personalities of the reference have its numbers', (t) => {

@@ -26,6 +26,8 @@ export interface Personality {
 
 /** What a server of the platform does when nothing else is said, and what it does differently. */
 export interface Behavior {
+  /** Which of the services that copy OpenAI's API it is. Of the platform `openai` only. */
+  readonly dialect: OpenAiDialectName;
   /** Each sentence is made for itself and sent as one chunk, instead of chunks by time. */
   readonly chunkPerSentence: boolean;
   /**
@@ -38,6 +40,9 @@ export interface Behavior {
   /** A WebSocket serves the next session when one is finished, where the service closes it. */
   readonly staysOpen: boolean;
 }
+
+export const openAiDialectNames = ['openai', 'openrouter', 'kokoro', 'vllm-omni'] as const;
+export type OpenAiDialectName = (typeof openAiDialectNames)[number];
 
 const milliseconds = z.number().min(0).max(3_600_000);
 const seconds = z.number().gt(0);
@@ -80,6 +85,7 @@ const fileSchema = z.strictObject({
   behavior: z
     .strictObject({
       cut_anywhere: z.boolean().default(false),
+      dialect: z.enum(openAiDialectNames).default('openai'),
       chunk_per_sentence: z.boolean().default(false),
       timing_of: z.record(text, text).optional(),
       honest_wav_sizes: z.boolean().default(false),
@@ -136,6 +142,7 @@ export function parsePersonality(toml: string, name: string, file: string): Pers
       ...(timing.stalls !== undefined && { stalls: timing.stalls }),
     },
     behavior: {
+      dialect: behavior.dialect,
       chunkPerSentence: behavior.chunk_per_sentence,
       ...(behavior.timing_of !== undefined && { timingOf: behavior.timing_of }),
       honestWavSizes: behavior.honest_wav_sizes,

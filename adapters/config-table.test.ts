@@ -185,6 +185,26 @@ test('a message shows a value as it is written, never what a variable holds', (t
   }
 });
 
+test('a key inside of a URL is not shown', (t) => {
+  const environment = { API_KEY: 'sk-hidden' };
+  for (const url of [
+    `https://h/\${API_KEY}/v1`,
+    'https://h/?api_key=sk-hidden',
+    'https://sk-hidden@h/',
+  ]) {
+    const { errors, settings } = check({ token: 'k', url }, { environment });
+    t.deepEqual(errors, []);
+    t.is(settings[0]!.keyPath, 'tts.url');
+    t.true(settings[0]!.shown!.startsWith('https://h/'));
+    t.false(settings[0]!.shown!.includes('hidden'), settings[0]!.shown);
+  }
+  for (const url of ['h/?key=sk-hidden', 'sk-hidden@h/v1']) {
+    const { errors } = check({ token: 'k', url });
+    t.is(errors.length, 1);
+    t.false(errors[0]!.message.includes('hidden'), errors[0]!.message);
+  }
+});
+
 test('a key from the environment goes to its own service and to this machine only', (t) => {
   const environment = { EXAMPLE_KEY_OLD: 'sk-env' };
   for (const url of [

@@ -5,7 +5,7 @@
  */
 import { nearestName } from './nearest-name.ts';
 import type { ConfigKey, ConfigTable } from './platform.ts';
-import { publicUrl } from './transport/provider-failure.ts';
+import { publicUrl, redact } from './transport/provider-failure.ts';
 
 /** Listed with what to do in `harness/README.md`. */
 export type ConfigErrorCode =
@@ -385,7 +385,7 @@ class TableCheck {
       this.#unusable('CONFIG_BAD_VALUE', path, `${name} ${what}`, hint, schemes);
       return false;
     };
-    if (!URL.canParse(text)) return fail(`is "${written}", which is no URL`);
+    if (!URL.canParse(text)) return fail(`is "${withoutCredentials(written)}", which is no URL`);
     const { protocol, hostname } = new URL(text);
     if (!schemes.includes(protocol.slice(0, -1))) return fail(`begins with ${protocol}`);
     return hostname !== '' || fail('names no host');
@@ -409,7 +409,8 @@ class TableCheck {
     const shown = rule.kind === 'url' && text !== undefined ? publicUrl(new URL(text)) : text;
     return {
       keyPath: this.#name(path),
-      shown: secret ? undefined : shown,
+      // A variable with a key may be a part of any value.
+      shown: secret || shown === undefined ? undefined : redact(shown, this.secrets),
       secret,
       required: rule.required === true,
       from,
@@ -489,6 +490,11 @@ function foreignHost(url: string | undefined, standard: string | undefined): str
   if (/^(localhost|127\.[\d.]+|\[::1\])$/.test(hostname)) return undefined;
   const owner = (host: string): string => host.split('.').slice(-2).join('.');
   return owner(hostname) === owner(new URL(standard).hostname) ? undefined : hostname;
+}
+
+/** What was meant as a URL, without what may be a key: the user in front and the query behind. */
+function withoutCredentials(written: string): string {
+  return written.replace(/\?.*$/s, '?…').replace(/[^/]*@/, '…@');
 }
 
 function meant(name: string | undefined): string {

@@ -11,6 +11,9 @@ export type { DeviceEvent, DeviceState } from './device/device-event.ts';
 // The emulated board
 export { type DeviceProfile, deviceProfiles } from './device/device-profile.ts';
 export { createEmulatedDevice, type EmulatedDevice } from './device/emulated-device.ts';
+// Configurations
+export { EchoKitConfigError } from './echokit-config/config-problem.ts';
+export { type EchoKitConfig, readEchoKitConfigFile } from './echokit-config/echokit-config.ts';
 export { type CellMeasurement, measureCell } from './metrics/measure.ts';
 export { metricCatalog } from './metrics/metric-catalog.ts';
 export { MemoryNetwork } from './network/memory-network.ts';
@@ -23,7 +26,12 @@ export { buildRunReport, type RunReport, reportData } from './report/run-report.
 export { renderTerminalReport } from './report/terminal-report.ts';
 // Running
 export { type Laboratory, openLaboratory } from './runner/laboratory.ts';
-export { builtInProviders, type ProviderEntry, providerEntry } from './runner/provider-catalog.ts';
+export {
+  builtInProviders,
+  configuredProvider,
+  type ProviderEntry,
+  providerEntry,
+} from './runner/provider-catalog.ts';
 export { type CellResult, runPlan } from './runner/run-plan.ts';
 // Scenarios
 export { loadScenario, loadScenarioFile, type ScenarioCatalog } from './scenario/load.ts';

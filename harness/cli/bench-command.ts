@@ -1,8 +1,7 @@
 import { measureServerLatency } from '../bench/server-latency.ts';
 import { measureSimulationSpeed } from '../bench/simulation-speed.ts';
-import { openLaboratory } from '../runner/laboratory.ts';
 import { planRun } from '../scenario/plan.ts';
-import { cacheFolder } from './cache-folder.ts';
+import { openCommandLaboratory } from './command-laboratory.ts';
 import { exitCode } from './exit-code.ts';
 import { chooseProviders } from './provider-choice.ts';
 import {
@@ -45,7 +44,7 @@ export async function benchCommand(
       networks: ['ideal'],
     }),
     entries,
-    await openLaboratory(cacheFolder()),
+    await openCommandLaboratory(terminal),
     signal,
   );
   if (signal.aborted) return exitCode.interrupted;

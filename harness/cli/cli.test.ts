@@ -152,6 +152,20 @@ test.serial('a provider that refuses the key: exit code 1, the class is named', 
   t.false(readRecording(cell).partial);
 });
 
+test.serial('words that no voice here can read are said once, unless --quiet', async (t) => {
+  const japanese = hello.replace('say = "Hello."', 'say = "こんにちは"');
+  const path = file(
+    'unread.toml',
+    `${japanese}[[turn]]\nsay = "さようなら"\nreply = "Good bye."\n`,
+  );
+  const args = ['run', path, '--provider', 'stream_gsv', '--out', join(folder, 'unread')];
+  const [told, quiet] = await Promise.all([start(...args).ended, start(...args, '--quiet').ended]);
+  t.is(told.exit, exitCode.passed, told.stderr);
+  t.is(told.stderr.match(/No voice here can read "こんにちは"/g)?.length, 1, told.stderr);
+  t.false(told.stderr.includes('さようなら'), told.stderr);
+  t.false(quiet.stderr.includes('No voice here'), quiet.stderr);
+});
+
 test.serial('run --json prints one document with the percentiles where scripts look', async (t) => {
   const path = file('hello.toml', hello);
   const out = join(folder, 'json');

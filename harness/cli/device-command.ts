@@ -7,9 +7,8 @@ import { findAudible } from '../metrics/audibility.ts';
 import { endpointOfUrl } from '../network/endpoint-url.ts';
 import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
-import { openLaboratory } from '../runner/laboratory.ts';
 import { encodeWav } from '../trace/wav-file.ts';
-import { cacheFolder } from './cache-folder.ts';
+import { openCommandLaboratory } from './command-laboratory.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import { interruptSignal, type Terminal } from './terminal.ts';
 
@@ -33,7 +32,7 @@ export async function deviceCommand(
   const texts = options.say.length > 0 ? options.say : ['Hello. How far away is the moon?'];
   const clock = new SystemClock();
   const random = createRandom(1, 'device');
-  const { opus, voiceDetection, voice } = await openLaboratory(cacheFolder());
+  const { opus, voiceDetection, voice } = await openCommandLaboratory(terminal);
   const clips = texts.map((text) => voice.speak(text, 'rms').samples);
   const signal = interruptSignal(terminal, 'switching the board off.');
 

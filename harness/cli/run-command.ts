@@ -3,12 +3,10 @@ import { join, relative } from 'node:path';
 import { SystemClock, wallClockIso } from '../clock/system-clock.ts';
 import { buildRunReport, type RunReport } from '../report/run-report.ts';
 import { renderTerminalReport } from '../report/terminal-report.ts';
-import { openLaboratory } from '../runner/laboratory.ts';
 import { type CellResult, runPlan } from '../runner/run-plan.ts';
 import { type Cell, planRun } from '../scenario/plan.ts';
-import { cacheFolder } from './cache-folder.ts';
+import { openCommandLaboratory } from './command-laboratory.ts';
 import { exitCode } from './exit-code.ts';
-import { ffmpegPath } from './ffmpeg-path.ts';
 import { chooseProviders, unusedSections } from './provider-choice.ts';
 import {
   defaultScenarioFolder,
@@ -66,7 +64,7 @@ export async function runCommand(
   const results = await runPlan({
     plan,
     providers: choice.entries,
-    laboratory: await openLaboratory(cacheFolder(), ffmpegPath()),
+    laboratory: await openCommandLaboratory({ ...terminal, say }),
     folder: folder.path,
     signal,
     environment: { ...environment, startedAt },

@@ -4,7 +4,6 @@ import { adapterFor } from '../../adapters/index.ts';
 import { SystemClock } from '../clock/system-clock.ts';
 import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
-import { openLaboratory } from '../runner/laboratory.ts';
 import type { Scenario, Turn } from '../scenario/scenario.ts';
 import { createAdapterServer } from '../server/adapter-server.ts';
 import type { ServerObservation } from '../server/conversation.ts';
@@ -12,9 +11,8 @@ import { endOfSpeechDefaults } from '../server/end-of-speech.ts';
 import { scriptedRecognizer } from '../server/recognizer.ts';
 import { scriptedReply } from '../server/reply-source.ts';
 import { createStandIn } from '../stand-ins/stand-in.ts';
-import { cacheFolder } from './cache-folder.ts';
+import { openCommandLaboratory } from './command-laboratory.ts';
 import { CommandError, exitCode } from './exit-code.ts';
-import { ffmpegPath } from './ffmpeg-path.ts';
 import { chooseProviders, findProvider, unusedSections } from './provider-choice.ts';
 import {
   defaultScenarioFolder,
@@ -59,10 +57,7 @@ export async function serveCommand(
   const scenario = loadScript(options.scenario, [...choice.entries.keys()]);
   const clock = new SystemClock();
   const random = createRandom(1, 'serve');
-  const { opus, voiceDetection, voice, encoder } = await openLaboratory(
-    cacheFolder(),
-    ffmpegPath(),
-  );
+  const { opus, voiceDetection, voice, encoder } = await openCommandLaboratory(terminal);
   const outside = options.live === true ? [provider.endpoint] : [];
   const network = new SocketNetwork({ clock, random: random.fork('network'), outside });
   const standIn = createStandIn({

@@ -3,12 +3,10 @@ import { stringify } from 'smol-toml';
 import { SystemClock } from '../clock/system-clock.ts';
 import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
-import { openLaboratory } from '../runner/laboratory.ts';
 import { builtInTables } from '../runner/provider-catalog.ts';
 import { createStandIn, type StandInRequest } from '../stand-ins/stand-in.ts';
-import { cacheFolder } from './cache-folder.ts';
+import { openCommandLaboratory } from './command-laboratory.ts';
 import { exitCode } from './exit-code.ts';
-import { ffmpegPath } from './ffmpeg-path.ts';
 import { interruptSignal, type Terminal } from './terminal.ts';
 
 export interface StandInsCommandOptions {
@@ -23,7 +21,7 @@ export async function standInsCommand(
 ): Promise<number> {
   const clock = new SystemClock();
   const random = createRandom(1, 'stand-ins');
-  const { voice, encoder } = await openLaboratory(cacheFolder(), ffmpegPath());
+  const { voice, encoder } = await openCommandLaboratory(terminal);
   const network = new SocketNetwork({ clock, random, outside: [] });
   const signal = interruptSignal(terminal, 'closing the stand-ins.');
   const closing: (() => Promise<void>)[] = [];

@@ -24,6 +24,7 @@ import { readUserWav } from '../scenario/user-wav.ts';
 import { createAdapterServer } from '../server/adapter-server.ts';
 import { scriptedRecognizer } from '../server/recognizer.ts';
 import { scriptedReply } from '../server/reply-source.ts';
+import { overheard } from '../stand-ins/offline-voice.ts';
 import { createStandIn } from '../stand-ins/stand-in.ts';
 import type { RecordingWriter, UnnumberedEvent } from '../trace/recording-writer.ts';
 import type { Laboratory } from './laboratory.ts';
@@ -49,6 +50,8 @@ export interface RunCellResult {
   readonly outcome: 'finished' | 'interrupted' | 'failed';
   /** How long the conversation took on its own clock. */
   readonly durationUs: number;
+  /** Who spoke for the user and for the provider's stand-in: `Speech.spokenBy`, sorted. */
+  readonly spokenBy: readonly string[];
 }
 
 /** Where the board finds the server; a name that only exists in the laboratory. */
@@ -83,7 +86,11 @@ async function converse(
   const signal =
     budget === undefined ? options.signal : AbortSignal.any([options.signal, budget.refused]);
   const { scenario } = cell;
-  const { opus, voiceDetection, voice, encoder } = laboratory;
+  const { opus, voiceDetection, encoder } = laboratory;
+  const speakers = new Set<string>();
+  const voice = overheard(laboratory.voice, ({ spokenBy }) => {
+    for (const speaker of spokenBy) speakers.add(speaker);
+  });
   const random = createRandom(cell.seed, 'cell');
   const record = (event: UnnumberedEvent): void => writer.event(event);
   const turnOf = (turn: number): Turn | undefined => scenario.turns[turn - 1];
@@ -198,5 +205,5 @@ async function converse(
     await Promise.all(listeners.map((listener) => listener.close()));
     writer.close(speaker);
   }
-  return { outcome, durationUs: clock.nowUs() };
+  return { outcome, durationUs: clock.nowUs(), spokenBy: [...speakers].sort() };
 }

@@ -41,6 +41,8 @@ export interface CellResult {
   readonly host: string | null;
   /** Length of the conversation on its own clock. */
   readonly durationUs: number;
+  /** Who spoke for the user and for the provider's stand-in, as in the manifest. */
+  readonly spokenBy: readonly string[];
 }
 
 /**
@@ -73,7 +75,7 @@ async function recordCell(
   const host = plan.live ? endpointName(provider.endpoint) : null;
   const { secrets } = provider.tts;
   const writer = new RecordingWriter(folder, traceHeader(cell, plan.time, host), secrets);
-  const { durationUs } = await runCell({
+  const { durationUs, spokenBy } = await runCell({
     cell,
     provider,
     time: plan.time,
@@ -106,9 +108,9 @@ async function recordCell(
       live: plan.live,
       ...(host === null ? {} : { host }),
     },
-    environment: { ...environment, voice: laboratory.voice.version },
+    environment: { ...environment, voice: spokenBy.join(', ') },
   });
-  return { cell, measurement, verdict, recording, host, durationUs };
+  return { cell, measurement, verdict, recording, host, durationUs, spokenBy };
 }
 
 /**

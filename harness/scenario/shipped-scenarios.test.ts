@@ -28,7 +28,7 @@ const scenarioFiles = (sub: string) =>
 test('every shipped scenario loads, and expects what the metrics can tell', (t) => {
   const passing = scenarioFiles('').map((file) => loadScenarioFile(file, catalog));
   const failing = scenarioFiles('failures/').map((file) => loadScenarioFile(file, catalog));
-  t.is(passing.length, 5);
+  t.is(passing.length, 6);
   t.is(failing.length, 3);
   for (const { name, expect, turns } of [...passing, ...failing]) {
     t.true(expect.length > 0, name);
@@ -51,7 +51,7 @@ test('every shipped scenario loads, and expects what the metrics can tell', (t) 
   }
   const cells = (of: typeof passing) =>
     planRun(of, { seed: 1, time: 'virtual', catalog }).cells.length;
-  t.is(cells(passing), 5 * 4);
+  t.is(cells(passing), 6 * 4);
   // One way to break a connection has two outcomes, so two scenarios share the four providers.
   t.is(cells(failing), 2 * 4);
 });

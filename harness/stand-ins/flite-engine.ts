@@ -75,10 +75,10 @@ function run(program: object, text: string, voice: FliteVoice): Int16Array {
 
 export class OfflineVoiceError extends Error {
   override readonly name = 'OfflineVoiceError';
-  readonly code: 'OFFLINE_VOICE_FAILED' | 'OFFLINE_VOICE_RATE';
+  readonly code: 'OFFLINE_VOICE_CLIP' | 'OFFLINE_VOICE_FAILED' | 'OFFLINE_VOICE_RATE';
 
-  constructor(code: OfflineVoiceError['code'], message: string) {
-    super(message);
+  constructor(code: OfflineVoiceError['code'], message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
     this.code = code;
   }
 }

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test from 'ava';
 import { audibleRange } from './audible-range.ts';
-import { loadOfflineVoice, speakableText } from './offline-voice.ts';
+import { loadOfflineVoice } from './offline-voice.ts';
 import { fliteVoiceFor, readVoiceName } from './voice-name.ts';
 
 const sentence = 'The weather in the mountains will be sunny, with a light wind from the west.';
-const voice = await loadOfflineVoice();
+const voice = await loadOfflineVoice({ mandarin: 'none' });
 
 for (const name of ['slt', 'rms', 'awb', 'kal16']) {
   test(`voice ${name} speaks at a natural pace, level and density`, (t) => {
@@ -93,19 +93,6 @@ test('Chinese becomes tones at four characters per second', (t) => {
   const mixed = voice.speak('I said 你好 to him.').samples.length / 16_000;
   const english = voice.speak('I said to him.').samples.length / 16_000;
   t.true(mixed > english + 0.4 && mixed < english + 1.2, `${mixed} against ${english}`);
-});
-
-test('text is brought to what the engine reads', (t) => {
-  const table: [string, string][] = [
-    ['“Quoted” – it’s…', '"Quoted", it\'s...'],
-    ['café naïve Ærø straße', 'cafe naive aero strasse'],
-    ['384 400 km', '384 400 km'],
-    ['ｆｕｌｌ　ｗｉｄｔｈ', 'full width'],
-    ['a\n\tb  c', 'a b c'],
-    ['한국어', '한국어'],
-    ['hi 😀 there', 'hi there'],
-  ];
-  for (const [text, expected] of table) t.is(speakableText(text), expected);
 });
 
 test('digits and accents are spoken, not dropped', (t) => {

@@ -8,13 +8,14 @@ import {
   loadFlite,
   OfflineVoiceError,
 } from './flite-engine.ts';
+import { KeptClips, shippedClipsFolder } from './kept-clips.ts';
+import { findMandarinEngine, type MandarinEngine } from './mandarin-engine.ts';
+import { speakableText, speechParts } from './speakable-text.ts';
 import { concatenate, type SignalName, signalFor, syllablesFor } from './synthetic-signal.ts';
 import { isSignal, readVoiceName } from './voice-name.ts';
 
 /** Speech without a network: who stands in for a provider speaks with it, and so does the user. */
 export interface OfflineVoice {
-  /** Engine and version, for manifests. */
-  readonly version: string;
   /** Where clips came from since loading: synthesized, memory, disk. */
   readonly counts: { readonly made: number; readonly memory: number; readonly disk: number };
   /**
@@ -26,12 +27,14 @@ export interface OfflineVoice {
    * - `+120ms` behind any name plants so much digital silence in front of the clip.
    * - Speech is cut at its first and last audible 10 ms window (−50 dBFS), so silence around it is
    *   exactly what its user plants, and brought to an active level of −20 dBFS.
-   * - Flite reads English. Text in scripts other than Latin becomes syllable-like tones of the
-   *   right length. Text without a letter or digit gives no samples.
+   * - A text that is kept as a recording for this voice is that recording.
+   * - Flite reads English. Han script is read by eSpeak NG where the user has installed it. What
+   *   nobody can read becomes syllable-like tones of the right length.
+   * - Text without a letter or digit gives no samples.
    *
    * A clip not in the cache blocks for about 40 ms per second of speech.
    *
-   * @throws {OfflineVoiceError} `OFFLINE_VOICE_FAILED`
+   * @throws {OfflineVoiceError} `OFFLINE_VOICE_FAILED`, `OFFLINE_VOICE_CLIP`
    */
   speak(text: string, voice?: string): Speech;
   /**
@@ -45,11 +48,24 @@ export interface Speech {
   /** Mono. Shared with other callers: read only. */
   readonly samples: Int16Array;
   readonly sampleRateHz: number;
+  /**
+   * Whose sound is in it, for manifests: engines with their versions, the kept clips with the engine
+   * that made them, {@link syllableTones}, {@link testSignal}. Empty when there are no samples.
+   */
+  readonly spokenBy: readonly string[];
 }
+
+/** What stands for words that no engine at hand can read. */
+export const syllableTones = 'syllable tones';
+export const testSignal = 'test signal';
 
 export interface OfflineVoiceOptions {
   /** Folder for finished clips; made when missing. Absent: clips are kept in memory only. */
   readonly cacheFolder?: string;
+  /** Folder of the kept clips. Default: those of the shipped scenarios. */
+  readonly keptClips?: string | 'none';
+  /** Who reads Han script. Default: eSpeak NG where it is installed. */
+  readonly mandarin?: MandarinEngine | 'none';
 }
 
 const defaultVoice = 'slt';
@@ -60,20 +76,24 @@ const partPauseMs = 60;
 /** Raise it when the treatment of text, pace or samples changes, so that old clips are not used. */
 const treatmentVersion = 1;
 
-/** Compiles the engine (about 0.1 s). One voice serves a whole process. */
+/**
+ * Compiles the engine (about 0.1 s), and finds the kept clips and the engine for Mandarin. One voice
+ * serves a whole process.
+ */
 export async function loadOfflineVoice(options: OfflineVoiceOptions = {}): Promise<OfflineVoice> {
-  const engine = await loadFlite();
-  const cache = new ClipCache(sampleForm, options.cacheFolder);
-  const clip = (text: string, voice: FliteVoice | SignalName, rateHz: number): Int16Array => {
-    const spoken = speakableText(text);
-    const key = JSON.stringify([engine.version, treatmentVersion, rateHz, voice, spoken]);
-    return cache.get(key, () => {
-      if (rateHz !== fliteRateHz) {
-        return resample(clip(text, voice, fliteRateHz), fliteRateHz, rateHz);
-      }
-      return isSignal(voice) ? signalFor(voice, spoken) : render(engine, spoken, voice);
-    });
+  const { keptClips = shippedClipsFolder() ?? 'none', mandarin = findMandarinEngine() } = options;
+  const speaker: Speaker = {
+    flite: await loadFlite(),
+    mandarin: mandarin === 'none' ? undefined : mandarin,
+    kept: keptClips === 'none' ? undefined : new KeptClips(keptClips, speakableText),
   };
+  const cache = new ClipCache(sampleForm, options.cacheFolder);
+  const clip = (utterance: Utterance, rateHz: number): Int16Array =>
+    cache.get(keyOf(utterance, rateHz), () =>
+      rateHz === fliteRateHz
+        ? render(utterance.pieces)
+        : resample(clip(utterance, fliteRateHz), fliteRateHz, rateHz),
+    );
   const speakAt: OfflineVoice['speakAt'] = (text, name, rateHz) => {
     if (!Number.isInteger(rateHz) || rateHz < 8000 || rateHz > 192_000) {
       throw new OfflineVoiceError(
@@ -82,14 +102,35 @@ export async function loadOfflineVoice(options: OfflineVoiceOptions = {}): Promi
       );
     }
     const { voice, leadMs } = readVoiceName(name ?? defaultVoice);
-    const samples = clip(text, voice, rateHz);
-    return { samples: withLead(samples, leadMs, rateHz), sampleRateHz: rateHz };
+    const spoken = speakableText(text);
+    const pieces = plan(speaker, spoken, voice);
+    const samples = clip({ text: spoken, voice, pieces }, rateHz);
+    return {
+      samples: withLead(samples, leadMs, rateHz),
+      sampleRateHz: rateHz,
+      spokenBy: [...new Set(pieces.map(({ spokenBy }) => spokenBy))],
+    };
   };
   return {
-    version: engine.version,
     counts: cache.counts,
     speak: (text, voice) => speakAt(text, voice, fliteRateHz),
     speakAt,
+  };
+}
+
+/** The same voice; `hear` learns of each clip that is asked of it, and of the voice's name. */
+export function overheard(
+  voice: OfflineVoice,
+  hear: (speech: Speech, text: string, name: string) => void,
+): OfflineVoice {
+  const heard = (speech: Speech, text: string, name = defaultVoice): Speech => {
+    hear(speech, text, name);
+    return speech;
+  };
+  return {
+    counts: voice.counts,
+    speak: (text, name) => heard(voice.speak(text, name), text, name),
+    speakAt: (text, name, rateHz) => heard(voice.speakAt(text, name, rateHz), text, name),
   };
 }
 
@@ -99,48 +140,61 @@ function withLead(samples: Int16Array, leadMs: number, rateHz: number): Int16Arr
   return concatenate([new Int16Array(Math.round((leadMs * rateHz) / 1000)), samples]);
 }
 
-/**
- * Text as the engine gets it: typographic punctuation in ASCII, accents removed, everything that
- * is neither text nor punctuation dropped, white space collapsed. Digits are read out by Flite.
- */
-export function speakableText(text: string): string {
-  return text
-    .normalize('NFKC')
-    .replaceAll(/\p{Script=Latin}/gu, (letter) => letter.normalize('NFD'))
-    .replaceAll(/\p{M}/gu, '')
-    .replaceAll(/[‘’‚‛′]/g, "'")
-    .replaceAll(/[“”„‟″«»]/g, '"')
-    .replaceAll(/[‐‑‒]/g, '-')
-    .replaceAll(/\s*[–—―]+\s*/g, ', ')
-    .replaceAll(/[。！？；]/g, (mark) => ({ '。': '. ', '！': '! ', '？': '? ' })[mark] ?? '; ')
-    .replaceAll(/[，、：]/g, ', ')
-    .replaceAll('ß', 'ss')
-    .replaceAll(/[æÆœŒ]/g, (letter) => ('æÆ'.includes(letter) ? 'ae' : 'oe'))
-    .replaceAll(/[øØ]/g, 'o')
-    .replaceAll(/[^\p{L}\p{N}\p{P}$%+=<>\s]/gu, ' ')
-    .replaceAll(/\s+/g, ' ')
-    .trim();
+interface Utterance {
+  readonly text: string;
+  readonly voice: FliteVoice | SignalName;
+  readonly pieces: readonly Piece[];
 }
 
-/** Runs of Latin text (with digits and punctuation), and runs of letters of other scripts. */
-const parts = /(?:(?!\p{Script=Latin})\p{L})+|(?:\p{Script=Latin}|\P{L})+/gu;
+/** Everything the samples depend on. */
+function keyOf({ text, voice, pieces }: Utterance, rateHz: number): string {
+  const sources = new Set(pieces.map(({ spokenBy, digest }) => digest ?? spokenBy));
+  return JSON.stringify([[...sources].join(' + '), treatmentVersion, rateHz, voice, text]);
+}
 
-function render(engine: FliteEngine, text: string, voice: FliteVoice): Int16Array {
-  const pause = new Int16Array((partPauseMs * fliteRateHz) / 1000);
-  const pieces: Int16Array[] = [];
-  for (const [part] of text.matchAll(parts)) {
-    const piece = renderPart(engine, part, voice);
-    if (piece.length === 0) continue;
-    if (pieces.length > 0) pieces.push(pause);
-    pieces.push(piece);
+interface Speaker {
+  readonly flite: FliteEngine;
+  readonly mandarin: MandarinEngine | undefined;
+  readonly kept: KeptClips | undefined;
+}
+
+/** A piece of an utterance before anybody has spoken it. */
+interface Piece {
+  readonly spokenBy: string;
+  /** What else the samples depend on beside voice and text. */
+  readonly digest?: string;
+  readonly samples: () => Int16Array;
+}
+
+/** Who speaks what of a text: a kept clip all of it, or each engine its parts. */
+function plan(speaker: Speaker, text: string, voice: FliteVoice | SignalName): Piece[] {
+  const { flite, mandarin, kept } = speaker;
+  if (isSignal(voice)) return [{ spokenBy: testSignal, samples: () => signalFor(voice, text) }];
+  const clip = kept?.find(text, voice);
+  if (kept !== undefined && clip !== undefined) {
+    return [{ spokenBy: kept.version, digest: clip.sha256, samples: () => kept.read(clip) }];
   }
-  return concatenate(pieces);
+  return speechParts(text, mandarin !== undefined).flatMap((part): Piece[] => {
+    if (part.kind === 'other') {
+      return [{ spokenBy: syllableTones, samples: () => levelled(syllablesFor(part.text)) }];
+    }
+    if (part.kind === 'mandarin' && mandarin !== undefined) {
+      const { version, rateHz } = mandarin;
+      const speak = (): Int16Array => mandarin.synthesize(part.text, voice);
+      const samples = (): Int16Array => levelled(resample(speak(), rateHz, fliteRateHz));
+      return [{ spokenBy: version, samples }];
+    }
+    const ascii = part.text.replaceAll(/[^\x20-\x7e]/g, ' ');
+    if (!/[A-Za-z0-9]/.test(ascii)) return [];
+    const samples = (): Int16Array => levelled(flite.synthesize(ascii, voice));
+    return [{ spokenBy: flite.version, samples }];
+  });
 }
 
-function renderPart(engine: FliteEngine, part: string, voice: FliteVoice): Int16Array {
-  if (/^(?!\p{Script=Latin})\p{L}/u.test(part)) return levelled(syllablesFor(part));
-  const ascii = part.replaceAll(/[^\x20-\x7e]/g, ' ');
-  return /[A-Za-z0-9]/.test(ascii) ? levelled(engine.synthesize(ascii, voice)) : new Int16Array(0);
+function render(pieces: readonly Piece[]): Int16Array {
+  const pause = new Int16Array((partPauseMs * fliteRateHz) / 1000);
+  const spoken = pieces.map(({ samples }) => samples()).filter(({ length }) => length > 0);
+  return concatenate(spoken.flatMap((piece, i) => (i === 0 ? [piece] : [pause, piece])));
 }
 
 /** At the common level, without the silence around it. */

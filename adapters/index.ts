@@ -19,7 +19,14 @@ export type {
   ConfigWarningCode,
 } from './config-table.ts';
 export { nearestName } from './nearest-name.ts';
-export type { ConfigDoubt, ConfigKey, ConfigTable, ConfigValues, Platform } from './platform.ts';
+export type {
+  ConfigDoubt,
+  ConfigKey,
+  ConfigTable,
+  ConfigValues,
+  OtherService,
+  Platform,
+} from './platform.ts';
 // The platforms by themselves, for programs that need no configuration file
 export { type CosyVoiceConfig, cosyVoiceAdapter } from './platforms/cosyvoice.ts';
 export { type ElevenLabsConfig, elevenLabsAdapter } from './platforms/elevenlabs.ts';
@@ -49,10 +56,13 @@ export type {
   SpeechRequestEvent,
   SpeechResponseHeadEvent,
   SpeechSession,
+  SpeechTextOptimizationEvent,
   SpeechUsage,
   WireObservation,
 } from './speech-adapter.ts';
 export { SpeechError, type SpeechErrorDetail, type SpeechFailureKind } from './speech-error.ts';
+export { defaultPrompts } from './text-optimization/default-prompts.ts';
+export type { ChatMessage, TextOptimizationConfig } from './text-optimization/text-optimizer.ts';
 export { textParts } from './transport/text-parts.ts';
 export { defaultTimeLimitsMs, type TimeLimitsMs } from './transport/time-limit.ts';
 export {

@@ -17,6 +17,8 @@ export interface Platform<Config = never> {
    * name, as {@link ConfigKey.warning}.
    */
   remarks?(config: Config): Readonly<Record<string, string>>;
+  /** Services beside the platform's own that the adapter calls with it; absent: none. */
+  otherServices?(config: Config): readonly OtherService[];
   readonly adapter: SpeechAdapter<Config>;
 }
 
@@ -71,4 +73,11 @@ export interface ConfigTable {
   readonly values: ConfigValues;
   /** Nested tables by key: one for kind `table`, any number for `tables`. */
   readonly tables: Readonly<Record<string, readonly ConfigTable[]>>;
+}
+
+/** A service that an adapter calls beside the platform's own. */
+export interface OtherService {
+  /** What it is called for. */
+  readonly purpose: 'text-optimization';
+  readonly url: string;
 }

@@ -2,7 +2,7 @@
  * The registry: the only place where the program knows platforms by name. A new platform is one
  * file in `platforms/` and one line here.
  */
-import type { Platform } from './platform.ts';
+import type { OtherService, Platform } from './platform.ts';
 import { cosyVoice } from './platforms/cosyvoice.ts';
 import { elevenLabs } from './platforms/elevenlabs.ts';
 import { fish } from './platforms/fish.ts';
@@ -13,9 +13,10 @@ import { streamGsv } from './platforms/stream-gsv.ts';
 import type { SpeechAdapter } from './speech-adapter.ts';
 
 /** A platform whose own configuration type is known to nobody but itself. */
-export type AnyPlatform = Omit<Platform, 'configFrom' | 'remarks' | 'adapter'> & {
+export type AnyPlatform = Omit<Platform, 'configFrom' | 'remarks' | 'otherServices' | 'adapter'> & {
   readonly configFrom: (...table: Parameters<Platform['configFrom']>) => unknown;
   readonly remarks?: (config: unknown) => Readonly<Record<string, string>>;
+  readonly otherServices?: (config: unknown) => readonly OtherService[];
   readonly adapter: SpeechAdapter;
 };
 

@@ -76,7 +76,7 @@ export interface SpeechSession {
    *
    * Obligations:
    * - Events come in order: `request`, `responseHead`, then `audio` and `mark` in wire order, `end`.
-   *   A text that needs several requests repeats the group; exactly one `end` closes the utterance.
+   *   With a text optimization `textOptimization` comes before them. A text that needs several requests repeats the group; exactly one `end` closes the utterance.
    * - A failure is thrown as a {@link SpeechError}; audio yielded before stays valid.
    * - An adapter whose `textIn` is `whole` collects the pieces first. One whose `textIn` is `pieces`
    *   forwards each piece when it comes and asks the provider to generate it: a piece is a sentence
@@ -94,11 +94,31 @@ export interface SpeechSession {
 }
 
 export type SpeechEvent =
+  | SpeechTextOptimizationEvent
   | SpeechRequestEvent
   | SpeechResponseHeadEvent
   | SpeechAudioEvent
   | SpeechMarkEvent
   | SpeechEndEvent;
+
+/** A chat model has rewritten the text that is going to be spoken. */
+export interface SpeechTextOptimizationEvent {
+  readonly type: 'textOptimization';
+  /** It comes before the requests for speech and is none of them. */
+  readonly request: 0;
+  /** Instant at which the reply was complete. */
+  readonly atUs: number;
+  /** Instant at which the call was decided; connecting lies behind it. */
+  readonly startedUs: number;
+  /** Of the chat service, without credentials. */
+  readonly url: string;
+  /** What is spoken instead. */
+  readonly text: string;
+  /** Unicode code points of the text as it was. */
+  readonly charactersIn: number;
+  /** Unicode code points of what is spoken. */
+  readonly charactersOut: number;
+}
 
 /** The request bytes (for a socket that streams text: the first text) have been written. */
 export interface SpeechRequestEvent {

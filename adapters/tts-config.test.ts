@@ -10,9 +10,9 @@ import {
   type TtsConfig,
 } from './tts-config.ts';
 
-function read(toml: string): Omit<TtsConfig, 'settings'> {
+function read(toml: string): Omit<TtsConfig, 'settings' | 'otherServices'> {
   const { tts } = parse(toml);
-  const { settings, ...config } = readTtsConfig(tts as Record<string, unknown>);
+  const { settings, otherServices, ...config } = readTtsConfig(tts as Record<string, unknown>);
   return config;
 }
 
@@ -249,13 +249,33 @@ test('what EchoKit passes over in silence becomes a warning with a code and a pl
     url: 'http://h/',
     speaker: 's',
     api_key: 'k',
-    text_optimization: { url: 'http://x/' },
   });
   t.deepEqual(
     gsv.warnings.map(({ code }) => code),
-    ['CONFIG_NO_EFFECT', 'CONFIG_NO_EFFECT'],
+    ['CONFIG_NO_EFFECT'],
   );
   t.deepEqual(gsv.secrets, ['k']);
+});
+
+test('the text optimization is a service of its own, with keys that are checked', (t) => {
+  const table = { platform: 'stream_gsv', url: 'http://h/', speaker: 's' };
+  const url = 'https://api.openai.com/v1/chat/completions';
+  t.deepEqual(readTtsConfig(table).otherServices, []);
+  const optimized = readTtsConfig({ ...table, text_optimization: { url, api_key: 'sk_model' } });
+  t.deepEqual(optimized.otherServices, [{ purpose: 'text-optimization', url }]);
+  t.deepEqual(optimized.secrets, ['sk_model']);
+  t.deepEqual(optimized.warnings, []);
+  t.like(refusal({ ...table, text_optimization: { model: 'm' } }), {
+    code: 'CONFIG_MISSING_KEY',
+    keyPath: 'tts.text_optimization.url',
+  });
+  // The published example of EchoKit points to the recognition (section 9.6).
+  const published = 'https://api.openai.com/v1/audio/transcriptions';
+  const { warnings } = readTtsConfig({ ...table, text_optimization: { url: published } });
+  t.deepEqual(
+    warnings.map(({ code, keyPath }) => [code, keyPath]),
+    [['CONFIG_DOUBTFUL_VALUE', 'tts.text_optimization.url']],
+  );
 });
 
 test('models that are there no more are warned of, written or by default', (t) => {

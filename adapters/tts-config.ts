@@ -13,6 +13,7 @@ import {
   chooseVariant,
   keyPathOf,
 } from './config-table.ts';
+import type { OtherService } from './platform.ts';
 import { type AnyPlatform, platforms } from './platforms.ts';
 import { sentence } from './transport/provider-failure.ts';
 
@@ -21,6 +22,8 @@ export interface TtsConfig {
   readonly platform: string;
   /** What the platform's adapter takes. */
   readonly config: unknown;
+  /** What the adapter calls beside the platform's own service. */
+  readonly otherServices: readonly OtherService[];
   /** Things that EchoKit passes over in silence. */
   readonly warnings: readonly ConfigProblem<ConfigWarningCode>[];
   /** Values that must be kept out of everything written or shown. */
@@ -131,5 +134,6 @@ function ttsConfig(platform: AnyPlatform, checked: CheckedTable, name: string): 
     };
   });
   const warnings = [...checked.warnings, ...remarks];
-  return { platform: platform.names[0], config, warnings, secrets, settings };
+  const otherServices = platform.otherServices?.(config) ?? [];
+  return { platform: platform.names[0], config, otherServices, warnings, secrets, settings };
 }

@@ -3,8 +3,14 @@
  * configuration (TTS provider protocol reference, sections 3.2, 8.1 and 8.3).
  */
 import type { SpeechSource } from '../audio/speech-normalizer.ts';
-import type { ConfigKey } from '../platform.ts';
+import type { ConfigKey, ConfigTable, ConfigValues, OtherService } from '../platform.ts';
 import type { SpeechAdapter, SpeechCapabilities } from '../speech-adapter.ts';
+import {
+  optimizationService,
+  textOptimizationFrom,
+  textOptimizationKey,
+} from '../text-optimization/text-optimization-keys.ts';
+import type { TextOptimizationConfig } from '../text-optimization/text-optimizer.ts';
 import { openHttpSpeech } from '../transport/http-speech.ts';
 import type { FailureTable } from '../transport/provider-failure.ts';
 import { defaultTimeLimitsMs, type TimeLimitsMs } from '../transport/time-limit.ts';
@@ -13,6 +19,7 @@ export interface GsvConfig {
   readonly url: string;
   readonly speaker: string;
   readonly timeoutMs?: Partial<TimeLimitsMs>;
+  readonly textOptimization?: TextOptimizationConfig | undefined;
 }
 
 /** What distinguishes one route of the server. */
@@ -28,27 +35,29 @@ export interface GsvRoute {
 export const gsvRateHz = 16_000;
 
 export function gsvRouteAdapter(route: GsvRoute): SpeechAdapter<GsvConfig> {
-  const capabilities: SpeechCapabilities = {
+  const capabilities = ({ textOptimization }: GsvConfig): SpeechCapabilities => ({
     textIn: 'whole',
     audioOut: route.audioOut,
     connectionReuse: true,
     marks: false,
-  };
+    ...(textOptimization && { requestsBefore: 1 }),
+  });
   const failures = failuresOf(route);
   return {
     platform: route.platform,
-    capabilities: () => capabilities,
+    capabilities,
     open: (config, deps) =>
       openHttpSpeech(
         {
           platform: route.platform,
           url: new URL(config.url),
-          capabilities,
+          capabilities: capabilities(config),
           // EchoKit sends no authorization to this server, even with a key configured.
           headers: {},
           secrets: [],
           timeoutMs: { ...defaultTimeLimitsMs, ...config.timeoutMs },
           failures,
+          textOptimization: config.textOptimization,
           body: (input) => ({ speaker: config.speaker, input, sample_rate: gsvRateHz }),
           // Never read from the content type, which names 32000 Hz whatever was asked for.
           source: () => route.source,
@@ -98,9 +107,19 @@ export const gsvKeys = {
     secret: true,
     warning: 'is never sent to this platform; EchoKit does not send it either.',
   },
-  text_optimization: {
-    kind: 'table',
-    about: 'Accepted without effect: texts are spoken as they are.',
-    warning: 'has no effect here: texts are spoken as they are.',
-  },
+  text_optimization: textOptimizationKey,
 } as const satisfies Record<string, ConfigKey>;
+
+/** The part of the configuration that every route has. */
+export function gsvConfigFrom(values: ConfigValues, tables: ConfigTable['tables']): GsvConfig {
+  const textOptimization = textOptimizationFrom(tables['text_optimization']?.[0]);
+  return {
+    url: values['url']!,
+    speaker: values['speaker']!,
+    ...(textOptimization && { textOptimization }),
+  };
+}
+
+export function gsvOtherServices({ textOptimization }: GsvConfig): readonly OtherService[] {
+  return optimizationService(textOptimization);
+}

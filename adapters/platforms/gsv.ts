@@ -3,7 +3,13 @@
  * provider protocol reference, sections 3.2, 8.1 and 8.3).
  */
 import type { Platform } from '../platform.ts';
-import { type GsvConfig, gsvKeys, gsvRouteAdapter } from './gsv-server.ts';
+import {
+  type GsvConfig,
+  gsvConfigFrom,
+  gsvKeys,
+  gsvOtherServices,
+  gsvRouteAdapter,
+} from './gsv-server.ts';
 
 export const gsvAdapter = gsvRouteAdapter({
   platform: 'gsv',
@@ -22,10 +28,10 @@ export const gsv: Platform<GsvConfig> = {
       default: '15',
     },
   },
-  configFrom: ({ url, speaker, timeout_sec }) => ({
-    url: url!,
-    speaker: speaker!,
-    timeoutMs: { firstByte: Number(timeout_sec) * 1_000 },
+  configFrom: (values, tables) => ({
+    ...gsvConfigFrom(values, tables),
+    timeoutMs: { firstByte: Number(values['timeout_sec']) * 1_000 },
   }),
+  otherServices: gsvOtherServices,
   adapter: gsvAdapter,
 };

@@ -3,7 +3,14 @@
  * (TTS provider protocol reference, sections 3.2, 8.1 and 8.3).
  */
 import type { Platform } from '../platform.ts';
-import { type GsvConfig, gsvKeys, gsvRateHz, gsvRouteAdapter } from './gsv-server.ts';
+import {
+  type GsvConfig,
+  gsvConfigFrom,
+  gsvKeys,
+  gsvOtherServices,
+  gsvRateHz,
+  gsvRouteAdapter,
+} from './gsv-server.ts';
 
 export type StreamGsvConfig = GsvConfig;
 
@@ -17,6 +24,7 @@ export const streamGsvAdapter = gsvRouteAdapter({
 export const streamGsv: Platform<StreamGsvConfig> = {
   names: ['stream_gsv', 'StreamGSV'],
   keys: gsvKeys,
-  configFrom: ({ url, speaker }) => ({ url: url!, speaker: speaker! }),
+  configFrom: gsvConfigFrom,
+  otherServices: gsvOtherServices,
   adapter: streamGsvAdapter,
 };

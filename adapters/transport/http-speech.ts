@@ -11,6 +11,7 @@ import type {
   SpeechUsage,
 } from '../speech-adapter.ts';
 import { SpeechError } from '../speech-error.ts';
+import { type TextOptimizationConfig, TextOptimizer } from '../text-optimization/text-optimizer.ts';
 import { AnswerAudio, type LastPart } from './answer-audio.ts';
 import { type AnswerFraming, PlainAudio } from './answer-framing.ts';
 import { type HttpConnection, HttpConnections } from './http-connections.ts';
@@ -48,6 +49,8 @@ export interface HttpSpeechPlatform {
   body(text: string): Readonly<Record<string, unknown>>;
   /** How the body becomes bytes; JSON when absent. */
   readonly encoding?: BodyEncoding;
+  /** A chat model that rewrites each text first; absent: texts are spoken as they are. */
+  readonly textOptimization?: TextOptimizationConfig | undefined;
   /** What the answer holds; `headers` only where they can be believed. */
   source(response: IncomingMessage): SpeechSource;
   /**
@@ -87,6 +90,7 @@ class HttpSpeechSession implements SpeechSession {
   readonly #platform: HttpSpeechPlatform;
   readonly #deps: AdapterDeps;
   readonly #connections: HttpConnections;
+  readonly #optimizer: TextOptimizer | undefined;
   readonly #running = new Set<SpeechDelivery>();
   #requests = 0;
   #closed = false;
@@ -96,6 +100,8 @@ class HttpSpeechSession implements SpeechSession {
     this.#platform = platform;
     this.#deps = deps;
     this.#connections = new HttpConnections(platform.url, platform.timeoutMs.connect, deps);
+    const { textOptimization } = platform;
+    this.#optimizer = textOptimization && new TextOptimizer(textOptimization, deps);
   }
 
   speak(text: AsyncIterable<string>, signal: AbortSignal): AsyncIterable<SpeechEvent> {
@@ -116,6 +122,7 @@ class HttpSpeechSession implements SpeechSession {
       delivery.fail(closedError(this.#platform.platform, delivery));
     }
     this.#connections.close();
+    this.#optimizer?.close();
   }
 
   async #speak(text: AsyncIterable<string>, delivery: SpeechDelivery): Promise<void> {
@@ -124,6 +131,12 @@ class HttpSpeechSession implements SpeechSession {
     const { clock } = this.#deps;
     const { platform } = this.#platform;
     const { charactersMax } = this.capabilities;
+    if (this.#optimizer !== undefined) {
+      checkText(platform, input);
+      const optimization = await this.#optimizer.optimize(input, delivery.stopped);
+      delivery.push(optimization);
+      input = optimization.text;
+    }
     const parts = charactersMax === undefined ? [input] : textParts(input, charactersMax);
     // All are checked before the first is sent: a text that cannot be cut costs no request.
     const sized = parts.map((part) => ({

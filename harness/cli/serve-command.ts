@@ -4,13 +4,14 @@ import { adapterFor } from '../../adapters/index.ts';
 import { SystemClock } from '../clock/system-clock.ts';
 import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
+import { endpointsOf } from '../runner/provider-catalog.ts';
+import { impersonateProvider } from '../runner/provider-stand-ins.ts';
 import type { Scenario, Turn } from '../scenario/scenario.ts';
 import { createAdapterServer } from '../server/adapter-server.ts';
 import type { ServerObservation } from '../server/conversation.ts';
 import { endOfSpeechDefaults } from '../server/end-of-speech.ts';
 import { scriptedRecognizer } from '../server/recognizer.ts';
 import { scriptedReply } from '../server/reply-source.ts';
-import { createStandIn } from '../stand-ins/stand-in.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import { chooseProviders, findProvider, unusedSections } from './provider-choice.ts';
@@ -58,21 +59,18 @@ export async function serveCommand(
   const clock = new SystemClock();
   const random = createRandom(1, 'serve');
   const { opus, voiceDetection, voice, encoder } = await openCommandLaboratory(terminal);
-  const outside = options.live === true ? [provider.endpoint] : [];
+  const outside = options.live === true ? endpointsOf(provider) : [];
   const network = new SocketNetwork({ clock, random: random.fork('network'), outside });
-  const standIn = createStandIn({
-    platform: provider.tts.platform,
-    voice,
-    encoder,
-    clock,
-    random: random.fork('stand-in'),
-    changes: scenario.standIn,
-  });
-  if (options.live !== true) {
-    await network.impersonate(provider.endpoint, (stream: Duplex) => standIn.accept(stream));
-    const connectUs = standIn.connectMs * 1000;
-    network.setLink(provider.endpoint, { latencyUs: 0, jitterUs: 0, connectUs });
-  }
+  const standIns =
+    options.live === true
+      ? undefined
+      : await impersonateProvider(provider, network, {
+          voice,
+          encoder,
+          clock,
+          random: random.fork('stand-in'),
+          changes: scenario.standIn,
+        });
   const hello = scenario.server.helloWav ?? config?.helloWav;
   const speech = adapterFor(provider.tts).open(provider.tts.config, {
     clock,
@@ -119,7 +117,7 @@ export async function serveCommand(
   await listener.close();
   await server.close();
   await speech.close();
-  await standIn.close();
+  await standIns?.close();
   return exitCode.interrupted;
 }
 

@@ -130,6 +130,8 @@ export interface Sentence {
   text: string | null;
   /** Handed to the speech adapter. */
   ready: Mark | null;
+  /** A chat model rewrote it, from `startedUs` to the instant of the mark. */
+  optimized: (Mark & { readonly startedUs: number }) | null;
   readonly frames: ServerFrame[];
   framed: (Mark & Extract<ServerEvent, { type: 'framed' }>) | null;
   /** The board's side; null when its `StartAudio` was never handled. */
@@ -380,6 +382,9 @@ class ConversationReader {
         sentence.ready ??= event;
         break;
       }
+      case 'textOptimization':
+        this.#sentence(event).optimized ??= event;
+        break;
       case 'frame': {
         const frame: ServerFrame = {
           atUs: event.atUs,
@@ -682,6 +687,7 @@ function emptySentence(number: number | null, serverTurn: number | null): Senten
     turn: null,
     text: null,
     ready: null,
+    optimized: null,
     frames: [],
     framed: null,
     board: null,

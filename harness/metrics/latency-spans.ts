@@ -17,6 +17,8 @@ export interface TurnMarks {
   readonly endOfTurn: Mark | null;
   readonly firstText: Mark | null;
   readonly sentenceReady: Mark | null;
+  /** A chat model had rewritten the sentence; null without a text optimization. */
+  readonly textOptimized: Mark | null;
   readonly requestDecided: Mark | null;
   readonly connected: Mark | null;
   readonly requestWritten: Mark | null;
@@ -32,6 +34,7 @@ export const spanNames = [
   'firstText',
   'sentenceReady',
   'handover',
+  'textOptimization',
   'connect',
   'ttfb',
   'serverHold',
@@ -85,6 +88,7 @@ export function measureLatency(
     endOfTurn: turn.answer?.endOfTurn ?? null,
     firstText: turn.answer?.firstText ?? null,
     sentenceReady: sentence?.ready ?? null,
+    textOptimized: sentence?.optimized ?? null,
     requestDecided: instant(request?.decidedUs, request?.written),
     connected: instant(request?.connectedUs, request?.written),
     requestWritten: request?.written ?? null,
@@ -106,7 +110,7 @@ export function measureLatency(
       mark === null ? null : { atUs: mark.atUs, seq: mark.seq },
     ]),
   ) as unknown as TurnMarks;
-  const spans = spansOf(marks);
+  const spans = spansOf(marks, sentence?.optimized?.startedUs ?? null);
   const audibleAtSpeakerUs = between(marks.userStop, marks.firstAudible);
   const covered = spanNames.reduce((sum, name) => sum + (spans[name] ?? 0), 0);
   return {
@@ -118,27 +122,32 @@ export function measureLatency(
   };
 }
 
-function spansOf(marks: TurnMarks): Spans {
-  const { sentenceReady: ready, requestDecided, connected, requestWritten } = marks;
+/** @param optimizingUs when the text optimization of the sentence was decided */
+function spansOf(marks: TurnMarks, optimizingUs: number | null): Spans {
+  const { sentenceReady: ready, requestDecided, connected, requestWritten, textOptimized } = marks;
   // One connection may serve a whole answer: the request was then written, or the connection
   // opened, before this sentence was ready. Only what came after that moment delayed it.
   const written =
     ready !== null && requestWritten !== null && requestWritten.atUs < ready.atUs
       ? ready
       : requestWritten;
+  let textOptimization: number | null = null;
   let connect: number | null = null;
   let handover: number | null = null;
   if (ready !== null && written !== null && requestDecided !== null && connected !== null) {
-    const from = Math.max(requestDecided.atUs, ready.atUs);
+    const optimizedUs = Math.min(textOptimized?.atUs ?? ready.atUs, written.atUs);
+    textOptimization = Math.max(0, optimizedUs - Math.max(optimizingUs ?? ready.atUs, ready.atUs));
+    const from = Math.max(requestDecided.atUs, ready.atUs, optimizedUs);
     const to = Math.min(connected.atUs, written.atUs);
     connect = Math.max(0, to - from);
-    handover = written.atUs - ready.atUs - connect;
+    handover = written.atUs - ready.atUs - textOptimization - connect;
   }
   return {
     endOfTurn: between(marks.userStop, marks.endOfTurn),
     firstText: between(marks.endOfTurn, marks.firstText),
     sentenceReady: between(marks.firstText, ready),
     handover,
+    textOptimization,
     connect,
     ttfb: between(written, marks.firstAudioByte),
     serverHold: between(marks.firstAudioByte, marks.firstFrameWritten),

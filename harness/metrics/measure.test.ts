@@ -79,6 +79,8 @@ function randomPlan(seed: number): PlantedPlan {
     const sentences: PlantedSentence[] = [];
     for (let s = random.integer(1, 3); s > 0; s--) {
       const readyUs = later(100_000);
+      const optimization =
+        random.next() < 0.7 ? undefined : { startedUs: later(500), endUs: later(90_000) };
       const decidedUs = later(3000);
       const reused = random.next() < 0.5;
       const connectedUs = reused ? decidedUs : later(90_000);
@@ -91,6 +93,7 @@ function randomPlan(seed: number): PlantedPlan {
       const leadSamples = random.integer(0, Math.min(4000, total));
       sentences.push({
         readyUs,
+        ...(optimization && { optimization }),
         decidedUs,
         connectedUs,
         writtenUs,
@@ -128,6 +131,7 @@ test('the spans of a planted turn are the ones planted', (t) => {
     firstText: 140_000,
     sentenceReady: 50_000,
     handover: 1000 + 1500,
+    textOptimization: 0,
     connect: 30_000,
     ttfb: 367_500,
     serverHold: written - 2_900_000,
@@ -148,6 +152,26 @@ test('the spans of a planted turn are the ones planted', (t) => {
   t.is(measured.metrics['audio_seconds.sent'], 32_640 / 16_000);
   t.is(measured.metrics['rtf.p50'], 417_500 / (31_600 * 62.5));
   t.is(measured.metrics['conservation.padded_samples'], 1040);
+});
+
+test('rewriting the sentence by a chat model is a span of its own, and nothing of it is counted twice', (t) => {
+  // The sentence is ready at 2.5 s; the request decided, connected and written behind the reply.
+  const optimization = { startedUs: 2_500_400, endUs: 2_700_400 };
+  const speech = { decidedUs: 2_700_900, connectedUs: 2_730_900, writtenUs: 2_731_000 };
+  const plain = measureCell(plantCell(withSentence(speech)).cell).turns[0]!;
+  const optimized = measureCell(plantCell(withSentence({ ...speech, optimization })).cell);
+  const turn = optimized.turns[0]!;
+  t.is(turn.spans.textOptimization, 200_000);
+  t.is(turn.spans.connect, 30_000);
+  t.is(turn.spans.handover, 400 + 500 + 100);
+  t.is(turn.unattributedUs, 0);
+  t.is(plain.spans.handover, 200_000 + 1000);
+  t.is(turn.audibleAtSpeakerUs, plain.audibleAtSpeakerUs);
+  t.is(optimized.metrics['text_optimization_ms.max'], 200);
+  const [observation] = optimized.observations['text_optimization_ms']!;
+  const { cell } = plantCell(withSentence({ ...speech, optimization }));
+  const [seq] = observation!.seqs;
+  t.is(cell.events.find((event) => event.seq === seq)!.type, 'textOptimization');
 });
 
 test('100 random conversations: spans add up, underruns are verified, no sample is unexplained', (t) => {

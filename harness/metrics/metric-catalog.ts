@@ -66,7 +66,14 @@ export const metricFamilies: readonly MetricFamily[] = [
   ),
   span('first_text_ms', 'end of turn → first character of the reply'),
   span('sentence_ready_ms', 'first character of the reply → sentence handed to the adapter'),
-  span('handover_ms', 'sentence handed to the adapter → request bytes written, without connecting'),
+  span(
+    'handover_ms',
+    'sentence handed to the adapter → request bytes written, without text optimization and connecting',
+  ),
+  span(
+    'text_optimization_ms',
+    'rewriting the sentence by a chat model before it is spoken; 0 where none does',
+  ),
   span(
     'connect_ms',
     'connecting, as far as the sentence waited for it; 0 when reused or opened ahead',

@@ -132,6 +132,7 @@ function seqsOfSpan(name: SpanName, { marks }: TurnLatency): number[] {
     firstText: [marks.endOfTurn, marks.firstText],
     sentenceReady: [marks.firstText, marks.sentenceReady],
     handover: [marks.sentenceReady, marks.requestWritten],
+    textOptimization: [marks.textOptimized],
     connect: [marks.requestWritten],
     ttfb: [marks.requestWritten, marks.firstAudioByte],
     serverHold: [marks.firstAudioByte, marks.firstFrameWritten],

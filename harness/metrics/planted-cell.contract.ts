@@ -20,6 +20,8 @@ export interface PlantedTurn {
 
 export interface PlantedSentence {
   readonly readyUs: number;
+  /** A chat model rewrites the sentence before its request. */
+  readonly optimization?: { readonly startedUs: number; readonly endUs: number };
   readonly decidedUs: number;
   readonly connectedUs: number;
   readonly writtenUs: number;
@@ -145,6 +147,21 @@ export function plantCell(plan: PlantedPlan): { cell: RecordedCell; truth: Plant
           text: `Sentence ${sentence}.`,
           ...place,
         },
+        ...(planted.optimization === undefined
+          ? []
+          : [
+              {
+                source: 'server',
+                type: 'textOptimization',
+                atUs: planted.optimization.endUs,
+                startedUs: planted.optimization.startedUs,
+                url: 'http://planted/v1/chat/completions',
+                text: `Sentence number ${sentence}.`,
+                charactersIn: 11,
+                charactersOut: 18,
+                ...place,
+              } as const,
+            ]),
         {
           source: 'provider',
           type: 'request',

@@ -137,6 +137,20 @@ test('what no span covers gets a column where there is any', (t) => {
   t.is(rest[0], 140);
 });
 
+test('a text optimization gets a column where some provider has one', (t) => {
+  const [first, second] = comparison.cells;
+  const turn = { ...first!.turns[0]! };
+  const spans = { ...turn.spans, first_text_ms: 100, text_optimization_ms: 40 };
+  const cells = [{ ...first!, turns: [{ ...turn, spans }] }, second!];
+  const shown = (report: typeof comparison): string[] => {
+    const lines = render(report).split('\n');
+    return lines.slice(lines.findIndex((line) => line.startsWith('Where did the time go')) + 1);
+  };
+  t.regex(shown({ ...comparison, cells })[0]!, /hand- +text +con-/);
+  t.false(shown(comparison)[0]!.includes('text con'));
+  t.false(shown(comparison)[1]!.includes('optim.'));
+});
+
 test('the printed spans of every provider add up to the printed mean', (t) => {
   const lines = render(comparison).split('\n');
   const start = lines.findIndex((line) => line.startsWith('Where did the time go'));

@@ -190,6 +190,7 @@ const spanHeads: Readonly<Record<string, readonly [string, string]>> = {
   first_text_ms: ['first', 'text'],
   sentence_ready_ms: ['sent.', 'ready'],
   handover_ms: ['hand-', 'over'],
+  text_optimization_ms: ['text', 'optim.'],
   connect_ms: ['con-', 'nect'],
   ttfb_ms: ['', 'ttfb'],
   server_hold_ms: ['server', 'hold'],
@@ -199,19 +200,23 @@ const spanHeads: Readonly<Record<string, readonly [string, string]>> = {
   unattributed_ms: ['not', 'known'],
 };
 
+/** Few runs have any of these; a column of zeros would only take room. */
+const rareSpans: ReadonlySet<string> = new Set(['text_optimization_ms', 'unattributed_ms']);
+
 /** The columns of a row add up to its last but one, to the millisecond. */
 function spanTable(cells: readonly CellReport[], width: number, colors: Colors): string[] {
   const rows = [...groupBy(cells, ({ provider }) => provider)].map(
     ([provider, group]) => [provider, meanSpans(group)] as const,
   );
-  // With a complete trace nothing is unknown, and the column would only take room.
-  const shown = spanMetricNames.filter(
-    (name, i) =>
-      name !== 'unattributed_ms' || rows.some(([, mean]) => (mean?.spansMs[i] ?? 0) !== 0),
+  const shown = spanMetricNames.flatMap((name, i) =>
+    rareSpans.has(name) && rows.every(([, mean]) => (mean?.spansMs[i] ?? 0) === 0) ? [] : [i],
   );
   const columns: TableColumn[] = [
     { head: ['', 'provider'], align: 'left' },
-    ...shown.map((name): TableColumn => ({ head: spanHeads[name] ?? ['', name], align: 'right' })),
+    ...shown.map((i): TableColumn => {
+      const name = spanMetricNames[i]!;
+      return { head: spanHeads[name] ?? ['', name], align: 'right' };
+    }),
     { head: ['', '= heard'], align: 'right' },
     { head: ['', 'n'], align: 'right' },
   ];
@@ -219,7 +224,7 @@ function spanTable(cells: readonly CellReport[], width: number, colors: Colors):
     const largest = mean === null ? -1 : Math.max(...mean.spansMs);
     return [
       { text: neutralize(provider) },
-      ...shown.map((_, i): TableCell => {
+      ...shown.map((i): TableCell => {
         const value = mean?.spansMs[i];
         if (value === undefined) return { text: none };
         return { text: String(value), ...(value === largest ? { paint: colors.yellow } : {}) };

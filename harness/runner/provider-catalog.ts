@@ -1,4 +1,4 @@
-import { readTtsConfig, type TtsConfig } from '../../adapters/index.ts';
+import { type OtherService, readTtsConfig, type TtsConfig } from '../../adapters/index.ts';
 import { endpointOfUrl } from '../network/endpoint-url.ts';
 import type { Endpoint } from '../network/network.ts';
 
@@ -8,6 +8,11 @@ export interface ProviderEntry {
   readonly tts: TtsConfig;
   /** Where its adapter will connect; what a stand-in answers for. */
   readonly endpoint: Endpoint;
+  /** What its adapter calls beside it. */
+  readonly otherServices: readonly {
+    readonly purpose: OtherService['purpose'];
+    readonly endpoint: Endpoint;
+  }[];
 }
 
 /**
@@ -87,11 +92,20 @@ export function providerEntry(
 
 /** The same for a table that has been read. */
 export function configuredProvider(name: string, tts: TtsConfig): ProviderEntry {
-  return { name, tts, endpoint: endpointOf(tts) };
+  const otherServices = tts.otherServices.map(({ purpose, url }) => ({
+    purpose,
+    endpoint: endpointOfUrl(new URL(url)),
+  }));
+  return { name, tts, endpoint: endpointOf(tts), otherServices };
 }
 
 /** Every platform is reached by a URL; that is all the harness needs to know about it. */
 function endpointOf(tts: TtsConfig): Endpoint {
   const { url } = tts.config as { readonly url: string };
   return endpointOfUrl(new URL(url));
+}
+
+/** Everything the adapter of a provider connects to. */
+export function endpointsOf(provider: ProviderEntry): Endpoint[] {
+  return [provider.endpoint, ...provider.otherServices.map(({ endpoint }) => endpoint)];
 }

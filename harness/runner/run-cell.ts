@@ -25,10 +25,10 @@ import { createAdapterServer } from '../server/adapter-server.ts';
 import { scriptedRecognizer } from '../server/recognizer.ts';
 import { scriptedReply } from '../server/reply-source.ts';
 import { overheard } from '../stand-ins/offline-voice.ts';
-import { createStandIn } from '../stand-ins/stand-in.ts';
 import type { RecordingWriter, UnnumberedEvent } from '../trace/recording-writer.ts';
 import type { Laboratory } from './laboratory.ts';
-import type { ProviderEntry } from './provider-catalog.ts';
+import { endpointsOf, type ProviderEntry } from './provider-catalog.ts';
+import { impersonateProvider } from './provider-stand-ins.ts';
 import { type RequestBudget, withinBudget } from './request-budget.ts';
 import { ScriptedUser } from './scripted-user.ts';
 
@@ -73,7 +73,7 @@ export async function runCell(options: RunCellOptions): Promise<RunCellResult> {
   }
   const clock = new SystemClock();
   const random = createRandom(options.cell.seed, 'network');
-  const outside = options.live ? [options.provider.endpoint] : [];
+  const outside = options.live ? endpointsOf(options.provider) : [];
   return converse(options, clock, new SocketNetwork({ clock, random, outside }));
 }
 
@@ -95,10 +95,9 @@ async function converse(
   const record = (event: UnnumberedEvent): void => writer.event(event);
   const turnOf = (turn: number): Turn | undefined => scenario.turns[turn - 1];
 
-  const standIn = live
+  const standIns = live
     ? undefined
-    : createStandIn({
-        platform: provider.tts.platform,
+    : await impersonateProvider(provider, network, {
         voice,
         encoder,
         clock,
@@ -139,16 +138,9 @@ async function converse(
     },
   });
   network.setLink(serverEndpoint, networkProfiles[cell.network]!.link);
-  const listeners = [
-    await network.impersonate(serverEndpoint, (stream: Duplex) => server.accept(stream)),
-  ];
-  if (standIn !== undefined) {
-    const connectUs = standIn.connectMs * 1000;
-    network.setLink(provider.endpoint, { latencyUs: 0, jitterUs: 0, connectUs });
-    listeners.push(
-      await network.impersonate(provider.endpoint, (stream: Duplex) => standIn.accept(stream)),
-    );
-  }
+  const listener = await network.impersonate(serverEndpoint, (stream: Duplex) =>
+    server.accept(stream),
+  );
   const device = createEmulatedDevice({
     profile: deviceProfiles[cell.device]!,
     deviceId,
@@ -201,8 +193,8 @@ async function converse(
     const speaker = device.speaker().samples;
     await server.close();
     await session.close();
-    await standIn?.close();
-    await Promise.all(listeners.map((listener) => listener.close()));
+    await standIns?.close();
+    await listener.close();
     writer.close(speaker);
   }
   return { outcome, durationUs: clock.nowUs(), spokenBy: [...speakers].sort() };

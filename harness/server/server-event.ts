@@ -51,6 +51,18 @@ export type ServerEvent = { readonly atUs: number } & (
       readonly sentence: number;
       readonly text: string;
     }
+  /** A chat model has rewritten the sentence for its adapter; `atUs` is when its reply was complete. */
+  | {
+      readonly type: 'textOptimization';
+      readonly turn: number;
+      readonly sentence: number;
+      readonly startedUs: number;
+      readonly url: string;
+      /** What is spoken in place of the sentence's text. */
+      readonly text: string;
+      readonly charactersIn: number;
+      readonly charactersOut: number;
+    }
   /** A message was written to the device's socket. */
   | {
       readonly type: 'frame';

@@ -238,6 +238,20 @@ class SpeechRequest {
     const { report, turn, platform } = this.#options;
     const { atUs, request } = event;
     switch (event.type) {
+      case 'textOptimization':
+        report({
+          source: 'server',
+          type: 'textOptimization',
+          atUs,
+          turn,
+          sentence: this.#firstSentence,
+          startedUs: event.startedUs,
+          url: event.url,
+          text: event.text,
+          charactersIn: event.charactersIn,
+          charactersOut: event.charactersOut,
+        });
+        break;
       case 'request':
         report({
           source: 'provider',

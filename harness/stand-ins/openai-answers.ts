@@ -2,7 +2,7 @@
  * How OpenAI's API answers, whatever is asked of it: keys, routes, errors in their envelope, headers
  * (TTS provider protocol reference, sections 4.4 and 4.5).
  */
-import { bearerKey, type Exchange, type ProviderServer, replyJson } from './provider-server.ts';
+import { bearerKey, type Exchange, replyJson, type ServiceServer } from './provider-server.ts';
 
 export interface OpenAiError {
   readonly message: string;
@@ -21,7 +21,7 @@ export interface OpenAiService {
 
 /** Checks the key, then serves the routes, the list of models and the errors of everything else. */
 export function answerOpenAi(
-  server: ProviderServer,
+  server: ServiceServer,
   exchange: Exchange,
   { routes, models }: OpenAiService,
 ): void {
@@ -63,7 +63,7 @@ export function modelCard(id: string): object {
 }
 
 /** Answers with the planted `quota`, `rate-limit` or `server` fault; false when there is none. */
-export function refusePlanted(server: ProviderServer, exchange: Exchange): boolean {
+export function refusePlanted(server: ServiceServer, exchange: Exchange): boolean {
   const planted = server.strike(exchange.entry, 'quota', 'rate-limit', 'server');
   if (planted === 'quota') {
     refuseOpenAi(exchange, 429, {

@@ -4,7 +4,13 @@ import type { Random } from '../random/random.ts';
 import type { Personality } from './personality.ts';
 import { findPersonality } from './personality-catalog.ts';
 import type { StandInFault, StandInFaultKind } from './stand-in-changes.ts';
-import type { StandIn, StandInOptions, StandInRequest } from './stand-in-contract.ts';
+import type {
+  ServiceOptions,
+  ServiceStandIn,
+  StandIn,
+  StandInOptions,
+  StandInRequest,
+} from './stand-in-contract.ts';
 import { changedProfile, type TimingProfile } from './timing-profile.ts';
 
 /** A log entry while the request is served. */
@@ -47,36 +53,26 @@ export interface ProviderService {
 }
 
 /**
- * What all stand-ins share: HTTP over given streams, the log, ordinals, the profile.
+ * What all stand-ins share: HTTP over given streams, the log, ordinals, faults.
  *
  * Nothing in it runs on real time: no `Date` header, no time-outs, no check of idle connections.
  */
-export class ProviderServer implements StandIn {
-  readonly platform: string;
+export class ServiceServer<Options extends ServiceOptions = ServiceOptions>
+  implements ServiceStandIn
+{
+  readonly service: string;
   readonly connectMs: number;
-  readonly options: StandInOptions;
-  readonly personality: Personality;
-  /** With the changes of the scenario. */
-  readonly profile: TimingProfile;
+  readonly options: Options;
   readonly log: OpenRequest[] = [];
-  readonly #service: ProviderService;
   readonly #http: http.Server;
   readonly #streams = new Set<Duplex>();
+  #service: ProviderService | undefined;
   #countedRequests = 0;
 
-  /** @throws {StandInError} `STAND_IN_NO_PERSONALITY` */
-  constructor(
-    options: StandInOptions,
-    defaultPersonality: string,
-    service: (server: ProviderServer) => ProviderService,
-  ) {
+  constructor(service: string, options: Options, connectMs: number) {
+    this.service = service;
     this.options = options;
-    const { platform, personality = defaultPersonality, changes = {} } = options;
-    this.platform = platform;
-    this.personality = findPersonality(personality, platform);
-    this.profile = changedProfile(options.profile ?? this.personality.timing, changes);
-    this.connectMs = this.profile.connectMs;
-    this.#service = service(this);
+    this.connectMs = connectMs;
     this.#http = http.createServer({
       requestTimeout: 0,
       headersTimeout: 0,
@@ -88,17 +84,10 @@ export class ProviderServer implements StandIn {
     this.#http.on('upgrade', (incoming, stream, head) => this.#onUpgrade(incoming, stream, head));
   }
 
-  /**
-   * The timing of a face of the server, with the changes of the scenario: of the personality that
-   * this one names for it, else its own. A profile that was made for a test holds for all faces.
-   *
-   * @throws {StandInError} `STAND_IN_NO_PERSONALITY`
-   */
-  timingOf(face: string): TimingProfile {
-    const name = this.personality.behavior.timingOf?.[face];
-    if (name === undefined || this.options.profile !== undefined) return this.profile;
-    const { timing } = findPersonality(name, this.platform);
-    return changedProfile(timing, this.options.changes ?? {});
+  /** Says how requests are answered; to be called once, before the first connection. */
+  offer(service: ProviderService): this {
+    this.#service = service;
+    return this;
   }
 
   accept(stream: Duplex): void {
@@ -110,7 +99,7 @@ export class ProviderServer implements StandIn {
   }
 
   async close(): Promise<void> {
-    this.#service.close?.();
+    this.#service?.close?.();
     for (const stream of this.#streams) stream.destroy();
   }
 
@@ -147,7 +136,7 @@ export class ProviderServer implements StandIn {
       messages: [],
     };
     this.log.push(entry);
-    return { entry, random: this.options.random.fork(`${this.platform}/speech/${entry.request}`) };
+    return { entry, random: this.options.random.fork(`${this.service}/speech/${entry.request}`) };
   }
 
   /**
@@ -187,14 +176,14 @@ export class ProviderServer implements StandIn {
     incoming.once('end', () => {
       const body = Buffer.concat(pieces);
       entry.body = withoutKeys(body.toString());
-      this.#service.answer({ incoming, response, url, body, entry, random });
+      this.#service?.answer({ incoming, response, url, body, entry, random });
     });
   }
 
   #onUpgrade(incoming: http.IncomingMessage, stream: Duplex, head: Buffer): void {
     const { entry, url, random } = this.#open(incoming);
     stream.once('close', () => this.conclude(entry, 'aborted'));
-    if (this.#service.upgrade !== undefined) {
+    if (this.#service?.upgrade !== undefined) {
       this.#service.upgrade({ incoming, stream, head, url, entry, random });
     } else {
       this.refuseUpgrade(stream, entry, 404, {});
@@ -204,7 +193,7 @@ export class ProviderServer implements StandIn {
   #open(incoming: http.IncomingMessage): { entry: OpenRequest; url: URL; random: Random } {
     const method = incoming.method ?? 'GET';
     const url = requestUrl(incoming.url ?? '/');
-    const counted = this.#service.isCounted(method, url.pathname);
+    const counted = this.#service?.isCounted(method, url.pathname) === true;
     const entry: OpenRequest = {
       ...(counted && { request: ++this.#countedRequests }),
       atUs: this.options.clock.nowUs(),
@@ -220,7 +209,7 @@ export class ProviderServer implements StandIn {
     };
     this.log.push(entry);
     const label = counted ? `speech/${entry.request}` : `other/${this.log.length}`;
-    return { entry, url, random: this.options.random.fork(`${this.platform}/${label}`) };
+    return { entry, url, random: this.options.random.fork(`${this.service}/${label}`) };
   }
 
   /** Answers a WebSocket handshake with an HTTP status and a JSON body, and closes. */
@@ -234,6 +223,43 @@ export class ProviderServer implements StandIn {
         `Content-Length: ${Buffer.byteLength(json)}\r\n` +
         `Connection: close\r\n\r\n${json}`,
     );
+  }
+}
+
+/** A provider of speech: a service with a personality. */
+export class ProviderServer extends ServiceServer<StandInOptions> implements StandIn {
+  readonly platform: string;
+  readonly personality: Personality;
+  /** With the changes of the scenario. */
+  readonly profile: TimingProfile;
+
+  /** @throws {StandInError} `STAND_IN_NO_PERSONALITY` */
+  constructor(
+    options: StandInOptions,
+    defaultPersonality: string,
+    service: (server: ProviderServer) => ProviderService,
+  ) {
+    const { platform, personality: name = defaultPersonality, changes = {} } = options;
+    const personality = findPersonality(name, platform);
+    const profile = changedProfile(options.profile ?? personality.timing, changes);
+    super(platform, options, profile.connectMs);
+    this.platform = platform;
+    this.personality = personality;
+    this.profile = profile;
+    this.offer(service(this));
+  }
+
+  /**
+   * The timing of a face of the server, with the changes of the scenario: of the personality that
+   * this one names for it, else its own. A profile that was made for a test holds for all faces.
+   *
+   * @throws {StandInError} `STAND_IN_NO_PERSONALITY`
+   */
+  timingOf(face: string): TimingProfile {
+    const name = this.personality.behavior.timingOf?.[face];
+    if (name === undefined || this.options.profile !== undefined) return this.profile;
+    const { timing } = findPersonality(name, this.platform);
+    return changedProfile(timing, this.options.changes ?? {});
   }
 }
 

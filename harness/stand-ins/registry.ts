@@ -1,11 +1,14 @@
+import { createChatStandIn, createTextOptimizationStandIn } from './chat-stand-in.ts';
 import { createCosyVoiceStandIn } from './cosyvoice-stand-in.ts';
+import type { DialogueOptions } from './dialogue-script.ts';
 import { createElevenLabsStandIn } from './elevenlabs-stand-in.ts';
 import { createGroqStandIn } from './groq-stand-in.ts';
 import { createGsvStandIn } from './gsv-stand-in.ts';
 import { createOpenAiStandIn } from './openai-stand-in.ts';
-import type { StandIn, StandInOptions } from './stand-in-contract.ts';
+import type { ServiceStandIn, StandIn, StandInOptions } from './stand-in-contract.ts';
+import { createTranscriptionStandIn } from './transcription-stand-in.ts';
 
-/** One line per platform; the key is EchoKit's spelling. */
+/** One line per speech platform; the key is EchoKit's spelling. */
 export const standInRegistry: Readonly<Record<string, (options: StandInOptions) => StandIn>> = {
   openai: createOpenAiStandIn,
   stream_gsv: createGsvStandIn,
@@ -14,3 +17,10 @@ export const standInRegistry: Readonly<Record<string, (options: StandInOptions) 
   gsv: (options) => createGsvStandIn(options, 'gsv-full'),
   cosyvoice: createCosyVoiceStandIn,
 };
+
+/** One line per service beside speech: what else an EchoKit server calls in a dialogue. */
+export const dialogueRegistry = {
+  chat: createChatStandIn,
+  transcription: createTranscriptionStandIn,
+  'text-optimization': createTextOptimizationStandIn,
+} satisfies Record<string, (options: DialogueOptions) => ServiceStandIn>;

@@ -8,15 +8,13 @@ import type { StandInChanges, StandInFaultKind } from './stand-in-changes.ts';
 import type { TimingProfile } from './timing-profile.ts';
 
 /**
- * A local server that speaks one provider's wire protocol. It never listens: whoever owns the
- * network hands it the connections made to the provider's endpoint.
+ * A local server that speaks the wire protocol of a service. It never listens: whoever owns the
+ * network hands it the connections made to the service's endpoint.
  */
-export interface StandIn {
-  /** EchoKit's spelling of the platform. */
-  readonly platform: string;
-  /** Timing and behaviour it has, before the changes of a scenario. */
-  readonly personality: Personality;
-  /** How long a connection to this provider takes to be usable. For the link of its endpoint. */
+export interface ServiceStandIn {
+  /** Its name among the stand-ins: for speech EchoKit's spelling of the platform. */
+  readonly service: string;
+  /** How long a connection to this service takes to be usable. For the link of its endpoint. */
   readonly connectMs: number;
   /** What clients sent and got, in order of arrival. Grows; entries change until they have ended. */
   readonly log: readonly StandInRequest[];
@@ -26,17 +24,19 @@ export interface StandIn {
   close(): Promise<void>;
 }
 
-export interface StandInOptions {
+/** The stand-in of a provider of speech. */
+export interface StandIn extends ServiceStandIn {
+  /** EchoKit's spelling of the platform. */
   readonly platform: string;
-  readonly voice: OfflineVoice;
+  /** Timing and behaviour it has, before the changes of a scenario. */
+  readonly personality: Personality;
+}
+
+export interface ServiceOptions {
   /** The only source of time; the stand-in sets no timer of its own. */
   readonly clock: Clock;
   /** Each request draws from its own fork, so one request never shifts the draws of another. */
   readonly random: Random;
-  /** Name of one of the platform's personalities. Default: the first of the platform's. */
-  readonly personality?: string;
-  /** Timing instead of the personality's. */
-  readonly profile?: TimingProfile;
   readonly changes?: StandInChanges;
   /** For formats other than WAV and PCM, which are refused without it. */
   readonly encoder?: ClipEncoder;
@@ -44,6 +44,15 @@ export interface StandInOptions {
   readonly credentials?: string;
   /** Called once for each entry of the log, when it has ended. */
   readonly onRequest?: (request: StandInRequest) => void;
+}
+
+export interface StandInOptions extends ServiceOptions {
+  readonly platform: string;
+  readonly voice: OfflineVoice;
+  /** Name of one of the platform's personalities. Default: the first of the platform's. */
+  readonly personality?: string;
+  /** Timing instead of the personality's. */
+  readonly profile?: TimingProfile;
 }
 
 /** One HTTP request or one WebSocket connection. Credentials are replaced by `***` everywhere. */
@@ -69,6 +78,10 @@ export interface StandInRequest {
   /** Audio payload handed to the connection, containers and encodings excluded. */
   readonly audioBytes: number;
   readonly audioSeconds: number;
+  /** Seconds of audio that the client sent. */
+  readonly heardSeconds?: number;
+  /** Reply or transcript that the answer holds, as far as it was sent. */
+  readonly text?: string;
   /** The provider's error code that was sent. */
   readonly error?: string;
   /** The planted fault that struck. */

@@ -1,8 +1,16 @@
-import { standInRegistry } from './registry.ts';
-import type { StandIn, StandInOptions } from './stand-in-contract.ts';
+import type { DialogueOptions } from './dialogue-script.ts';
+import { dialogueRegistry, standInRegistry } from './registry.ts';
+import type { ServiceStandIn, StandIn, StandInOptions } from './stand-in-contract.ts';
 import { StandInError } from './stand-in-error.ts';
 
-export type { StandIn, StandInOptions, StandInRequest } from './stand-in-contract.ts';
+export type { DialogueOptions, DialogueScript, ScriptedTurn } from './dialogue-script.ts';
+export type {
+  ServiceOptions,
+  ServiceStandIn,
+  StandIn,
+  StandInOptions,
+  StandInRequest,
+} from './stand-in-contract.ts';
 export { StandInError } from './stand-in-error.ts';
 
 /** Platforms there is a stand-in for, in the spelling of EchoKit's configuration. */
@@ -20,4 +28,17 @@ export function createStandIn(options: StandInOptions): StandIn {
     );
   }
   return create(options);
+}
+
+/** A service beside speech that an EchoKit server calls. */
+export type DialogueService = keyof typeof dialogueRegistry;
+
+export const dialogueServices = Object.keys(dialogueRegistry) as readonly DialogueService[];
+
+/** The stand-in of a service beside speech, which says what a script says. */
+export function createDialogueStandIn(
+  service: DialogueService,
+  options: DialogueOptions,
+): ServiceStandIn {
+  return dialogueRegistry[service](options);
 }

@@ -5,9 +5,17 @@ import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
 import { SimulatedClock } from '../clock/simulated-clock.ts';
 import { MemoryNetwork } from '../network/memory-network.ts';
-import { createRandom } from '../random/random.ts';
+import { createRandom, type Random } from '../random/random.ts';
 import { loadOfflineVoice, type OfflineVoice } from './offline-voice.ts';
-import { createStandIn, type StandIn, type StandInOptions } from './stand-in.ts';
+import {
+  createDialogueStandIn,
+  createStandIn,
+  type DialogueOptions,
+  type DialogueService,
+  type ServiceStandIn,
+  type StandIn,
+  type StandInOptions,
+} from './stand-in.ts';
 import type { TimingProfile } from './timing-profile.ts';
 
 const endpoint = { host: 'provider.test', port: 80 };
@@ -20,9 +28,9 @@ export function sharedVoice(): Promise<OfflineVoice> {
   return loaded;
 }
 
-export interface Laboratory {
+export interface Laboratory<Service extends ServiceStandIn = StandIn> {
   readonly clock: SimulatedClock;
-  readonly standIn: StandIn;
+  readonly standIn: Service;
   post(path: string, body: unknown, options?: RequestOptions): Promise<Answer>;
   request(method: string, path: string, options?: RequestOptions): Promise<Answer>;
   /** Opens a WebSocket; messages are recorded with their instants. */
@@ -31,7 +39,7 @@ export interface Laboratory {
 
 export interface RequestOptions {
   readonly headers?: Record<string, string>;
-  readonly body?: string;
+  readonly body?: string | Buffer;
   /** Destroy the connection this long after the request. */
   readonly abortAfterUs?: number;
   /** Give up waiting for the end of the answer and return what came. */
@@ -88,20 +96,33 @@ export async function laboratory(
   platform: string,
   options: Partial<StandInOptions> & { seed?: number } = {},
 ): Promise<Laboratory> {
-  const clock = new SimulatedClock();
-  const random = createRandom(options.seed ?? 1);
-  const network = new MemoryNetwork(clock, random.fork('network'));
   const voice = await sharedVoice();
-  const standIn = createStandIn({
-    platform,
-    voice,
-    clock,
-    random: random.fork('stand-in'),
-    ...options,
-  });
+  return stage(options.seed, (clock, random) =>
+    createStandIn({ platform, voice, clock, random, ...options }),
+  );
+}
+
+/** The same for a service beside speech. */
+export function dialogueLaboratory(
+  service: DialogueService,
+  options: Partial<DialogueOptions> & { seed?: number } = {},
+): Promise<Laboratory<ServiceStandIn>> {
+  return stage(options.seed, (clock, random) =>
+    createDialogueStandIn(service, { clock, random, ...options }),
+  );
+}
+
+async function stage<Service extends ServiceStandIn>(
+  seed = 1,
+  create: (clock: SimulatedClock, random: Random) => Service,
+): Promise<Laboratory<Service>> {
+  const clock = new SimulatedClock();
+  const random = createRandom(seed);
+  const network = new MemoryNetwork(clock, random.fork('network'));
+  const standIn = create(clock, random.fork('stand-in'));
   await network.listen(endpoint, (stream) => standIn.accept(stream));
   const dial = (): Promise<Duplex> => network.dial({ ...endpoint, secure: false });
-  const request: Laboratory['request'] = async (method, path, settings = {}) =>
+  const request: Laboratory<Service>['request'] = async (method, path, settings = {}) =>
     exchange(clock, await dial(), method, path, settings);
   return {
     clock,

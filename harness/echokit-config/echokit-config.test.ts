@@ -216,6 +216,17 @@ const oddities: readonly (readonly [
     'EchoKit\'s default "gpt-4o-tts" is no model that OpenAI has',
   ],
   [
+    'the published example of text optimization',
+    `${addr}${asr}${documented['stream_gsv']}
+[tts.text_optimization]
+url = "https://api.openai.com/v1/audio/transcriptions"
+api_key = "gsk_rewrite"
+model = "m"
+${llm}`,
+    ['15:7 warning CONFIG_DOUBTFUL_VALUE'],
+    'tts.text_optimization.url is no chat-completions endpoint',
+  ],
+  [
     'a history of 0',
     `${addr}${asr}${tts}${llm.replace('history = 5', 'history = 0')}`,
     ['18:11 warning CONFIG_DOUBTFUL_VALUE'],

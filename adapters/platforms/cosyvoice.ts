@@ -219,7 +219,12 @@ export const cosyVoice: Platform<CosyVoiceConfig> = {
       schemes: ['wss', 'ws'],
     },
     speaker: { kind: 'text', about: 'Voice; must belong to the model.' },
-    version: { kind: 'text', about: 'Generation of the model.', choices: ['V1', 'V2'] },
+    version: {
+      kind: 'text',
+      about: 'Generation of the model.',
+      default: 'V2',
+      choices: ['V1', 'V2'],
+    },
     model: { kind: 'text', about: 'Model by name, for newer ones; goes before "version".' },
   },
   configFrom: ({ url, token, speaker, version, model: named }) => {

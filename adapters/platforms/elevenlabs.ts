@@ -113,6 +113,7 @@ export const elevenLabs: Platform<ElevenLabsConfig> = {
     },
     model_id: {
       kind: 'text',
+      default: 'eleven_flash_v2_5',
       about: 'Model; empty means eleven_flash_v2_5. v3 and v4 models use the dialogue socket.',
     },
     language_code: { kind: 'text', about: 'ISO 639-1 code, for models that take one.' },

@@ -382,6 +382,7 @@ test.serial('validate says what a configuration holds, without showing its keys'
   t.regex(stdout, /^provider quick: \[providers\.quick\], platform elevenlabs$/m);
   t.regex(stdout, /^ {2}token +set$/m);
   t.regex(stdout, /^ {2}url +wss:\/\/api\.elevenlabs\.io\/v1\/text-to-speech \(default\)$/m);
+  t.regex(stdout, /^ {2}model_id +eleven_flash_v2_5 \(default\)$/m);
   t.false(stdout.includes('sk_only_in_this_file'));
   t.true(stdout.includes(`${scenario}: ok`), 'a scenario may name a provider of the configuration');
 });

@@ -18,7 +18,7 @@ export function renderConfig(config: EchoKitConfig): string {
 function renderProvider({ name, table, platform, settings }: ConfiguredProvider): string[] {
   const keys = settings.map((setting) => [
     setting.keyPath.slice(table.length + 1),
-    `${shown(setting)}${origin(setting)}`,
+    `${shown(setting)}${origin(setting, table)}`,
   ]);
   const title = platform === undefined ? 'without a platform' : `platform ${platform}`;
   return ['', `provider ${neutralize(name)}: [${neutralize(table)}], ${title}`, ...aligned(keys)];
@@ -31,9 +31,11 @@ function shown({ secret, shown: value, from, required }: ConfigSetting): string 
   return value === '' ? '""' : value;
 }
 
-function origin({ from, variable }: ConfigSetting): string {
+function origin({ from, variable }: ConfigSetting, table: string): string {
   if (from === 'default') return ' (default)';
-  return variable === undefined ? '' : ` (from ${variable}; EchoKit itself needs it in the file)`;
+  if (variable === undefined) return '';
+  const missed = table === 'tts' ? '; EchoKit itself needs it in the file' : '';
+  return ` (from ${variable}${missed})`;
 }
 
 function aligned(rows: readonly (readonly string[])[]): string[] {

@@ -16,10 +16,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
+import { parse } from 'smol-toml';
 import { WebSocket } from 'ws';
 import { readRecording } from '../trace/recording-reader.ts';
 import { exitCode } from './exit-code.ts';
 import { chooseProviders } from './provider-choice.ts';
+import { checkEchoKitConfig } from './stand-in-config.contract.ts';
 
 const checkout = fileURLToPath(new URL('../..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'echokit-cli-'));
@@ -270,6 +272,62 @@ test('serve and device hold a conversation over real sockets', async (t) => {
   t.regex(stderr, /turn 1 +understood: Hello\./);
   t.regex(stderr, /turn 1 +sentence 1: Hello to you\./);
   t.regex(stderr, /turn 1 +spoken/);
+});
+
+test('stand-ins print a configuration that works as it is, and tell what clients ask', async (t) => {
+  const scenario = file('spoken.toml', hello);
+  const cloud = start(
+    ...['stand-ins', '--port', '0', '--only', 'chat,transcription,gsv', '--scenario', scenario],
+    '--verbose',
+  );
+  const [text] = await cloud.printed(/^# A complete config[\s\S]*speaker = "texan"\n/m);
+  const { problems, providers } = checkEchoKitConfig(text);
+  t.deepEqual(problems, []);
+  t.is(providers[0]!.tts!.platform, 'gsv');
+  const config = parse(text) as { llm: { url: string; api_key: string }; tts: { url: string } };
+  const messages = [{ role: 'user', content: 'Hello.' }];
+  const chat = await fetch(config.llm.url, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${config.llm.api_key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ messages, api_key: 'sk_in_the_body' }),
+  });
+  t.regex(await chat.text(), /"content":"Hello to you\."/);
+  const speech = await fetch(config.tts.url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ speaker: 'texan', input: 'Hello.', sample_rate: 16_000 }),
+  });
+  t.true((await speech.arrayBuffer()).byteLength > 10_000);
+  cloud.child.kill('SIGINT');
+  const { exit, stderr } = await cloud.ended;
+  t.is(exit, exitCode.interrupted);
+  t.regex(stderr, /chat +POST \/v1\/chat\/completions → 200 after \d+ ms, “Hello to you\.”/);
+  t.regex(stderr, /gsv +POST \/v1\/audio\/speech → 200 after \d+ ms, \d\.\d\d s of audio/);
+  t.regex(stderr, /authorization: \*\*\*/);
+  t.false(/sk_in_the_body|Bearer sk/.test(stderr));
+});
+
+test('stand-ins --json print one document per line; unknown names are usage errors', async (t) => {
+  const cloud = start('stand-ins', '--port', '0', '--only', 'chat', '--json');
+  const [, line] = await cloud.printed(/^(\{"type":"ready".*\})\n/);
+  const ready = JSON.parse(line!) as { addresses: { chat: string }; config: string };
+  t.deepEqual(Object.keys(parse(ready.config)), ['addr', 'llm']);
+  await fetch(`http://${ready.addresses.chat}/v1/models`, {
+    headers: { authorization: 'Bearer k' },
+  });
+  await cloud.printed(/^\{"type":"request","service":"chat",.*"path":"\/v1\/models"/m);
+  cloud.child.kill('SIGINT');
+  await cloud.ended;
+
+  const [only, tts, left] = await Promise.all([
+    start('stand-ins', '--only', 'chat,opnai').ended,
+    start('stand-ins', '--tts', 'chat').ended,
+    start('stand-ins', '--only', 'chat,gsv', '--tts', 'groq').ended,
+  ]);
+  t.is(only.exit, exitCode.usage);
+  t.regex(only.stderr, /"opnai"\. Did you mean "openai"\?/);
+  t.is(tts.exit, exitCode.usage);
+  t.regex(left.stderr, /--only chat,gsv,groq/);
 });
 
 /** As printed on the EchoKit documentation page on text to speech. */

@@ -179,14 +179,25 @@ program
 
 program
   .command('stand-ins')
-  .description('local servers that speak the wire protocols of the TTS providers')
+  .description('everything an EchoKit server calls, on this machine: speech, chat, transcription')
   .option('--host <address>', 'address to listen on', '127.0.0.1')
   .addOption(port(9100))
+  .option('--only <names>', 'stand-ins to start, separated by commas; default: all', list)
+  .option('--tts <platform>', 'platform of the [tts] section; default: the first that is started')
+  .option('--scenario <file>', 'what is understood and answered, turn by turn, over and over')
+  .option('--verbose', 'show headers, bodies and messages of requests; keys are replaced')
+  .option('--json', 'print the configuration and every request as one JSON document per line')
   .addHelpText(
     'after',
     `
-Prints a [tts] section for each; put one into the config.toml of an EchoKit server and it speaks
-with the stand-in. Requests are logged on stderr. Ports count up from --port.`,
+Prints a complete config.toml for an EchoKit server, then one line per request on stderr.
+
+Examples:
+  echokit-harness stand-ins > config.toml       then, in another terminal: echokit_server config.toml
+  echokit-harness stand-ins --tts elevenlabs    [tts] is the one of ElevenLabs
+  echokit-harness stand-ins --only chat,openai --verbose
+
+Ports count up from --port; a stand-in has the same port whatever else is started.`,
   )
   .action(async (options) => {
     const { standInsCommand } = await import('./stand-ins-command.ts');

@@ -70,3 +70,10 @@ export function loadScenarios(files: readonly string[], catalog: ScenarioCatalog
   if (first === undefined) return scenarios;
   throw new ScenarioError([first, ...rest]);
 }
+
+/** The scenario that a command answers from. Default: the shipped one with two turns. */
+export function loadScript(file: string | undefined, providers: readonly string[]): Scenario {
+  const path = file ?? `${defaultScenarioFolder()}/two-turns.toml`;
+  const [scenario] = loadScenarios(findScenarioFiles([path]), scenarioCatalog(providers));
+  return scenario!;
+}

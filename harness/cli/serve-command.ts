@@ -15,12 +15,7 @@ import { scriptedReply } from '../server/reply-source.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import { chooseProviders, findProvider, unusedSections } from './provider-choice.ts';
-import {
-  defaultScenarioFolder,
-  findScenarioFiles,
-  loadScenarios,
-  scenarioCatalog,
-} from './scenario-files.ts';
+import { loadScript } from './scenario-files.ts';
 import { interruptSignal, type Terminal } from './terminal.ts';
 
 export interface ServeCommandOptions {
@@ -119,12 +114,6 @@ export async function serveCommand(
   await speech.close();
   await standIns?.close();
   return exitCode.interrupted;
-}
-
-function loadScript(file: string | undefined, providers: readonly string[]): Scenario {
-  const path = file ?? `${defaultScenarioFolder()}/two-turns.toml`;
-  const [scenario] = loadScenarios(findScenarioFiles([path]), scenarioCatalog(providers));
-  return scenario!;
 }
 
 /** The script starts again when it has come to its end. */

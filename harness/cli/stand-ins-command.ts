@@ -1,40 +1,73 @@
 import type { Duplex } from 'node:stream';
-import { stringify } from 'smol-toml';
+import { nearestName } from '../../adapters/index.ts';
 import { SystemClock } from '../clock/system-clock.ts';
 import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
 import { builtInTables } from '../runner/provider-catalog.ts';
-import { createStandIn, type StandInRequest } from '../stand-ins/stand-in.ts';
+import {
+  createDialogueStandIn,
+  createStandIn,
+  type DialogueService,
+  dialogueServices,
+  type ServiceStandIn,
+  type StandInRequest,
+} from '../stand-ins/stand-in.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
-import { exitCode } from './exit-code.ts';
+import { CommandError, exitCode } from './exit-code.ts';
+import { requestDetail, requestJson, requestLine } from './request-log.ts';
+import { loadScript } from './scenario-files.ts';
+import { renderStandInConfig } from './stand-in-config.ts';
 import { interruptSignal, type Terminal } from './terminal.ts';
 
 export interface StandInsCommandOptions {
   readonly host: string;
   readonly port: number;
+  /** Services to start; default: all. */
+  readonly only?: readonly string[];
+  /** Platform of `[tts]`; default: the first that is started. */
+  readonly tts?: string;
+  readonly scenario?: string;
+  readonly verbose?: boolean;
+  readonly json?: boolean;
 }
 
-/** `stand-ins`: the local provider cloud on real ports, until Ctrl-C. */
+type Table = Readonly<Record<string, unknown>>;
+
+/** `stand-ins`: everything an EchoKit server calls, on real ports, until Ctrl-C. */
 export async function standInsCommand(
   terminal: Terminal,
   options: StandInsCommandOptions,
 ): Promise<number> {
+  const tables = platformTables();
+  const services = [...dialogueServices, ...tables.keys()];
+  const chosen = chosenServices(services, options);
+  const scenario = loadScript(options.scenario, Object.keys(builtInTables));
   const clock = new SystemClock();
   const random = createRandom(1, 'stand-ins');
   const { voice, encoder } = await openCommandLaboratory(terminal);
   const network = new SocketNetwork({ clock, random, outside: [] });
   const signal = interruptSignal(terminal, 'closing the stand-ins.');
+  const log = (service: string) => (request: StandInRequest) => {
+    if (options.json === true) terminal.print(requestJson(service, request));
+    else terminal.say(requestLine(service, request));
+    if (options.verbose === true && options.json !== true) terminal.say(requestDetail(request));
+  };
+  const { recognitionMs } = scenario.server;
+  const create = (service: string): ServiceStandIn => {
+    const own = { clock, random: random.fork(service), onRequest: log(service) };
+    if (isDialogue(service)) {
+      const script = { turns: scenario.turns, recognitionMs };
+      return createDialogueStandIn(service, { ...own, script });
+    }
+    const changes = scenario.standIn;
+    return createStandIn({ platform: service, voice, encoder, ...own, changes });
+  };
   const closing: (() => Promise<void>)[] = [];
-  for (const [index, table] of uniquePlatforms().entries()) {
-    const platform = table['platform'] as string;
-    const standIn = createStandIn({
-      platform,
-      voice,
-      encoder,
-      clock,
-      random: random.fork(platform),
-      onRequest: (request) => terminal.say(logLine(platform, request)),
-    });
+  const addresses = new Map<string, string>();
+  for (const [index, service] of services.entries()) {
+    if (!chosen.includes(service)) continue;
+    const standIn = create(service);
+    // A service has the same port whatever else is started.
     const port = options.port === 0 ? 0 : options.port + index;
     const listener = await network.listen({ host: options.host, port }, (stream: Duplex) =>
       standIn.accept(stream),
@@ -43,14 +76,37 @@ export async function standInsCommand(
       () => listener.close(),
       () => standIn.close(),
     );
-    const here = `${options.host}:${listener.endpoint.port}`;
-    terminal.print(
-      `${stringify({ tts: { ...table, url: localUrl(table['url'] as string, here) } })}\n`,
-    );
+    addresses.set(service, `${reachable(options.host)}:${listener.endpoint.port}`);
+  }
+
+  const speech = [...tables].flatMap(([platform, table]): [string, Table][] => {
+    const address = addresses.get(platform);
+    if (address === undefined) return [];
+    return [[platform, { ...table, url: localUrl(table['url'] as string, address) }]];
+  });
+  const first = speech.findIndex(([platform]) => platform === options.tts);
+  if (first > 0) speech.unshift(...speech.splice(first, 1));
+  const dialogue = Object.fromEntries(
+    dialogueServices.flatMap((service) => {
+      const address = addresses.get(service);
+      return address === undefined ? [] : [[service, `http://${address}`]];
+    }),
+  );
+  const config = renderStandInConfig({ dialogue, speech });
+  if (options.json === true) {
+    const ready = { type: 'ready', addresses: Object.fromEntries(addresses), config };
+    terminal.print(JSON.stringify(ready));
+  } else {
+    terminal.print(config);
   }
   terminal.say(
-    'Put one of these sections into the config.toml of an EchoKit server. Ctrl-C ends it.',
+    `${addresses.size} stand-ins are running: ${[...addresses.keys()].join(', ')}. ` +
+      `They say what "${scenario.title}" says. ` +
+      'Start an EchoKit server with the configuration above; requests follow. Ctrl-C ends it.',
   );
+  if (!['127.0.0.1', '::1', 'localhost'].includes(options.host)) {
+    terminal.say('Other machines reach them under the address of this one.');
+  }
   await new Promise<void>((resolve) => {
     signal.addEventListener('abort', () => resolve(), { once: true });
   });
@@ -58,25 +114,58 @@ export async function standInsCommand(
   return exitCode.interrupted;
 }
 
-/** One built-in `[tts]` table per platform. */
-function uniquePlatforms(): Readonly<Record<string, unknown>>[] {
-  const byPlatform = new Map<unknown, Readonly<Record<string, unknown>>>();
+/** The first built-in `[tts]` table of each platform. */
+function platformTables(): Map<string, Table> {
+  const byPlatform = new Map<string, Table>();
   for (const table of Object.values(builtInTables)) {
-    if (!byPlatform.has(table['platform'])) byPlatform.set(table['platform'], table);
+    const platform = table['platform'] as string;
+    if (!byPlatform.has(platform)) byPlatform.set(platform, table);
   }
-  return [...byPlatform.values()];
+  return byPlatform;
+}
+
+/** @throws {CommandError} `USAGE` for a name that is not there, or that `--only` leaves out */
+function chosenServices(
+  services: readonly string[],
+  { only, tts }: StandInsCommandOptions,
+): readonly string[] {
+  const platforms = services.filter((service) => !isDialogue(service));
+  for (const name of only ?? []) demand('--only', name, services);
+  if (tts !== undefined) demand('--tts', tts, platforms);
+  if (tts !== undefined && only !== undefined && !only.includes(tts)) {
+    throw new CommandError(
+      'USAGE',
+      exitCode.usage,
+      `--tts is "${tts}", which --only does not start.`,
+      `write --only ${[...only, tts].join(',')}`,
+    );
+  }
+  return only ?? services;
+}
+
+function demand(option: string, name: string, names: readonly string[]): void {
+  if (names.includes(name)) return;
+  const nearest = nearestName(name, names);
+  throw new CommandError(
+    'USAGE',
+    exitCode.usage,
+    `${option}: there is no stand-in "${name}".${nearest === undefined ? '' : ` Did you mean "${nearest}"?`}`,
+    `stand-ins: ${names.join(', ')}`,
+  );
+}
+
+function isDialogue(service: string): service is DialogueService {
+  return (dialogueServices as readonly string[]).includes(service);
+}
+
+/** An address of all interfaces is none to connect to. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
+  return host.includes(':') ? `[${host}]` : host;
 }
 
 function localUrl(original: string, here: string): string {
   const { protocol, pathname } = new URL(original);
   const scheme = protocol === 'wss:' || protocol === 'ws:' ? 'ws' : 'http';
   return `${scheme}://${here}${pathname}`;
-}
-
-function logLine(platform: string, request: StandInRequest): string {
-  const { method, path, status, outcome, audioSeconds, error, atUs } = request;
-  const at = `${(atUs / 1_000_000).toFixed(3).padStart(9)} s`;
-  const audio = audioSeconds > 0 ? `, ${audioSeconds.toFixed(2)} s of audio` : '';
-  const what = error === undefined ? '' : `, ${error}`;
-  return `${at}  ${platform}: ${method} ${path} → ${status}, ${outcome}${audio}${what}`;
 }

@@ -157,6 +157,35 @@ export function heldBack({ chunks, endUs }: DeliverySchedule): DeliverySchedule 
   return { firstByteUs: endUs, chunks: late, endUs };
 }
 
+/**
+ * The schedule with its chunks cut where segments of the clip end, so that no chunk belongs to two.
+ *
+ * @param ends bytes of the clip at which a segment ends, rising; the last is the whole clip
+ * @param whole a segment leaves in one go when its last byte is there
+ */
+export function segmentedSchedule(
+  schedule: DeliverySchedule,
+  ends: readonly number[],
+  whole: boolean,
+): DeliverySchedule {
+  const parts: { atUs: number; bytes: number; segment: number }[] = [];
+  let offset = 0;
+  let segment = 0;
+  for (const { atUs, bytes } of schedule.chunks) {
+    const chunkEnd = offset + bytes;
+    while (offset < chunkEnd) {
+      while (ends[segment]! <= offset) segment++;
+      const end = Math.min(chunkEnd, ends[segment]!);
+      parts.push({ atUs, bytes: end - offset, segment });
+      offset = end;
+    }
+  }
+  if (!whole) return { ...schedule, chunks: parts.map(({ atUs, bytes }) => ({ atUs, bytes })) };
+  const readyUs = new Map(parts.map((part) => [part.segment, part.atUs]));
+  const chunks = parts.map((part) => ({ atUs: readyUs.get(part.segment)!, bytes: part.bytes }));
+  return { ...schedule, firstByteUs: chunks[0]?.atUs ?? schedule.firstByteUs, chunks };
+}
+
 /** The schedule as far as `limitBytes`; it ends when the last of them has left. */
 export function truncateSchedule(schedule: DeliverySchedule, limitBytes: number): DeliverySchedule {
   const chunks: ScheduledChunk[] = [];

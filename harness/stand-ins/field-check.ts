@@ -97,6 +97,35 @@ export class FieldCheck {
     }
   }
 
+  listOf(type: 'string' | 'object', name: string): void {
+    const value = this.#fields[name];
+    if (value === undefined) return;
+    if (!Array.isArray(value)) {
+      this.#add('list_type', name, 'Input should be a valid list', value);
+    } else if (value.some((item) => typeof item !== type || item === null)) {
+      const [issue, what] =
+        type === 'string' ? ['string_type', 'string'] : ['model_attributes_type', 'dictionary'];
+      this.#add(issue, name, `Every item should be a valid ${what}`, value);
+    }
+  }
+
+  /** Of a binary encoding. */
+  bytes(name: string): void {
+    const value = this.#fields[name];
+    if (value === undefined || value instanceof Uint8Array) return;
+    this.#add('bytes_type', name, 'Input should be valid bytes', value);
+  }
+
+  oneOfNumbers(name: string, values: readonly number[]): void {
+    const value = this.#fields[name];
+    if (value === undefined) return;
+    if (typeof value !== 'number') {
+      this.#add('float_type', name, 'Input should be a valid number', value);
+    } else if (!values.includes(value)) {
+      this.#add('enum', name, `Input should be ${values.join(', ')}`, value);
+    }
+  }
+
   /** The fields of an object inside; none when it is absent or no object. */
   dictionary(name: string): Fields {
     const value = this.#fields[name];

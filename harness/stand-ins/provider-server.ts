@@ -182,7 +182,10 @@ export class ServiceServer<Options extends ServiceOptions = ServiceOptions>
 
   #onUpgrade(incoming: http.IncomingMessage, stream: Duplex, head: Buffer): void {
     const { entry, url, random } = this.#open(incoming);
-    stream.once('close', () => this.conclude(entry, 'aborted'));
+    stream.once('close', () => {
+      // A WebSocket that has been opened says itself how it ended.
+      if (entry.status !== 101) this.conclude(entry, 'aborted');
+    });
     if (this.#service?.upgrade !== undefined) {
       this.#service.upgrade({ incoming, stream, head, url, entry, random });
     } else {
@@ -213,14 +216,21 @@ export class ServiceServer<Options extends ServiceOptions = ServiceOptions>
   }
 
   /** Answers a WebSocket handshake with an HTTP status and a JSON body, and closes. */
-  refuseUpgrade(stream: Duplex, entry: OpenRequest, status: number, body: object): void {
+  refuseUpgrade(
+    stream: Duplex,
+    entry: OpenRequest,
+    status: number,
+    body: object,
+    headers: Readonly<Record<string, string>> = {},
+  ): void {
     const json = JSON.stringify(body);
+    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
     entry.status = status;
     this.conclude(entry, 'answered');
     stream.end(
       `HTTP/1.1 ${status} ${http.STATUS_CODES[status] ?? ''}\r\n` +
         'Content-Type: application/json\r\n' +
-        `Content-Length: ${Buffer.byteLength(json)}\r\n` +
+        `Content-Length: ${Buffer.byteLength(json)}\r\n${lines.join('')}` +
         `Connection: close\r\n\r\n${json}`,
     );
   }

@@ -2,6 +2,7 @@ import { createChatStandIn, createTextOptimizationStandIn } from './chat-stand-i
 import { createCosyVoiceStandIn } from './cosyvoice-stand-in.ts';
 import type { DialogueOptions } from './dialogue-script.ts';
 import { createElevenLabsStandIn } from './elevenlabs-stand-in.ts';
+import { createFishStandIn } from './fish-stand-in.ts';
 import { createGroqStandIn } from './groq-stand-in.ts';
 import { createGsvStandIn } from './gsv-stand-in.ts';
 import { createOpenAiStandIn } from './openai-stand-in.ts';
@@ -16,6 +17,7 @@ export const standInRegistry: Readonly<Record<string, (options: StandInOptions) 
   groq: createGroqStandIn,
   gsv: (options) => createGsvStandIn(options, 'gsv-full'),
   cosyvoice: createCosyVoiceStandIn,
+  fish: createFishStandIn,
 };
 
 /** One line per service beside speech: what else an EchoKit server calls in a dialogue. */

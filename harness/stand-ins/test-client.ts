@@ -39,7 +39,7 @@ export interface Laboratory<Service extends ServiceStandIn = StandIn> {
 
 export interface RequestOptions {
   readonly headers?: Record<string, string>;
-  readonly body?: string | Buffer;
+  readonly body?: string | Uint8Array;
   /** Destroy the connection this long after the request. */
   readonly abortAfterUs?: number;
   /** Give up waiting for the end of the answer and return what came. */
@@ -130,7 +130,7 @@ async function stage<Service extends ServiceStandIn>(
     request,
     post: (path, body, settings = {}) =>
       request('POST', path, {
-        body: typeof body === 'string' ? body : JSON.stringify(body),
+        body: typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body),
         ...settings,
         headers: {
           'content-type': 'application/json',

@@ -73,6 +73,26 @@ export const builtInTables: Readonly<Record<string, Readonly<Record<string, unkn
     token: 'sk_stand_in',
     speaker: 'longhua_v2',
   },
+  fish: {
+    platform: 'fish',
+    url: 'https://api.fish.audio/v1/tts',
+    api_key: 'sk_stand_in',
+    speaker: 'YOUR-VOICE-ID',
+  },
+  'fish-live': {
+    platform: 'fish',
+    url: 'https://api.fish.audio/v1/tts',
+    api_key: 'sk_stand_in',
+    speaker: 'YOUR-VOICE-ID',
+    stream: 'live',
+  },
+  'elevenlabs-v4': {
+    platform: 'elevenlabs',
+    url: 'wss://api.elevenlabs.io/v1/text-to-speech/',
+    token: 'sk_stand_in',
+    voice: 'YOUR-VOICE-ID',
+    model_id: 'eleven_v4_turbo',
+  },
 };
 
 export const builtInProviders: readonly ProviderEntry[] = Object.entries(builtInTables).map(

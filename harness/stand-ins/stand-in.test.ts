@@ -10,6 +10,7 @@ test('the platforms are those of the configuration, each with its connection set
     cosyvoice: 250,
     groq: 90,
     gsv: 5,
+    fish: 150,
   };
   for (const [platform, connectMs] of Object.entries(expected)) {
     t.true(standInPlatforms.includes(platform));

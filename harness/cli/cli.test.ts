@@ -1,20 +1,8 @@
 /** The program as its users start it: a process of its own, its output and its exit code. */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  watch,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, watch, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { parse } from 'smol-toml';
 import { WebSocket } from 'ws';
@@ -22,66 +10,13 @@ import { readRecording } from '../trace/recording-reader.ts';
 import { exitCode } from './exit-code.ts';
 import { chooseProviders } from './provider-choice.ts';
 import { checkEchoKitConfig } from './stand-in-config.contract.ts';
+import { ProgramStarter } from './started-program.contract.ts';
 
-const checkout = fileURLToPath(new URL('../..', import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), 'echokit-cli-'));
-const started = new Set<ChildProcess>();
-test.after.always(() => {
-  for (const child of started) child.kill('SIGKILL');
-  rmSync(folder, { recursive: true, force: true });
-});
-
-interface Running {
-  readonly child: ChildProcess;
-  /** Resolves with stdout so far when it matches; rejects when the process ends before. */
-  printed(pattern: RegExp): Promise<RegExpExecArray>;
-  readonly ended: Promise<Ended>;
-}
-
-interface Ended {
-  readonly exit: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function start(...args: string[]): Running {
-  const child = spawn(process.execPath, ['--import=tsx', 'harness/cli/main.ts', ...args], {
-    cwd: checkout,
-    env: { ...process.env, NO_COLOR: '1', ECHOKIT_HARNESS_CACHE: join(folder, 'cache') },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  started.add(child);
-  let stdout = '';
-  let stderr = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    stdout += text;
-  });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text;
-  });
-  const ended = once(child, 'close').then(([exit]): Ended => {
-    started.delete(child);
-    return { exit: exit as number | null, stdout, stderr };
-  });
-  const printed = (pattern: RegExp): Promise<RegExpExecArray> =>
-    new Promise((resolve, reject) => {
-      const look = (): void => {
-        const match = pattern.exec(stdout);
-        if (match !== null) resolve(match);
-      };
-      child.stdout.on('data', look);
-      void ended.then(() => reject(new Error(`ended without ${pattern}:\n${stdout}\n${stderr}`)));
-      look();
-    });
-  return { child, printed, ended };
-}
-
-function file(name: string, text: string): string {
-  const path = join(folder, name);
-  mkdirSync(join(path, '..'), { recursive: true });
-  writeFileSync(path, text);
-  return path;
-}
+const program = new ProgramStarter();
+const { folder } = program;
+const start = (...args: string[]) => program.start(args);
+const file = (name: string, text: string) => program.file(name, text);
+test.after.always(() => program.remove());
 
 /** Whether what changed is a trace that holds the beginning of a conversation. */
 function isUnderWay(out: string, name: string | null): boolean {

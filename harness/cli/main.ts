@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { describeError } from './error-message.ts';
 import { CommandError, exitCode } from './exit-code.ts';
+import { liveLimits } from './live-limits.ts';
 import { processTerminal } from './terminal.ts';
 
 const terminal = processTerminal();
@@ -55,6 +56,18 @@ const configOption = (): Option =>
     'EchoKit config.toml; its [tts] and [providers.*] are the providers',
   );
 
+const maxRequests = (): Option =>
+  new Option(
+    '--max-requests <number>',
+    `with --live: requests to real services at most; default: ${liveLimits.requests}`,
+  ).argParser(whole('--max-requests', 1, 1_000_000));
+
+const maxCharacters = (): Option =>
+  new Option(
+    '--max-characters <number>',
+    `with --live: characters of text to speak at most; default: ${liveLimits.characters}`,
+  ).argParser(whole('--max-characters', 1, 1_000_000_000));
+
 const program = new Command('echokit-harness')
   .description(
     'Simulator and test harness for EchoKit voice boards: scripted conversations with an ' +
@@ -81,15 +94,22 @@ program
   .option('--device <names>', 'boards, separated by commas', list)
   .option('--network <names>', 'networks, separated by commas', list)
   .addOption(
-    new Option('--time <mode>', 'virtual: simulated clock, repeatable; real: loopback sockets')
-      .choices(['virtual', 'real'])
-      .default('virtual'),
+    new Option(
+      '--time <mode>',
+      'virtual: simulated clock, repeatable; real: loopback sockets; default: virtual, with --live real',
+    ).choices(['virtual', 'real']),
   )
   .addOption(
     new Option('--seed <number>', 'the same seed gives the same run, byte for byte')
       .default(1)
       .argParser(whole('--seed', 0, 2 ** 31 - 1)),
   )
+  .option(
+    '--live',
+    'speak with the real services of --provider or --config; their keys come from the configuration or the environment',
+  )
+  .addOption(maxRequests())
+  .addOption(maxCharacters())
   .option('--out <folder>', 'where runs are recorded', 'recordings/runs')
   .option('--json', 'print the report as one JSON document instead of the table')
   .option('--quiet', 'no progress on stderr')
@@ -101,6 +121,7 @@ Examples:
   echokit-harness run scenarios/long-answer.toml --provider openai,elevenlabs
   echokit-harness run --time real --provider stream_gsv scenarios/one-question.toml
   echokit-harness run --config config.toml             your own providers, against their stand-ins
+  OPENAI_API_KEY=… echokit-harness run --live --provider openai scenarios/one-question.toml
   echokit-harness run --json | jq '.cells[].metrics.ttfa_ms.p50'
 
 Exit codes: 0 passed, 1 an expectation failed, 2 usage or scenario error, 4 environment,
@@ -143,7 +164,9 @@ program
     ).argParser(whole('--port', 0, 65535)),
   )
   .option('--scenario <file>', 'what is understood and answered, turn by turn, over and over')
-  .option('--live', 'speak with the real provider of --config instead of its stand-in')
+  .option('--live', 'speak with the real service of --provider or --config instead of its stand-in')
+  .addOption(maxRequests())
+  .addOption(maxCharacters())
   .addHelpText(
     'after',
     `
@@ -152,7 +175,7 @@ Examples:
   echokit-harness device ws://127.0.0.1:8080/ws/ --say "How far is the moon?"
   echokit-harness serve --host 0.0.0.0          for a board on the same network: set its server URL
                                                 to ws://<this machine>:8080/ws/
-  echokit-harness serve --live --config config.toml`,
+  echokit-harness serve --live --config config.toml       with the real service`,
   )
   .action(async (options) => {
     const { serveCommand } = await import('./serve-command.ts');

@@ -3,10 +3,12 @@ import { join, relative } from 'node:path';
 import { SystemClock, wallClockIso } from '../clock/system-clock.ts';
 import { buildRunReport, type RunReport } from '../report/run-report.ts';
 import { renderTerminalReport } from '../report/terminal-report.ts';
+import { planNeeds } from '../runner/plan-needs.ts';
 import { type CellResult, runPlan } from '../runner/run-plan.ts';
-import { type Cell, planRun } from '../scenario/plan.ts';
+import { type Plan, planRun, type SkippedCell } from '../scenario/plan.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
-import { exitCode } from './exit-code.ts';
+import { CommandError, exitCode } from './exit-code.ts';
+import { type LiveOptions, liveAnnouncement, liveBudget, liveProviders } from './live-providers.ts';
 import { chooseProviders, unusedSections } from './provider-choice.ts';
 import {
   defaultScenarioFolder,
@@ -16,12 +18,13 @@ import {
 } from './scenario-files.ts';
 import { interruptSignal, type Terminal } from './terminal.ts';
 
-export interface RunCommandOptions {
+export interface RunCommandOptions extends LiveOptions {
   readonly provider?: readonly string[];
   readonly config?: string;
   readonly device?: readonly string[];
   readonly network?: readonly string[];
-  readonly time: 'virtual' | 'real';
+  /** Default: `real` with `live`, else `virtual`. */
+  readonly time?: 'virtual' | 'real';
   readonly seed: number;
   readonly out: string;
   readonly json?: boolean;
@@ -35,18 +38,31 @@ export async function runCommand(
   paths: readonly string[],
   options: RunCommandOptions,
 ): Promise<number> {
+  const { live = false, time = live ? 'real' : 'virtual' } = options;
+  if (live && time === 'virtual') {
+    throw new CommandError(
+      'USAGE',
+      exitCode.usage,
+      'Real services answer in real time: --live and --time virtual exclude each other.',
+      'leave --time out',
+    );
+  }
+  const budget = liveBudget(options);
   const choice = chooseProviders(terminal, options.config);
+  const providers = live ? liveProviders(choice, options.provider) : choice.entries;
   const catalog = scenarioCatalog([...choice.entries.keys()]);
   const files = findScenarioFiles(paths.length === 0 ? [defaultScenarioFolder()] : paths);
   const scenarios = loadScenarios(files, catalog);
   const plan = planRun(scenarios, {
-    providers: options.provider ?? (options.config === undefined ? undefined : choice.configured),
+    providers: live ? [...providers.keys()] : (options.provider ?? choice.configured),
     devices: options.device,
     networks: options.network,
     seed: options.seed,
-    time: options.time,
+    time,
+    live,
     catalog,
   });
+  if (live && plan.cells.length === 0) throw nothingLive(plan);
 
   const clock = new SystemClock();
   const startedAt = wallClockIso();
@@ -60,10 +76,15 @@ export async function runCommand(
   const say = options.quiet === true ? () => {} : (text: string) => terminal.say(text);
   const signal = interruptSignal(terminal, 'the recording of this conversation is being finished.');
   for (const line of choice.config === undefined ? [] : unusedSections(choice.config)) say(line);
-  say(progressHeader(plan.cells, options));
+  say(progressHeader(plan, options.seed));
+  if (budget !== undefined) {
+    say(liveAnnouncement(providers, budget, planNeeds(plan, providers)).join('\n'));
+  }
+  for (const reason of new Set(plan.skipped.map((cell) => cell.reason))) say(`Skipped: ${reason}.`);
   const results = await runPlan({
     plan,
-    providers: choice.entries,
+    providers,
+    ...(budget === undefined ? {} : { budget }),
     laboratory: await openCommandLaboratory({ ...terminal, say }),
     folder: folder.path,
     signal,
@@ -73,11 +94,21 @@ export async function runCommand(
 
   const report = buildRunReport({
     cells: results,
+    notRun: notRun(plan, results.length, signal.aborted),
     run: {
       id: folder.id,
       seed: options.seed,
-      time: options.time,
-      live: false,
+      time,
+      live,
+      ...(budget === undefined
+        ? {}
+        : {
+            budget: {
+              maxRequests: budget.limits.requests,
+              maxCharacters: budget.limits.characters,
+              ...budget.used,
+            },
+          }),
       startedAt,
       durationMs: Math.round(clock.nowUs() / 1000),
     },
@@ -92,12 +123,28 @@ export async function runCommand(
         color: terminal.color,
         width: terminal.width,
         recordingsFolder: relative('.', folder.path) || folder.path,
-        nextSteps: nextSteps(results, folder.path),
+        nextSteps: nextSteps(results, folder.path, options),
       }).trimEnd(),
     );
   }
   if (signal.aborted) return exitCode.interrupted;
   return exitCodeOf(results);
+}
+
+function nothingLive({ skipped }: Plan): CommandError {
+  const reasons = [...new Set(skipped.map(({ reason }) => reason))];
+  return new CommandError(
+    'NOTHING_MATCHED',
+    exitCode.nothingMatched,
+    `No scenario is left to run live: ${reasons.join('; ')}.`,
+    'run it against the stand-in, or name another scenario',
+  );
+}
+
+/** What was asked for and is not in the report. */
+function notRun({ cells, skipped }: Plan, done: number, stopped: boolean): SkippedCell[] {
+  const reason = stopped ? 'the run was stopped' : 'the limit of the run was reached before';
+  return [...skipped, ...cells.slice(done).map((cell) => ({ cell, reason }))];
 }
 
 /** Two runs within one second get folders of their own. */
@@ -120,7 +167,7 @@ function writeReport(folder: string, report: RunReport): void {
   renameSync(`${path}.tmp`, path);
 }
 
-function progressHeader(cells: readonly Cell[], options: RunCommandOptions): string {
+function progressHeader({ cells, time, live }: Plan, seed: number): string {
   const count = (key: 'provider' | 'device' | 'network'): string => {
     const names = new Set(cells.map((cell) => cell[key]));
     return names.size === 1 ? [...names].join('') : `${names.size} ${key}s`;
@@ -129,7 +176,7 @@ function progressHeader(cells: readonly Cell[], options: RunCommandOptions): str
   const noun = scenarios === 1 ? 'scenario' : 'scenarios';
   return (
     `${scenarios} ${noun} × ${count('provider')}, board ${count('device')}, ` +
-    `network ${count('network')}, seed ${options.seed}, ${options.time} time, local stand-ins`
+    `network ${count('network')}, seed ${seed}, ${time} time, ${live ? 'live' : 'local stand-ins'}`
   );
 }
 
@@ -140,16 +187,30 @@ function progressLine(result: CellResult, index: number, of: number): string {
   return `[${place}/${of}] ${scenario.name} × ${provider}: ${result.verdict.outcome} (${seconds} s of conversation)`;
 }
 
-function nextSteps(results: readonly CellResult[], folder: string): string[] {
+function nextSteps(
+  results: readonly CellResult[],
+  folder: string,
+  { live, config }: RunCommandOptions,
+): string[] {
   const worst = results.find(({ verdict }) => verdict.outcome !== 'pass') ?? results.at(-1);
   if (worst === undefined) return [];
   const recording = join(relative('.', folder) || folder, worst.recording);
   const { scenario, provider } = worst.cell;
+  const same = [
+    scenario.file,
+    ...(live === true ? ['--live'] : []),
+    ...(config === undefined ? [] : ['--config', config]),
+    ...['--provider', provider],
+  ];
   return [
     `listen to a board:    ${join(recording, 'speaker.wav')}`,
     `see what happened:    ${join(recording, 'trace.jsonl')}`,
-    `repeat one cell:      npm run -s harness -- run ${scenario.file} --provider ${provider}`,
-    'with real sockets:    npm run -s harness -- run --time real scenarios/one-question.toml',
+    `repeat one cell:      npm run -s harness -- run ${same.join(' ')}`,
+    ...(live === true
+      ? []
+      : [
+          'with real sockets:    npm run -s harness -- run --time real scenarios/one-question.toml',
+        ]),
     'write your own:       scenarios/README.md',
   ];
 }

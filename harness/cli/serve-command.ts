@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import { adapterFor } from '../../adapters/index.ts';
@@ -6,19 +7,22 @@ import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
 import { endpointsOf } from '../runner/provider-catalog.ts';
 import { impersonateProvider } from '../runner/provider-stand-ins.ts';
+import { withinBudget } from '../runner/request-budget.ts';
 import type { Scenario, Turn } from '../scenario/scenario.ts';
 import { createAdapterServer } from '../server/adapter-server.ts';
 import type { ServerObservation } from '../server/conversation.ts';
 import { endOfSpeechDefaults } from '../server/end-of-speech.ts';
 import { scriptedRecognizer } from '../server/recognizer.ts';
 import { scriptedReply } from '../server/reply-source.ts';
+import { SecretMask } from '../trace/secret-mask.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { CommandError, exitCode } from './exit-code.ts';
+import { type LiveOptions, liveAnnouncement, liveBudget, liveProviders } from './live-providers.ts';
 import { chooseProviders, findProvider, unusedSections } from './provider-choice.ts';
 import { loadScript } from './scenario-files.ts';
 import { interruptSignal, type Terminal } from './terminal.ts';
 
-export interface ServeCommandOptions {
+export interface ServeCommandOptions extends LiveOptions {
   /** Default: the first provider of `config`, without one `openai`. */
   readonly provider?: string;
   readonly config?: string;
@@ -27,7 +31,6 @@ export interface ServeCommandOptions {
   /** Default: `addr` of `config`, without one 8080. */
   readonly port?: number;
   readonly scenario?: string;
-  readonly live?: boolean;
 }
 
 /** `serve`: the adapter server on a real port, until Ctrl-C. */
@@ -35,29 +38,25 @@ export async function serveCommand(
   terminal: Terminal,
   options: ServeCommandOptions,
 ): Promise<number> {
+  const budget = liveBudget(options);
   const choice = chooseProviders(terminal, options.config, ['addr', 'hello_wav', 'asr.vad']);
   const { config } = choice;
   const host = options.host ?? config?.addr?.host ?? '127.0.0.1';
   const port = options.port ?? config?.addr?.port ?? 8080;
-  const name = options.provider ?? choice.configured[0] ?? 'openai';
-  const provider = findProvider(choice, name);
-  if (options.live === true && !choice.configured.includes(name)) {
-    throw new CommandError(
-      'USAGE',
-      exitCode.usage,
-      options.config === undefined
-        ? '--live needs --config: the built-in providers have keys that only stand-ins accept.'
-        : `--live needs a provider of ${options.config}: the key of the built-in "${name}" is accepted by stand-ins only.`,
-    );
-  }
+  const name = options.provider ?? choice.configured[0];
+  const provider =
+    budget === undefined
+      ? findProvider(choice, name ?? 'openai')
+      : [...liveProviders(choice, name === undefined ? undefined : [name]).values()][0]!;
   const scenario = loadScript(options.scenario, [...choice.entries.keys()]);
+  if (budget !== undefined) refuseStandInChanges(scenario);
   const clock = new SystemClock();
   const random = createRandom(1, 'serve');
   const { opus, voiceDetection, voice, encoder } = await openCommandLaboratory(terminal);
-  const outside = options.live === true ? endpointsOf(provider) : [];
+  const outside = budget === undefined ? [] : endpointsOf(provider);
   const network = new SocketNetwork({ clock, random: random.fork('network'), outside });
   const standIns =
-    options.live === true
+    budget !== undefined
       ? undefined
       : await impersonateProvider(provider, network, {
           voice,
@@ -67,11 +66,14 @@ export async function serveCommand(
           changes: scenario.standIn,
         });
   const hello = scenario.server.helloWav ?? config?.helloWav;
-  const speech = adapterFor(provider.tts).open(provider.tts.config, {
+  const opened = adapterFor(provider.tts).open(provider.tts.config, {
     clock,
     dialer: network,
-    randomBytes: (count) => random.bytes(count),
+    // Ids of requests are made of these, and a real service has seen those of every start before.
+    randomBytes: budget === undefined ? (count) => random.bytes(count) : randomBytes,
   });
+  const speech = budget === undefined ? opened : withinBudget(opened, budget);
+  const mask = new SecretMask(provider.tts.secrets);
   const server = createAdapterServer({
     clock,
     opus,
@@ -93,7 +95,7 @@ export async function serveCommand(
     ),
     observe: (event) => {
       const text = describe(event);
-      if (text !== undefined) terminal.say(`${seconds(event.atUs)}  ${text}`);
+      if (text !== undefined) terminal.say(mask.text(`${seconds(event.atUs)}  ${text}`));
     },
   });
   for (const line of config === undefined ? [] : unusedSections(config)) terminal.say(line);
@@ -104,8 +106,12 @@ export async function serveCommand(
   if (!['127.0.0.1', '::1', 'localhost'].includes(host)) {
     terminal.say('Everybody who reaches this address can talk to it: boards have no password.');
   }
+  if (budget !== undefined) {
+    const announced = new Map([[provider.name, provider]]);
+    terminal.say(liveAnnouncement(announced, budget).join('\n'));
+  }
   terminal.say(
-    `Speaking with ${options.live === true ? 'the real' : 'the stand-in of'} ${provider.name}, ` +
+    `Speaking with ${budget === undefined ? 'the stand-in of' : 'the real'} ${provider.name}, ` +
       `answering from "${scenario.title}". Ctrl-C ends it.`,
   );
   await aborted(signal);
@@ -114,6 +120,16 @@ export async function serveCommand(
   await speech.close();
   await standIns?.close();
   return exitCode.interrupted;
+}
+
+function refuseStandInChanges({ file, standIn }: Scenario): void {
+  if (Object.keys(standIn).length === 0) return;
+  throw new CommandError(
+    'USAGE',
+    exitCode.usage,
+    `${file} says in [stand_in] how a stand-in behaves, and a real service cannot be told how to behave.`,
+    'name another scenario, or leave --live out',
+  );
 }
 
 /** The script starts again when it has come to its end. */

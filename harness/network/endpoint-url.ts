@@ -9,3 +9,8 @@ export function endpointOfUrl(url: URL): Endpoint {
     port: url.port === '' ? (secure ? 443 : 80) : Number(url.port),
   };
 }
+
+/** Whether the host is this machine. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
+}

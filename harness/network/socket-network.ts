@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import type { Clock } from '../clock/clock.ts';
 import type { Random } from '../random/random.ts';
+import { isLoopback } from './endpoint-url.ts';
 import {
   endpointName,
   type LaboratoryNetwork,
@@ -199,8 +200,4 @@ function listenError(endpoint: Endpoint, error: NodeJS.ErrnoException): NetworkE
     'Choose an address of this machine and a port above 1023.',
     error,
   );
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }

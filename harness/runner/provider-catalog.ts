@@ -1,5 +1,5 @@
 import { type OtherService, readTtsConfig, type TtsConfig } from '../../adapters/index.ts';
-import { endpointOfUrl } from '../network/endpoint-url.ts';
+import { endpointOfUrl, isLoopback } from '../network/endpoint-url.ts';
 import type { Endpoint } from '../network/network.ts';
 
 /** A provider a run can name: an EchoKit `[tts]` table under a short name. */
@@ -98,6 +98,36 @@ export const builtInTables: Readonly<Record<string, Readonly<Record<string, unkn
 export const builtInProviders: readonly ProviderEntry[] = Object.entries(builtInTables).map(
   ([name, table]) => providerEntry(name, table),
 );
+
+/** What the tables above hold for want of a real value. */
+const standInValues: readonly unknown[] = ['sk_stand_in', 'gsk_stand_in', 'YOUR-VOICE-ID'];
+
+/**
+ * A built-in provider for the real service: without the values that only a stand-in accepts. They come
+ * from the environment, under the names that the platform says.
+ *
+ * @throws {ConfigError} `CONFIG_MISSING_KEY` when they do not
+ */
+export function liveBuiltIn(
+  name: string,
+  environment: Readonly<Record<string, string | undefined>>,
+): ProviderEntry {
+  const entries = Object.entries(builtInTables[name] ?? {});
+  const table = Object.fromEntries(entries.filter(([, value]) => !standInValues.includes(value)));
+  return configuredProvider(name, readTtsConfig(table, { environment }));
+}
+
+/** A value of the configuration that must not be sent to a real service; this machine is none. */
+export function standInValue(provider: ProviderEntry): string | undefined {
+  if (endpointsOf(provider).every(({ host }) => isLoopback(host))) return undefined;
+  const values = textsIn(provider.tts.config);
+  return values.find((value) => standInValues.includes(value));
+}
+
+function textsIn(value: unknown): string[] {
+  if (typeof value === 'string') return [value];
+  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(textsIn) : [];
+}
 
 /**
  * @param table an EchoKit `[tts]` table

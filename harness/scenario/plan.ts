@@ -105,7 +105,7 @@ function skippedLive(cell: Cell): SkippedCell[] {
   return [
     {
       cell,
-      reason: `${file} says in [stand_in] how a stand-in behaves; a real service cannot be told to`,
+      reason: `${file} says in [stand_in] how a stand-in behaves, and a real service cannot be told how to behave`,
     },
   ];
 }

@@ -20,6 +20,7 @@ const oursInProviderFiles = /^(STAND_IN|OFFLINE_VOICE|TTS|WAV|NETWORK)_/;
 function sources(): { path: string; text: string }[] {
   return ['adapters', 'firmware-protocol', 'harness'].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+      .filter((name) => !name.includes('node_modules'))
       .filter((name) => name.endsWith('.ts') && !/\.(test|contract|d)\.ts$/.test(name))
       .map((name) => join(folder, name))
       .map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') })),

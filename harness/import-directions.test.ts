@@ -94,6 +94,7 @@ function sources(): Source[] {
   const walk = (folder: string): void => {
     for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
       const path = `${folder}/${entry.name}`;
+      if (entry.name === 'node_modules') continue;
       if (entry.isDirectory()) walk(path);
       else if (/\.ts$/.test(entry.name) && !/\.(test|contract|d)\.ts$/.test(entry.name)) {
         const text = readFileSync(join(root, path), 'utf8');

@@ -78,11 +78,39 @@ function healthAnswer(path: string): unknown {
         maximum_text_length_per_request: charactersMax,
       }));
     case '/v1/user':
-      return {
-        user_id: 'stand-in',
-        subscription: { tier: 'free', character_count: 0, character_limit: 10_000 },
-      };
+      return user;
     default:
       return undefined;
   }
 }
+
+/** On the free plan; every field that the official client insists on. */
+const user = {
+  user_id: 'stand-in',
+  workspace_id: 'stand-in',
+  is_new_user: false,
+  can_use_delayed_payment_methods: false,
+  is_onboarding_completed: true,
+  is_onboarding_checklist_completed: true,
+  created_at: 1_700_000_000,
+  seat_type: 'workspace_admin',
+  subscription: {
+    tier: 'free',
+    status: 'free',
+    character_count: 0,
+    character_limit: 10_000,
+    max_credit_limit_extension: 0,
+    can_extend_character_limit: false,
+    allowed_to_extend_character_limit: false,
+    voice_slots_used: 0,
+    voice_limit: 3,
+    voice_add_edit_counter: 0,
+    can_extend_voice_limit: false,
+    can_use_instant_voice_cloning: false,
+    professional_voice_slots_used: 0,
+    professional_voice_slots_used_in_workspace: 0,
+    professional_voice_limit: 0,
+    can_use_professional_voice_cloning: false,
+    current_overage: { amount: '0', currency: 'usd' },
+  },
+};

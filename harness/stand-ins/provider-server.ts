@@ -164,6 +164,9 @@ export class ServiceServer<Options extends ServiceOptions = ServiceOptions>
 
   #onRequest(incoming: http.IncomingMessage, response: http.ServerResponse): void {
     response.sendDate = false;
+    for (const [name, value] of Object.entries(this.options.headers ?? {})) {
+      response.setHeader(name, value);
+    }
     const { entry, url, random } = this.#open(incoming);
     const pieces: Buffer[] = [];
     incoming.on('error', () => {});

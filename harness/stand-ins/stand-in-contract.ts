@@ -40,6 +40,8 @@ export interface ServiceOptions {
   readonly changes?: StandInChanges;
   /** For formats other than WAV and PCM, which are refused without it. */
   readonly encoder?: ClipEncoder;
+  /** Beside those of the service in every HTTP answer, as a proxy before it would add them. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** The one accepted key. Default: any that is not empty and does not contain `invalid`. */
   readonly credentials?: string;
   /** Called once for each entry of the log, when it has ended. */

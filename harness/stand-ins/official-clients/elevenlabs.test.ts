@@ -1,0 +1,3 @@
+import { withOfficialClient } from './official-client.contract.ts';
+
+await withOfficialClient('@elevenlabs/elevenlabs-js', () => import('./elevenlabs.contract.ts'));

@@ -1,0 +1,3 @@
+import { withOfficialClient } from './official-client.contract.ts';
+
+await withOfficialClient('groq-sdk', () => import('./groq.contract.ts'));

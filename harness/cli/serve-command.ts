@@ -5,6 +5,7 @@ import { adapterFor } from '../../adapters/index.ts';
 import { SystemClock } from '../clock/system-clock.ts';
 import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
+import { personalityOf } from '../runner/personality-choice.ts';
 import { endpointsOf } from '../runner/provider-catalog.ts';
 import { impersonateProvider } from '../runner/provider-stand-ins.ts';
 import { withinBudget } from '../runner/request-budget.ts';
@@ -55,6 +56,7 @@ export async function serveCommand(
   const { opus, voiceDetection, voice, encoder } = await openCommandLaboratory(terminal);
   const outside = budget === undefined ? [] : endpointsOf(provider);
   const network = new SocketNetwork({ clock, random: random.fork('network'), outside });
+  const personality = personalityOf(provider, { scenario });
   const standIns =
     budget !== undefined
       ? undefined
@@ -64,6 +66,7 @@ export async function serveCommand(
           clock,
           random: random.fork('stand-in'),
           changes: scenario.standIn,
+          ...(personality !== undefined && { personality }),
         });
   const hello = scenario.server.helloWav ?? config?.helloWav;
   const opened = adapterFor(provider.tts).open(provider.tts.config, {

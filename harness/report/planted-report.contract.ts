@@ -83,6 +83,7 @@ export function plantReportedCell(plan: PlantedCellPlan): ReportedCell {
     title,
     tags: [],
     matrix: { providers: [], devices: [], networks: [] },
+    personalities: new Map(),
     standIn: {},
     server: { asr: 'stream', recognitionMs: 0 },
     turns: [],

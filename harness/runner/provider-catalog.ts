@@ -13,6 +13,8 @@ export interface ProviderEntry {
     readonly purpose: OtherService['purpose'];
     readonly endpoint: Endpoint;
   }[];
+  /** What its stand-in is unless a scenario says otherwise; absent: the platform's usual one. */
+  readonly personality?: string;
 }
 
 /**
@@ -93,10 +95,44 @@ export const builtInTables: Readonly<Record<string, Readonly<Record<string, unkn
     voice: 'YOUR-VOICE-ID',
     model_id: 'eleven_v4_turbo',
   },
+  openrouter: {
+    platform: 'openai',
+    url: 'https://openrouter.ai/api/v1/audio/speech',
+    model: 'openai/gpt-4o-mini-tts',
+    api_key: 'sk_stand_in',
+    voice: 'alloy',
+    stream: 'pcm',
+  },
+  kokoro: {
+    platform: 'openai',
+    url: 'http://localhost:8880/v1/audio/speech',
+    model: 'kokoro',
+    api_key: '',
+    voice: 'af_heart',
+    stream: 'pcm',
+  },
+  vllm: {
+    platform: 'openai',
+    url: 'http://localhost:8000/v1/audio/speech',
+    model: 'Qwen/Qwen3-TTS-12Hz-1.7B-CustomVoice',
+    api_key: '',
+    voice: 'vivian',
+    stream: 'sse',
+  },
+};
+
+/** The copies of another platform's API among them, and how their stand-ins behave. */
+const builtInPersonalities: Readonly<Record<string, string>> = {
+  openrouter: 'openrouter',
+  kokoro: 'kokoro-gpu',
+  vllm: 'vllm-omni',
 };
 
 export const builtInProviders: readonly ProviderEntry[] = Object.entries(builtInTables).map(
-  ([name, table]) => providerEntry(name, table),
+  ([name, table]) => {
+    const personality = builtInPersonalities[name];
+    return { ...providerEntry(name, table), ...(personality !== undefined && { personality }) };
+  },
 );
 
 /** What the tables above hold for want of a real value. */

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import { ConfigError } from '../../adapters/index.ts';
 import type { LaboratoryNetwork } from '../network/laboratory-network.ts';
 import type { Endpoint } from '../network/network.ts';
+import type { Personality } from '../stand-ins/personality.ts';
 import {
   createDialogueStandIn,
   createStandIn,
@@ -12,6 +13,8 @@ import type { ProviderEntry } from './provider-catalog.ts';
 
 /** The stand-ins of everything that one provider's adapter calls. */
 export interface ProviderStandIns {
+  /** Of the one that speaks. */
+  readonly personality: Personality;
   close(): Promise<void>;
 }
 
@@ -39,15 +42,14 @@ export async function impersonateProvider(
       () => listener.close(),
     );
   };
-  await impersonate(
-    provider.endpoint,
-    createStandIn({ ...options, platform: provider.tts.platform }),
-  );
+  const speaking = createStandIn({ ...options, platform: provider.tts.platform });
+  await impersonate(provider.endpoint, speaking);
   for (const { purpose, endpoint } of provider.otherServices) {
     const own = { clock, random: random.fork(purpose) };
     await impersonate(endpoint, createDialogueStandIn(purpose, own));
   }
   return {
+    personality: speaking.personality,
     close: async () => {
       for (const close of closing) await close();
     },

@@ -25,8 +25,10 @@ import { createAdapterServer } from '../server/adapter-server.ts';
 import { scriptedRecognizer } from '../server/recognizer.ts';
 import { scriptedReply } from '../server/reply-source.ts';
 import { overheard } from '../stand-ins/offline-voice.ts';
+import type { Personality } from '../stand-ins/personality.ts';
 import type { RecordingWriter, UnnumberedEvent } from '../trace/recording-writer.ts';
 import type { Laboratory } from './laboratory.ts';
+import { personalityOf } from './personality-choice.ts';
 import { endpointsOf, type ProviderEntry } from './provider-catalog.ts';
 import { impersonateProvider } from './provider-stand-ins.ts';
 import { type RequestBudget, withinBudget } from './request-budget.ts';
@@ -52,6 +54,8 @@ export interface RunCellResult {
   readonly durationUs: number;
   /** Who spoke for the user and for the provider's stand-in: `Speech.spokenBy`, sorted. */
   readonly spokenBy: readonly string[];
+  /** Of the stand-in; undefined in a live run. */
+  readonly personality: Personality | undefined;
 }
 
 /** Where the board finds the server; a name that only exists in the laboratory. */
@@ -95,6 +99,7 @@ async function converse(
   const record = (event: UnnumberedEvent): void => writer.event(event);
   const turnOf = (turn: number): Turn | undefined => scenario.turns[turn - 1];
 
+  const personality = personalityOf(provider, cell);
   const standIns = live
     ? undefined
     : await impersonateProvider(provider, network, {
@@ -103,6 +108,7 @@ async function converse(
         clock,
         random: random.fork('stand-in'),
         changes: scenario.standIn,
+        ...(personality !== undefined && { personality }),
       });
   const opened = adapterFor(provider.tts).open(provider.tts.config, {
     clock,
@@ -197,5 +203,10 @@ async function converse(
     await listener.close();
     writer.close(speaker);
   }
-  return { outcome, durationUs: clock.nowUs(), spokenBy: [...speakers].sort() };
+  return {
+    outcome,
+    durationUs: clock.nowUs(),
+    spokenBy: [...speakers].sort(),
+    personality: standIns?.personality,
+  };
 }

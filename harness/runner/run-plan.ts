@@ -5,12 +5,14 @@ import { type CellMeasurement, measureCell } from '../metrics/measure.ts';
 import { endpointName } from '../network/laboratory-network.ts';
 import { type Cell, cellName, type Plan } from '../scenario/plan.ts';
 import type { Expectation } from '../scenario/scenario.ts';
+import type { Personality } from '../stand-ins/personality.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import { RecordingWriter } from '../trace/recording-writer.ts';
 import { type TraceHeader, traceFormatVersion } from '../trace/trace-event.ts';
 import { judge, type Verdict } from '../verdict/judge.ts';
 import type { Laboratory } from './laboratory.ts';
 import { missedDisturbances } from './missed-disturbances.ts';
+import { checkPersonalities } from './personality-choice.ts';
 import type { ProviderEntry } from './provider-catalog.ts';
 import type { RequestBudget } from './request-budget.ts';
 import { runCell } from './run-cell.ts';
@@ -51,6 +53,7 @@ export interface CellResult {
  */
 export async function runPlan(options: RunPlanOptions): Promise<CellResult[]> {
   const { plan, signal, budget } = options;
+  checkPersonalities(plan, options.providers);
   const results: CellResult[] = [];
   for (const [index, cell] of plan.cells.entries()) {
     if (signal.aborted || budget?.refused.aborted === true) break;
@@ -75,7 +78,7 @@ async function recordCell(
   const host = plan.live ? endpointName(provider.endpoint) : null;
   const { secrets } = provider.tts;
   const writer = new RecordingWriter(folder, traceHeader(cell, plan.time, host), secrets);
-  const { durationUs, spokenBy } = await runCell({
+  const { durationUs, spokenBy, personality } = await runCell({
     cell,
     provider,
     time: plan.time,
@@ -108,6 +111,7 @@ async function recordCell(
       live: plan.live,
       ...(host === null ? {} : { host }),
     },
+    ...(personality !== undefined && { personality: provenance(personality) }),
     environment: { ...environment, voice: spokenBy.join(', ') },
   });
   return { cell, measurement, verdict, recording, host, durationUs, spokenBy };
@@ -128,6 +132,11 @@ async function warmUp(options: RunPlanOptions, cell: Cell, provider: ProviderEnt
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** What the stand-in was, and on whose word. */
+function provenance({ name, title, evidence, date, sources }: Personality): object {
+  return { name, title, evidence, date, sources };
 }
 
 function traceHeader(cell: Cell, time: Plan['time'], live: string | null): TraceHeader {

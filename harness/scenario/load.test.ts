@@ -48,6 +48,7 @@ test('the smallest scenario gets every default', (t) => {
     title: 'T',
     tags: [],
     matrix: { providers: [], devices: [], networks: [] },
+    personalities: new Map(),
     standIn: {},
     server: { asr: 'stream', recognitionMs: 200 },
     turns: [
@@ -79,6 +80,7 @@ networks = ["good-wifi"]
 first_byte_ms = 2500
 speed = 0.8
 lead_silence_ms = 40
+personality = { openai = "openai-tts-1-hd" }
 fault = { kind = "cut", request = 2, after_fraction = 0.4 }
 [server]
 asr = "submit"
@@ -123,6 +125,7 @@ failure.kind = "none"
     description: 'D',
     tags: ['a', 'b'],
     matrix: { providers: ['stream_gsv'], devices: ['diy'], networks: ['good-wifi'] },
+    personalities: new Map([['openai', 'openai-tts-1-hd']]),
     standIn: {
       firstByteMs: 2500,
       speed: 0.8,
@@ -154,7 +157,7 @@ failure.kind = "none"
             after: { event: 'EndAudio', delayMs: 0 },
           },
         ],
-        expect: [{ metric: 'underruns.count', operator: '==', value: 0, turn: 1, at: at(36, 1) }],
+        expect: [{ metric: 'underruns.count', operator: '==', value: 0, turn: 1, at: at(37, 1) }],
       },
       {
         number: 2,
@@ -170,11 +173,11 @@ failure.kind = "none"
       },
     ],
     expect: [
-      { metric: 'turns.failed', operator: '==', value: 0, at: at(42, 1) },
-      { metric: 'ttfb_ms.p50', operator: '>', value: 0.5, at: at(43, 13) },
-      { metric: 'ttfb_ms.p95', operator: '<=', value: 1500, at: at(43, 28) },
-      { metric: 'underruns.longest_ms', operator: '!=', value: 16, at: at(44, 1) },
-      { metric: 'failure.kind', operator: '==', value: 'none', at: at(45, 1) },
+      { metric: 'turns.failed', operator: '==', value: 0, at: at(43, 1) },
+      { metric: 'ttfb_ms.p50', operator: '>', value: 0.5, at: at(44, 13) },
+      { metric: 'ttfb_ms.p95', operator: '<=', value: 1500, at: at(44, 28) },
+      { metric: 'underruns.longest_ms', operator: '!=', value: 16, at: at(45, 1) },
+      { metric: 'failure.kind', operator: '==', value: 'none', at: at(46, 1) },
     ],
   });
 });
@@ -458,6 +461,25 @@ reason = "none"
     | ^^^^^^^^^^^^^^^^^^^
   metrics: underruns.count, underruns.longest_ms`,
   );
+});
+
+test('SCENARIO_UNKNOWN_NAME: personalities, and what they are chosen for', (t) => {
+  const chosen = (table: string) => places(`${smallest}[stand_in]\npersonality = { ${table} }\n`);
+  const good = 'openai = "kokoro-gpu", groq = "groq-throttled"';
+  t.notThrows(() =>
+    loadScenario(`${smallest}[stand_in]\npersonality = { ${good} }\n`, 'x.toml', catalog),
+  );
+  t.deepEqual(chosen('openai = "openai-tts1-hd", grok = "groq-orpheus"'), [
+    'SCENARIO_UNKNOWN_NAME 6:26 unknown personality "openai-tts1-hd": did you mean "openai-tts-1-hd"?',
+    'SCENARIO_UNKNOWN_NAME 6:44 unknown provider "grok": did you mean "groq"?',
+  ]);
+  // A personality of another platform is none of this one.
+  t.deepEqual(chosen('groq = "openai-mini"'), [
+    'SCENARIO_UNKNOWN_NAME 6:24 unknown personality "openai-mini"',
+  ]);
+  t.deepEqual(chosen('openai = 3'), [
+    'SCENARIO_WRONG_TYPE 6:26 "openai" must be text in quotes, not the number 3',
+  ]);
 });
 
 test('plain metric names are enough, and leave types to the judge', (t) => {

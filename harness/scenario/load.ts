@@ -1,5 +1,6 @@
 import { basename, dirname, extname, isAbsolute, join } from 'node:path';
 import { nearestName } from '../../adapters/nearest-name.ts';
+import { personalities, personalityNames } from '../stand-ins/personality-catalog.ts';
 import {
   type StandInChanges,
   type StandInFaultKind,
@@ -7,7 +8,7 @@ import {
 } from '../stand-ins/stand-in-changes.ts';
 import { ProblemList } from '../toml/problem-list.ts';
 import { sourceExcerpt } from '../toml/source-excerpt.ts';
-import { type KeyPath, SourceMap } from '../toml/source-position.ts';
+import { type KeyPath, SourceMap, type SourceRange } from '../toml/source-position.ts';
 import {
   isFileError,
   parseToml,
@@ -120,15 +121,30 @@ function checkNames(
   catalog: ScenarioCatalog,
   problems: ScenarioProblemList,
 ): void {
-  const check = (kind: string, given: unknown, path: KeyPath, valid: readonly string[]): void => {
-    if (typeof given !== 'string' || given.trim() === '' || valid.includes(given)) return;
+  const unknown = (
+    kind: string,
+    given: string,
+    range: SourceRange,
+    valid: readonly string[],
+    many = `${kind}s`,
+  ): void => {
     const meant = nearestName(given, valid);
     problems.add(
       'SCENARIO_UNKNOWN_NAME',
-      problems.source.nearest(path).value,
+      range,
       `unknown ${kind} "${given}"${meant === undefined ? '' : `: did you mean "${meant}"?`}`,
-      `${kind}s: ${valid.join(', ')}`,
+      `${many}: ${valid.join(', ')}`,
     );
+  };
+  const check = (
+    kind: string,
+    given: unknown,
+    path: KeyPath,
+    valid: readonly string[],
+    many?: string,
+  ): void => {
+    if (typeof given !== 'string' || given.trim() === '' || valid.includes(given)) return;
+    unknown(kind, given, problems.source.nearest(path).value, valid, many);
   };
   if (isTable(raw.matrix)) {
     for (const [key, kind] of [
@@ -141,6 +157,23 @@ function checkNames(
       list.forEach((name, index) => {
         check(kind, name, ['matrix', key, index], catalog[key]);
       });
+    }
+  }
+  if (isTable(raw.stand_in) && isTable(raw.stand_in.personality)) {
+    const all = [...personalities().values()];
+    const platforms = all.flatMap((one) => one.platforms);
+    const owners = [...new Set([...platforms, ...catalog.providers])];
+    for (const [owner, personality] of Object.entries(raw.stand_in.personality)) {
+      const path = ['stand_in', 'personality', owner];
+      if (!owners.includes(owner)) {
+        const { key } = problems.source.nearest(path);
+        unknown('provider', owner, key, owners, 'providers and platforms');
+      }
+      // The platform behind another name is not known here; the run checks it before it starts.
+      const valid = platforms.includes(owner)
+        ? personalityNames(owner)
+        : all.map(({ name }) => name);
+      check('personality', personality, path, valid, 'personalities');
     }
   }
   const checkAfter = (after: unknown, path: KeyPath): void => {
@@ -289,6 +322,7 @@ function toScenario(
     ...(data.description !== undefined && { description: data.description }),
     tags: data.tags,
     matrix: data.matrix,
+    personalities: new Map(Object.entries(data.stand_in.personality)),
     standIn: toStandIn(data.stand_in),
     server: {
       asr,

@@ -18,6 +18,8 @@ export interface Scenario {
     readonly devices: readonly string[];
     readonly networks: readonly string[];
   };
+  /** Personalities of stand-ins by name of a provider or a platform. */
+  readonly personalities: ReadonlyMap<string, string>;
   /** Changes to the stand-in's personality for this scenario. */
   readonly standIn: StandInChanges;
   readonly server: ServerSettings;

@@ -187,6 +187,7 @@ export interface WrittenTable {
   readonly kind?: unknown;
   readonly matrix?: unknown;
   readonly pause_ms?: unknown;
+  readonly personality?: unknown;
   readonly providers?: unknown;
   readonly devices?: unknown;
   readonly networks?: unknown;

@@ -60,6 +60,7 @@ export const scenarioSchema = z.strictObject({
       speed: z.number().gt(0).max(1_000_000).optional(),
       lead_silence_ms: spanMs.optional(),
       fault: fault.optional(),
+      personality: z.record(text, text).default({}),
     })
     .prefault({}),
   server: z

@@ -118,10 +118,12 @@ test('the README states the defaults that apply', (t) => {
 });
 
 test('the examples of the README load', (t) => {
-  const [whole, expectations] = [...readme.matchAll(/```toml\n(.*?)```/gs)].map(
+  const [whole, personality, expectations] = [...readme.matchAll(/```toml\n(.*?)```/gs)].map(
     (match) => match[1],
   );
   t.is(loadScenario(whole ?? '', 'example.toml', catalog).turns.length, 2);
-  const text = `title = "T"\n[[turn]]\nsay = "Hi."\nreply = "R."\n${expectations}`;
-  t.is(loadScenario(text, 'example.toml', catalog).expect.length, 5);
+  const load = (example: string | undefined) =>
+    loadScenario(`title = "T"\n[[turn]]\nsay = "Hi."\nreply = "R."\n${example}`, 'x.toml', catalog);
+  t.is(load(personality).personalities.size, 2);
+  t.is(load(expectations).expect.length, 5);
 });

@@ -1,7 +1,12 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { createRandom } from '../random/random.ts';
-import { scheduleDelivery, truncateSchedule } from './delivery-schedule.ts';
+import {
+  heldBack,
+  scheduleDelivery,
+  segmentedSchedule,
+  truncateSchedule,
+} from './delivery-schedule.ts';
 import { personalities } from './personality-catalog.ts';
 import { changedProfile, type TimingProfile } from './timing-profile.ts';
 
@@ -161,4 +166,71 @@ test('a truncated schedule ends with its last byte', (t) => {
     endUs: 20,
   });
   t.deepEqual(truncateSchedule(schedule, 999), schedule);
+});
+
+const chunks = (...all: [number, number][]) => all.map(([atUs, bytes]) => ({ atUs, bytes }));
+
+test('chunks are cut where segments end; a whole segment waits for its last byte', (t) => {
+  const schedule = { firstByteUs: 10, chunks: chunks([10, 100], [20, 100], [30, 50]), endUs: 30 };
+  t.deepEqual(segmentedSchedule(schedule, [120, 250], false), {
+    ...schedule,
+    chunks: chunks([10, 100], [20, 20], [20, 80], [30, 50]),
+  });
+  t.deepEqual(segmentedSchedule(schedule, [120, 250], true), {
+    firstByteUs: 20,
+    chunks: chunks([20, 100], [20, 20], [30, 80], [30, 50]),
+    endUs: 30,
+  });
+  // A segment without audio changes nothing.
+  t.deepEqual(
+    segmentedSchedule(schedule, [0, 120, 120, 250], true),
+    segmentedSchedule(schedule, [120, 250], true),
+  );
+  t.deepEqual(segmentedSchedule(schedule, [250], true), heldBack(schedule));
+  const silent = { firstByteUs: 10, chunks: [], endUs: 10 };
+  t.deepEqual(segmentedSchedule(silent, [0], true), silent);
+});
+
+test('segments keep every byte in order, and none leaves before it was made', (t) => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 0, max: 60_000 }), { minLength: 1, maxLength: 6 }),
+      fc.boolean(),
+      fc.integer(),
+      (sizes, whole, seed) => {
+        const ends: number[] = [];
+        for (const size of sizes) ends.push((ends.at(-1) ?? 0) + 2 * size);
+        const total = ends.at(-1)!;
+        const plain = scheduleDelivery(
+          total,
+          16_000,
+          timingOf('fish-balanced-ws'),
+          createRandom(seed),
+        );
+        const cut = segmentedSchedule(plain, ends, whole);
+        const madeUs = (byte: number): number => {
+          let sent = 0;
+          for (const chunk of plain.chunks) {
+            sent += chunk.bytes;
+            if (sent >= byte) return chunk.atUs;
+          }
+          return plain.endUs;
+        };
+        let offset = 0;
+        let lastUs = 0;
+        for (const { atUs, bytes } of cut.chunks) {
+          const from = offset;
+          offset += bytes;
+          const segmentEnd = ends.find((end) => end >= offset)!;
+          const segmentStart = ends.findLast((end) => end < offset) ?? 0;
+          if (bytes < 1 || from < segmentStart || atUs < lastUs) return false;
+          if (atUs !== madeUs(whole ? segmentEnd : offset)) return false;
+          lastUs = atUs;
+        }
+        return offset === total && cut.endUs === plain.endUs;
+      },
+    ),
+    { numRuns: 300, seed: 1 },
+  );
+  t.pass();
 });

@@ -56,15 +56,26 @@ test('every pcm and wav format gives the clip at its rate', async (t) => {
     const body = { text: 'Hi there.' };
     const pcm = await lab.clock.run(lab.post(pathOf('/stream', `pcm_${rate}`), body, { headers }));
     t.is(digestOf(pcm.body), digestOf(speech));
-    for (const route of ['', '/stream']) {
-      const wav = await lab.clock.run(lab.post(pathOf(route, `wav_${rate}`), body, { headers }));
-      // Section 2.2: the size is a placeholder.
-      t.is(wav.body.toString('latin1', 0, 4), 'RIFF');
-      t.is(wav.body.readUInt32LE(24), rate);
-      t.is(wav.body.readUInt32LE(40), 0x7fff_ffff);
-      t.is(digestOf(wav.body.subarray(44)), digestOf(speech));
-      t.is(wav.headers['content-type'], 'audio/wav');
-    }
+    const wav = await lab.clock.run(lab.post(pathOf('', `wav_${rate}`), body, { headers }));
+    // Section 2.2: the size is a placeholder.
+    t.is(wav.body.toString('latin1', 0, 4), 'RIFF');
+    t.is(wav.body.readUInt32LE(24), rate);
+    t.is(wav.body.readUInt32LE(40), 0x7fff_ffff);
+    t.is(digestOf(wav.body.subarray(44)), digestOf(speech));
+    t.is(wav.headers['content-type'], 'audio/wav');
+  }
+});
+
+test('wav is a format of whole clips, with and without timestamps, and not of streams', async (t) => {
+  const lab = await laboratory('elevenlabs');
+  for (const [route, status] of [
+    ['', 200],
+    ['/with-timestamps', 200],
+    ['/stream', 422],
+    ['/stream/with-timestamps', 422],
+  ] as const) {
+    const path = pathOf(route, 'wav_16000');
+    t.is((await lab.clock.run(lab.post(path, { text }, { headers }))).status, status, route);
   }
 });
 

@@ -87,7 +87,7 @@ export class HttpSynthesis {
       return refuse(500, 'internal_server_error', 'An unexpected error occurred.');
     }
     const fields = jsonObject(exchange.body.toString());
-    const format = outputFormat(server, url, 'http');
+    const format = outputFormat(server, url, stream === undefined ? 'http' : 'http-stream');
     const issues: Pick<FieldIssue, 'loc' | 'msg' | 'type'>[] =
       fields === undefined
         ? [{ loc: ['body', '0'], msg: 'JSON decode error', type: 'json_invalid' }]

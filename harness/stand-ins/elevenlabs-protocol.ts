@@ -41,8 +41,11 @@ export const elevenLabsModels: ReadonlyMap<string, ElevenLabsModel> = new Map([
 ]);
 export const defaultSpeechModel = 'eleven_multilingual_v2';
 
-/** Where a format may be asked for; the lists differ (section 6.6). */
-export type Face = 'text-to-speech' | 'dialogue' | 'http';
+/**
+ * Where a format may be asked for; the lists differ (section 6.6). Streams over HTTP have no WAV: the
+ * official client offers it for whole clips only.
+ */
+export type Face = 'text-to-speech' | 'dialogue' | 'http' | 'http-stream';
 
 const pcmRatesHz = [8000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000];
 const mp3Rates = ['22050_32', '24000_48', ...[32, 64, 96, 128, 192].map((kbps) => `44100_${kbps}`)];

@@ -9,6 +9,7 @@ import {
   createStandIn,
   type DialogueService,
   dialogueServices,
+  echoKitPersonality,
   type ServiceStandIn,
   type StandInRequest,
 } from '../stand-ins/stand-in.ts';
@@ -60,7 +61,15 @@ export async function standInsCommand(
       return createDialogueStandIn(service, { ...own, script });
     }
     const changes = scenario.standIn;
-    return createStandIn({ platform: service, voice, encoder, ...own, changes });
+    const personality = echoKitPersonality(service);
+    return createStandIn({
+      platform: service,
+      voice,
+      encoder,
+      ...own,
+      changes,
+      ...(personality !== undefined && { personality }),
+    });
   };
   const closing: (() => Promise<void>)[] = [];
   const addresses = new Map<string, string>();

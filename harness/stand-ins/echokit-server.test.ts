@@ -6,6 +6,7 @@
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import net from 'node:net';
+import { encode } from '@msgpack/msgpack';
 import test from 'ava';
 import { WebSocket } from 'ws';
 import { SystemClock } from '../clock/system-clock.ts';
@@ -16,6 +17,7 @@ import {
   createDialogueStandIn,
   createStandIn,
   type DialogueService,
+  echoKitPersonality,
   type ServiceStandIn,
 } from './stand-in.ts';
 import { sharedVoice } from './test-client.ts';
@@ -53,8 +55,19 @@ async function listen(
   return { address: `127.0.0.1:${(server.address() as AddressInfo).port}`, standIn };
 }
 
-const platform = (name: string) =>
-  listen(createStandIn({ platform: name, voice, clock, random: random.fork(name), changes }));
+const platform = (name: string) => {
+  const personality = echoKitPersonality(name);
+  return listen(
+    createStandIn({
+      platform: name,
+      voice,
+      clock,
+      random: random.fork(name),
+      changes,
+      ...(personality !== undefined && { personality }),
+    }),
+  );
+};
 const dialogue = (service: DialogueService) =>
   listen(createDialogueStandIn(service, { clock, random: random.fork(service), script }));
 
@@ -246,6 +259,28 @@ for (const [name, path, model, speaker] of [
     t.true(isSpeech(samples, rateHz), `${samples.length} samples`);
   });
 }
+
+test('fish: MessagePack with all of its fields, and a WAV whose size can be believed', async (t) => {
+  const { address } = await platform('fish');
+  const request = {
+    text: utterance,
+    chunk_length: 200,
+    format: 'wav',
+    mp3_bitrate: 128,
+    reference_id: '256e1a3007a74904a91d132d1e9bf0aa',
+    normalize: true,
+    latency: 'normal',
+  };
+  const headers = { ...bearer, 'content-type': 'application/msgpack', model: 's1' };
+  const { status, body } = await post(
+    `http://${address}/v1/tts`,
+    headers,
+    Buffer.from(encode(request)),
+  );
+  t.is(status, 200);
+  const { rateHz, samples } = wavSamples(body);
+  t.true(isSpeech(samples, rateHz), `${samples.length} samples at ${rateHz} Hz`);
+});
 
 test('gsv and stream_gsv: 16 kHz without authorization, as WAV and as raw samples', async (t) => {
   const request = { speaker: 'texan', input: utterance, sample_rate: 16_000 };

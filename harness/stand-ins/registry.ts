@@ -20,6 +20,14 @@ export const standInRegistry: Readonly<Record<string, (options: StandInOptions) 
   fish: createFishStandIn,
 };
 
+/**
+ * Personalities for an EchoKit server, where it fails with the provider's own bytes: it takes the
+ * placeholder in the WAV header of Fish for a true size (TTS provider protocol reference, section 3.1).
+ */
+export const echoKitPersonalities: Readonly<Record<string, string>> = {
+  fish: 'fish-honest-wav',
+};
+
 /** One line per service beside speech: what else an EchoKit server calls in a dialogue. */
 export const dialogueRegistry = {
   chat: createChatStandIn,

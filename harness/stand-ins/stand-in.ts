@@ -1,5 +1,5 @@
 import type { DialogueOptions } from './dialogue-script.ts';
-import { dialogueRegistry, standInRegistry } from './registry.ts';
+import { dialogueRegistry, echoKitPersonalities, standInRegistry } from './registry.ts';
 import type { ServiceStandIn, StandIn, StandInOptions } from './stand-in-contract.ts';
 import { StandInError } from './stand-in-error.ts';
 
@@ -28,6 +28,11 @@ export function createStandIn(options: StandInOptions): StandIn {
     );
   }
   return create(options);
+}
+
+/** The personality with which a platform's stand-in serves an EchoKit server; undefined: its usual one. */
+export function echoKitPersonality(platform: string): string | undefined {
+  return echoKitPersonalities[platform];
 }
 
 /** A service beside speech that an EchoKit server calls. */

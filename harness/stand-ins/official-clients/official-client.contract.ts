@@ -5,10 +5,18 @@ import test, { type ExecutionContext } from 'ava';
 import type { Clock } from '../../clock/clock.ts';
 import { SystemClock } from '../../clock/system-clock.ts';
 import { SocketNetwork } from '../../network/socket-network.ts';
-import { createRandom } from '../../random/random.ts';
+import { createRandom, type Random } from '../../random/random.ts';
 import { bytesOf } from '../clip-cache.ts';
 import { ClipEncoder } from '../clip-encoder.ts';
-import { createStandIn, type StandIn, type StandInOptions } from '../stand-in.ts';
+import {
+  createDialogueStandIn,
+  createStandIn,
+  type DialogueOptions,
+  type DialogueService,
+  type ServiceStandIn,
+  type StandIn,
+  type StandInOptions,
+} from '../stand-in.ts';
 import { exactProfile, sharedVoice } from '../test-client.ts';
 import type { TimingProfile } from '../timing-profile.ts';
 
@@ -43,8 +51,8 @@ export const piecemeal: TimingProfile = {
   cadenceMs: [{ minimum: 30, maximum: 30 }],
 };
 
-export interface Served {
-  readonly standIn: StandIn;
+export interface Served<S extends ServiceStandIn = StandIn> {
+  readonly standIn: S;
   /** `http://127.0.0.1:<port>` */
   readonly url: string;
   readonly clock: Clock;
@@ -52,23 +60,35 @@ export interface Served {
   close(): Promise<void>;
 }
 
-/** A stand-in on a real loopback socket, in real time, until the end of the test. */
+/** A stand-in for speech on a real loopback socket, in real time, until the end of the test. */
 export async function serve(
   t: ExecutionContext,
   platform: string,
   options: Partial<StandInOptions> = {},
 ): Promise<Served> {
+  const voice = await sharedVoice();
+  const fixed = { platform, voice, encoder: new ClipEncoder(), profile: atOnce };
+  return listen(t, (clock, random) => createStandIn({ ...fixed, clock, random, ...options }));
+}
+
+/** The same for a service beside speech. */
+export function serveDialogue(
+  t: ExecutionContext,
+  service: DialogueService,
+  options: Partial<DialogueOptions> = {},
+): Promise<Served<ServiceStandIn>> {
+  return listen(t, (clock, random) =>
+    createDialogueStandIn(service, { clock, random, ...options }),
+  );
+}
+
+async function listen<S extends ServiceStandIn>(
+  t: ExecutionContext,
+  create: (clock: Clock, random: Random) => S,
+): Promise<Served<S>> {
   const clock = new SystemClock();
   const random = createRandom(1, 'official-client');
-  const standIn = createStandIn({
-    platform,
-    voice: await sharedVoice(),
-    encoder: new ClipEncoder(),
-    clock,
-    random: random.fork('stand-in'),
-    profile: atOnce,
-    ...options,
-  });
+  const standIn = create(clock, random.fork('stand-in'));
   const network = new SocketNetwork({ clock, random, outside: [] });
   const listener = await network.listen({ host: '127.0.0.1', port: 0 }, (stream) =>
     standIn.accept(stream),

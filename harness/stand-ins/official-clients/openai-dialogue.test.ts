@@ -1,0 +1,3 @@
+import { withOfficialClient } from './official-client.contract.ts';
+
+await withOfficialClient('openai', () => import('./openai-dialogue.contract.ts'));

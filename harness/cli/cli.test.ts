@@ -254,15 +254,39 @@ test('stand-ins --json print one document per line; unknown names are usage erro
   cloud.child.kill('SIGINT');
   await cloud.ended;
 
-  const [only, tts, left] = await Promise.all([
+  const [only, tts, left, personality] = await Promise.all([
     start('stand-ins', '--only', 'chat,opnai').ended,
     start('stand-ins', '--tts', 'chat').ended,
     start('stand-ins', '--only', 'chat,gsv', '--tts', 'groq').ended,
+    start('stand-ins', '--personality', 'openai=kokoro').ended,
   ]);
   t.is(only.exit, exitCode.usage);
   t.regex(only.stderr, /"opnai"\. Did you mean "openai"\?/);
   t.is(tts.exit, exitCode.usage);
   t.regex(left.stderr, /--only chat,gsv,groq/);
+  t.is(personality.exit, exitCode.usage);
+  t.regex(
+    personality.stderr,
+    /no personality "kokoro".*Known: .*kokoro-gpu.*STAND_IN_NO_PERSONALITY/,
+  );
+});
+
+test('a stand-in has the chosen personality, and the configuration that reaches it', async (t) => {
+  const choice = ['--only', 'openai', '--personality', 'openai=kokoro-gpu'];
+  const cloud = start('stand-ins', '--port', '0', '--json', ...choice);
+  const [, line] = await cloud.printed(/^(\{"type":"ready".*\})\n/);
+  const { config } = JSON.parse(line!) as { config: string };
+  const { tts } = parse(config) as { tts: { url: string; model: string; voice: string } };
+  t.is(tts.model, 'kokoro');
+  const speech = await fetch(tts.url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ input: 'Hello.', voice: tts.voice, response_format: 'wav' }),
+  });
+  t.is(speech.headers.get('content-disposition'), 'attachment; filename=speech.wav');
+  t.true((await speech.arrayBuffer()).byteLength > 10_000);
+  cloud.child.kill('SIGINT');
+  await cloud.ended;
 });
 
 /** As printed on the EchoKit documentation page on text to speech. */

@@ -208,6 +208,11 @@ program
   .option('--only <names>', 'stand-ins to start, separated by commas; default: all', list)
   .option('--tts <platform>', 'platform of the [tts] section; default: the first that is started')
   .option('--scenario <file>', 'what is understood and answered, turn by turn, over and over')
+  .option(
+    '--personality <pairs>',
+    'platform=name, separated by commas, e.g. openai=kokoro-gpu',
+    list,
+  )
   .option('--verbose', 'show headers, bodies and messages of requests; keys are replaced')
   .option('--json', 'print the configuration and every request as one JSON document per line')
   .addHelpText(

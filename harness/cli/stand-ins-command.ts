@@ -3,7 +3,8 @@ import { nearestName } from '../../adapters/index.ts';
 import { SystemClock } from '../clock/system-clock.ts';
 import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
-import { builtInTables } from '../runner/provider-catalog.ts';
+import { builtInProviders, builtInTables, exampleTable } from '../runner/provider-catalog.ts';
+import { findPersonality } from '../stand-ins/personality-catalog.ts';
 import {
   createDialogueStandIn,
   createStandIn,
@@ -28,6 +29,8 @@ export interface StandInsCommandOptions {
   /** Platform of `[tts]`; default: the first that is started. */
   readonly tts?: string;
   readonly scenario?: string;
+  /** `platform=personality`; goes before what the scenario says. */
+  readonly personality?: readonly string[];
   readonly verbose?: boolean;
   readonly json?: boolean;
 }
@@ -39,10 +42,17 @@ export async function standInsCommand(
   terminal: Terminal,
   options: StandInsCommandOptions,
 ): Promise<number> {
-  const tables = platformTables();
-  const services = [...dialogueServices, ...tables.keys()];
+  const platforms = [...new Set(builtInProviders.map(({ tts }) => tts.platform))];
+  const services = [...dialogueServices, ...platforms];
   const chosen = chosenServices(services, options);
   const scenario = loadScript(options.scenario, Object.keys(builtInTables));
+  const personalities = new Map([
+    ...scenario.personalities,
+    ...givenPersonalities(options, chosen),
+  ]);
+  const tables = new Map(
+    platforms.map((platform) => [platform, exampleTable(platform, personalities.get(platform))]),
+  );
   const clock = new SystemClock();
   const random = createRandom(1, 'stand-ins');
   const { voice, encoder } = await openCommandLaboratory(terminal);
@@ -60,14 +70,13 @@ export async function standInsCommand(
       const script = { turns: scenario.turns, recognitionMs };
       return createDialogueStandIn(service, { ...own, script });
     }
-    const changes = scenario.standIn;
-    const personality = echoKitPersonality(service);
+    const personality = personalities.get(service) ?? echoKitPersonality(service);
     return createStandIn({
       platform: service,
       voice,
       encoder,
       ...own,
-      changes,
+      changes: scenario.standIn,
       ...(personality !== undefined && { personality }),
     });
   };
@@ -123,14 +132,20 @@ export async function standInsCommand(
   return exitCode.interrupted;
 }
 
-/** The first built-in `[tts]` table of each platform. */
-function platformTables(): Map<string, Table> {
-  const byPlatform = new Map<string, Table>();
-  for (const table of Object.values(builtInTables)) {
-    const platform = table['platform'] as string;
-    if (!byPlatform.has(platform)) byPlatform.set(platform, table);
-  }
-  return byPlatform;
+/**
+ * @throws {CommandError} `USAGE`
+ * @throws {StandInError} `STAND_IN_NO_PERSONALITY`
+ */
+function givenPersonalities(
+  { personality: given = [] }: StandInsCommandOptions,
+  chosen: readonly string[],
+): [string, string][] {
+  const platforms = chosen.filter((service) => !isDialogue(service));
+  return given.map((pair) => {
+    const [platform = '', name = ''] = pair.split('=');
+    demand('--personality', platform, platforms);
+    return [platform, findPersonality(name, platform).name];
+  });
 }
 
 /** @throws {CommandError} `USAGE` for a name that is not there, or that `--only` leaves out */

@@ -1,6 +1,7 @@
 import { type OtherService, readTtsConfig, type TtsConfig } from '../../adapters/index.ts';
 import { endpointOfUrl, isLoopback } from '../network/endpoint-url.ts';
 import type { Endpoint } from '../network/network.ts';
+import { findPersonality } from '../stand-ins/personality-catalog.ts';
 
 /** A provider a run can name: an EchoKit `[tts]` table under a short name. */
 export interface ProviderEntry {
@@ -163,6 +164,25 @@ export function standInValue(provider: ProviderEntry): string | undefined {
 function textsIn(value: unknown): string[] {
   if (typeof value === 'string') return [value];
   return typeof value === 'object' && value !== null ? Object.values(value).flatMap(textsIn) : [];
+}
+
+/**
+ * The built-in table to reach a stand-in with: the platform's first, or that of the copy whose API a
+ * personality of the platform speaks.
+ */
+export function exampleTable(
+  platform: string,
+  personality?: string,
+): Readonly<Record<string, unknown>> {
+  const dialectOf = (name: string | undefined): string | undefined =>
+    name === undefined ? undefined : findPersonality(name, platform).behavior.dialect;
+  const candidates = builtInProviders.filter(({ tts }) => tts.platform === platform);
+  const dialect = dialectOf(personality);
+  const copy = candidates.find(
+    (entry) => entry.personality !== undefined && dialectOf(entry.personality) === dialect,
+  );
+  const { name } = copy ?? candidates[0]!;
+  return builtInTables[name]!;
 }
 
 /**

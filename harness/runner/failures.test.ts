@@ -27,7 +27,10 @@ const expected: Readonly<
   quota: { usual: 'quota', but: { groq: 'rate-limit' } },
   'rate-limit': { usual: 'rate-limit' },
   'bad-voice': { usual: 'bad-voice', but: { stream_gsv: 'empty', gsv: 'server' } },
+  'too-long': { usual: 'too-long', but: { cosyvoice: 'bad-request', 'fish-live': 'ok' } },
   server: { usual: 'server' },
+  timeout: { usual: 'timeout' },
+  protocol: { usual: 'protocol' },
   cut: {
     usual: 'truncated',
     but: { openai: 'network', groq: 'network', gsv: 'network', fish: 'network' },

@@ -109,6 +109,7 @@ async function converse(
         random: random.fork('stand-in'),
         changes: scenario.standIn,
         ...(personality !== undefined && { personality }),
+        onFault: (report) => record({ source: 'harness', type: 'fault', ...report }),
       });
   const opened = adapterFor(provider.tts).open(provider.tts.config, {
     clock,

@@ -11,7 +11,7 @@ import { RecordingWriter } from '../trace/recording-writer.ts';
 import { type TraceHeader, traceFormatVersion } from '../trace/trace-event.ts';
 import { judge, type Verdict } from '../verdict/judge.ts';
 import type { Laboratory } from './laboratory.ts';
-import { missedDisturbances } from './missed-disturbances.ts';
+import { missedDisturbances, missedFaults } from './missed-disturbances.ts';
 import { checkPersonalities } from './personality-choice.ts';
 import type { ProviderEntry } from './provider-catalog.ts';
 import type { RequestBudget } from './request-budget.ts';
@@ -93,7 +93,11 @@ async function recordCell(
   const measurement = measureCell(recorded);
   const verdict = judge(measurement, expectationsOf(cell), {
     live: plan.live,
-    missedDisturbances: missedDisturbances(cell.scenario, recorded.events),
+    missedDisturbances: [
+      ...missedDisturbances(cell.scenario, recorded.events),
+      // A real provider has no planted faults.
+      ...(plan.live ? [] : missedFaults(cell.scenario, recorded.events)),
+    ],
   });
   writer.finish({
     formatVersion: traceFormatVersion,

@@ -189,6 +189,27 @@ test('a fault in mid audio happens halfway unless it says where, others before a
   t.is(fraction('kind = "stall"'), 0.5);
   t.is(fraction('kind = "stall", after_fraction = 0'), 0);
   t.is(fraction('kind = "auth"'), 0);
+  t.is(fraction('kind = "server", moment = "mid-audio"'), 0.5);
+  t.is(fraction('kind = "server", moment = "mid-audio", after_fraction = 0.2'), 0.2);
+  t.is(fraction('kind = "stall", moment = "end"'), 0);
+});
+
+test('a fault has the moment that is given, or none', (t) => {
+  const moment = (fault: string) =>
+    loadScenario(`${smallest}[stand_in]\nfault = { ${fault} }\n`, 'x.toml', catalog).standIn.fault
+      ?.moment;
+  t.is(moment('kind = "stall"'), undefined);
+  for (const name of ['answer', 'first-audio', 'mid-audio', 'end'] as const) {
+    t.is(moment(`kind = "stall", moment = "${name}"`), name);
+  }
+  const wrong = (fault: string) =>
+    places(`title = "T"\n[stand_in]\nfault = { ${fault} }\n[[turn]]\nsay = "Hi."\nreply = "Ho."\n`);
+  t.deepEqual(wrong('kind = "stall", moment = "mid_audio"'), [
+    'SCENARIO_BAD_VALUE 3:36 "moment" cannot be "mid_audio": did you mean "mid-audio"?',
+  ]);
+  t.deepEqual(wrong('kind = "stall", moment = "end", after_fraction = 0.5'), [
+    'SCENARIO_BAD_VALUE 3:43 "after_fraction" means nothing at the moment "end"',
+  ]);
 });
 
 test('SCENARIO_UNKNOWN_KEY: the whole text of a message', (t) => {
@@ -384,7 +405,7 @@ duration_ms = 100
 after = { event = "EndAudio" }
 `),
     [
-      'SCENARIO_BAD_VALUE 3:26 "after_fraction" means nothing for a fault of kind "auth", which sends no audio',
+      'SCENARIO_BAD_VALUE 3:26 "after_fraction" means nothing for a fault of kind "auth" at its usual moment, before any audio',
       'SCENARIO_BAD_VALUE 5:1 "after" refers to the turn before, and this is the first one',
       'SCENARIO_BAD_VALUE 8:1 "pause_ms" means nothing beside "after", which has its own "delay_ms"',
       'SCENARIO_BAD_VALUE 11:13 a drop breaks both directions',

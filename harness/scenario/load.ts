@@ -2,6 +2,8 @@ import { basename, dirname, extname, isAbsolute, join } from 'node:path';
 import { nearestName } from '../../adapters/nearest-name.ts';
 import { personalities, personalityNames } from '../stand-ins/personality-catalog.ts';
 import {
+  type FaultMoment,
+  faultMoments,
   type StandInChanges,
   type StandInFaultKind,
   standInFaultKinds,
@@ -228,13 +230,22 @@ function checkCombinations(raw: WrittenTable, problems: ScenarioProblemList): vo
   const standIn = isTable(raw.stand_in) ? raw.stand_in : {};
   const fault = isTable(standIn.fault) ? standIn.fault : {};
   if (fault.after_fraction !== undefined && isFaultKind(fault.kind)) {
-    if (!partialFaults.includes(fault.kind)) {
+    const add = (message: string, hint: string): void =>
       problems.add(
         'SCENARIO_BAD_VALUE',
         source.nearest(['stand_in', 'fault', 'after_fraction']).key,
-        `"after_fraction" means nothing for a fault of kind "${fault.kind}", which sends no audio`,
-        `it belongs to ${partialFaults.join(', ')}`,
+        message,
+        hint,
       );
+    const hint = 'it belongs to moment = "mid-audio"';
+    if (fault.moment === undefined && !usuallyInMidAudio.includes(fault.kind)) {
+      const usual = `is usual for ${usuallyInMidAudio.join(', ')}`;
+      add(
+        `"after_fraction" means nothing for a fault of kind "${fault.kind}" at its usual moment, before any audio`,
+        `${hint}, which ${usual}`,
+      );
+    } else if (isFaultMoment(fault.moment) && fault.moment !== 'mid-audio') {
+      add(`"after_fraction" means nothing at the moment "${fault.moment}"`, hint);
     }
   }
   tablesOf(raw.turn).forEach(([turn, index]) => {
@@ -300,11 +311,15 @@ function checkDisturbance(
   }
 }
 
-/** Faults that happen in mid audio. */
-const partialFaults: readonly StandInFaultKind[] = ['cut', 'early-end', 'stall'];
+/** Faults that happen in mid audio unless a moment is given, with every provider. */
+const usuallyInMidAudio: readonly StandInFaultKind[] = ['cut', 'early-end', 'stall'];
 
 function isFaultKind(given: unknown): given is StandInFaultKind {
   return standInFaultKinds.some((kind) => kind === given);
+}
+
+function isFaultMoment(given: unknown): given is FaultMoment {
+  return faultMoments.some((moment) => moment === given);
 }
 
 function toScenario(
@@ -344,10 +359,15 @@ function toStandIn(data: ScenarioFile['stand_in']): StandInChanges {
       fault: {
         kind: fault.kind,
         ...(fault.request !== undefined && { request: fault.request }),
-        afterFraction: fault.after_fraction ?? (partialFaults.includes(fault.kind) ? 0.5 : 0),
+        ...(fault.moment !== undefined && { moment: fault.moment }),
+        afterFraction: fault.after_fraction ?? (isInMidAudio(fault) ? 0.5 : 0),
       },
     }),
   };
+}
+
+function isInMidAudio({ kind, moment }: NonNullable<ScenarioFile['stand_in']['fault']>): boolean {
+  return moment === undefined ? usuallyInMidAudio.includes(kind) : moment === 'mid-audio';
 }
 
 function toTurn(

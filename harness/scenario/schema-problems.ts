@@ -183,6 +183,7 @@ export interface WrittenTable {
   readonly event?: unknown;
   readonly expect?: unknown;
   readonly fault?: unknown;
+  readonly moment?: unknown;
   readonly hello_wav?: unknown;
   readonly kind?: unknown;
   readonly matrix?: unknown;

@@ -4,7 +4,7 @@
  * key; a test keeps the two together.
  */
 import { z } from 'zod';
-import { standInFaultKinds } from '../stand-ins/stand-in-changes.ts';
+import { faultMoments, standInFaultKinds } from '../stand-ins/stand-in-changes.ts';
 
 /** An hour. A longer span is most likely given in the wrong unit. */
 const longestMs = 3_600_000;
@@ -46,6 +46,7 @@ const turn = z.strictObject({
 const fault = z.strictObject({
   kind: z.enum(standInFaultKinds),
   request: z.number().int().min(1).optional(),
+  moment: z.enum(faultMoments).optional(),
   after_fraction: z.number().min(0).max(1).optional(),
 });
 

@@ -152,6 +152,8 @@ export type ProviderEvent = { readonly atUs: number; readonly request: number } 
       readonly deliveredSamples: number;
       readonly status?: number;
       readonly providerCode?: string;
+      /** How long the provider asked to wait. */
+      readonly retryAfterMs?: number;
     }
   /** The server stopped the request because the turn was interrupted. */
   | {

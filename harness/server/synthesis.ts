@@ -328,7 +328,7 @@ class SpeechRequest {
 
 type FailureDescription = Pick<
   ProviderEvent & { type: 'failure' },
-  'kind' | 'code' | 'message' | 'retryable' | 'status' | 'providerCode'
+  'kind' | 'code' | 'message' | 'retryable' | 'status' | 'providerCode' | 'retryAfterMs'
 >;
 
 function describeFailure(error: unknown): FailureDescription {
@@ -340,6 +340,7 @@ function describeFailure(error: unknown): FailureDescription {
       retryable: error.retryable,
       ...(error.status === undefined ? {} : { status: error.status }),
       ...(error.providerCode === undefined ? {} : { providerCode: error.providerCode }),
+      ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
     };
   }
   // An adapter may only throw a SpeechError. Whatever else it is, the board must not wait for ever.

@@ -7,9 +7,20 @@ import {
   ScriptPlace,
 } from './dialogue-script.ts';
 import { answerOpenAi, refusePlanted } from './openai-answers.ts';
+import { answerFaults, type FaultTable } from './planted-fault.ts';
 import { type Exchange, ServiceServer } from './provider-server.ts';
 import { answerResponses } from './responses.ts';
 import type { ServiceStandIn } from './stand-in-contract.ts';
+import { strikeAnswer } from './wordless-faults.ts';
+
+/** For audio, read tokens. */
+const replyFaults: FaultTable = {
+  ...answerFaults,
+  cut: ['mid-audio', 'answer', 'first-audio', 'end'],
+  'early-end': ['mid-audio', 'end'],
+  empty: ['first-audio'],
+  stall: ['mid-audio', 'answer', 'first-audio', 'end'],
+};
 
 export interface ScriptedReply {
   readonly text: string;
@@ -68,6 +79,8 @@ function chatServer(
   return server.offer({
     isCounted: (method, path) => method === 'POST' && Object.hasOwn(paths, path),
     answer: (exchange) => {
+      server.expose(exchange.entry, replyFaults);
+      if (strikeAnswer(server, exchange)) return;
       const routes = new Map(
         Object.entries(paths).map(([path, answer]) => [
           path,

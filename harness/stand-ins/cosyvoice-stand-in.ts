@@ -3,6 +3,7 @@ import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import type { Alarm } from '../clock/clock.ts';
 import type { Random } from '../random/random.ts';
 import { alignCharacters } from './character-alignment.ts';
+import type { FaultTable } from './planted-fault.ts';
 import {
   bearerKey,
   type OpenRequest,
@@ -13,8 +14,15 @@ import {
 } from './provider-server.ts';
 import { clipLeadMs, renderClip } from './rendered-clip.ts';
 import { SpeechEngine } from './speech-engine.ts';
+import type { FaultMoment, StandInFaultKind } from './stand-in-changes.ts';
 import type { StandIn, StandInOptions } from './stand-in-contract.ts';
 import { isLocalVoice, withoutLead } from './voice-name.ts';
+import {
+  type Conversation,
+  strayPage,
+  strikeConversation,
+  strikeHandshake,
+} from './wordless-faults.ts';
 
 /**
  * CosyVoice on DashScope's inference WebSocket (TTS provider protocol reference, section 9): tasks of
@@ -55,6 +63,35 @@ export function createCosyVoiceStandIn(options: StandInOptions): StandIn {
 }
 
 const path = '/api-ws/v1/inference';
+
+/** On a socket that is open already, `answer` is in the place of `task-started`. */
+const taskFaults: FaultTable = {
+  auth: ['answer'],
+  quota: ['answer'],
+  'rate-limit': ['answer'],
+  'bad-voice': ['first-audio', 'answer'],
+  // Only text that has come can be too long.
+  'too-long': ['first-audio', 'mid-audio'],
+  timeout: ['first-audio', 'answer', 'mid-audio', 'end'],
+  server: ['first-audio', 'answer', 'mid-audio', 'end'],
+  protocol: ['first-audio', 'answer', 'mid-audio', 'end'],
+  cut: ['mid-audio', 'answer', 'first-audio', 'end'],
+  'early-end': ['mid-audio', 'end'],
+  empty: ['first-audio'],
+  stall: ['mid-audio', 'answer', 'first-audio', 'end'],
+};
+
+/** Code and message of a `task-failed` (section 9.5). */
+const failures = {
+  auth: ['InvalidApiKey', 'Invalid API-key provided.'],
+  quota: ['Arrearage', 'Access denied, please make sure your account is in good standing.'],
+  'rate-limit': ['Throttling.RateQuota', 'Requests rate limit exceeded, please try again later.'],
+  'bad-voice': ['InvalidParameter', '[cosyvoice:]Engine return error code: 418'],
+  // The same as for all bad values: there is no code of its own.
+  'too-long': ['InvalidParameter', '[cosyvoice:]Engine return error code: 411'],
+  timeout: ['CLIENT_ERROR', 'request timeout after 23 seconds.'],
+  server: ['InternalError', 'An internal error has occurred.'],
+} as const;
 const silenceMaxUs = 23_000_000;
 const idleMaxUs = 60_000_000;
 const charactersMax = { message: 20_000, task: 200_000 };
@@ -62,10 +99,8 @@ const ratesHz = [8000, 16_000, 22_050, 24_000, 44_100, 48_000];
 const defaultRateHz = 22_050;
 
 /** Refuses the upgrade and returns false when it will not do. */
-function shakeHands(
-  server: ProviderServer,
-  { url, entry, stream, incoming, random }: Upgrade,
-): boolean {
+function shakeHands(server: ProviderServer, upgrade: Upgrade): boolean {
+  const { url, entry, stream, incoming, random } = upgrade;
   const refuse = (status: number, code: string, message: string): false => {
     entry.error = code;
     const request_id = random.uuid();
@@ -73,7 +108,8 @@ function shakeHands(
     return false;
   };
   if (url.pathname.replace(/\/$/, '') !== path) return refuse(404, 'InvalidURL', 'url error');
-  const planted = server.strikeUpgrade(entry, 'auth');
+  if (strikeHandshake(server, upgrade, taskFaults)) return false;
+  const planted = server.strikeUpgrade(entry, taskFaults, 'auth');
   if (planted !== undefined || !server.accepts(bearerKey(incoming.headers.authorization))) {
     return refuse(401, 'InvalidApiKey', 'Invalid API-key provided.');
   }
@@ -141,17 +177,18 @@ class TaskSocket {
 
   #run(id: string, payload: Payload, logged: OpenRequest['messages'][number]): void {
     this.#idle?.cancel();
-    const { entry, random } = this.#server.openTask(this.#entry);
+    const { entry, random } = this.#server.openTask(this.#entry, taskFaults);
     entry.messages.push(logged);
     const task = new Task(this.#server, id, payload, entry, random, {
       send: (message) => this.#socket.send(JSON.stringify(message)),
       audio: (bytes) => this.#socket.send(bytes, { binary: true }),
+      garble: () => this.#socket.send(strayPage),
       finished: () => {
         this.#task = undefined;
         this.#lastTaskId = id;
         this.#restartIdleTimer();
       },
-      failed: () => this.#close(),
+      closed: () => this.#close(),
       cut: () => {
         this.#over = true;
         this.#server.conclude(this.#entry, 'cut');
@@ -191,10 +228,12 @@ class TaskSocket {
 interface TaskOutput {
   send(message: object): void;
   audio(bytes: Buffer): void;
+  /** Sends something that is none of the protocol. */
+  garble(): void;
   /** `task-finished` has been sent; the socket may serve the next task. */
   finished(): void;
-  /** `task-failed` has been sent. */
-  failed(): void;
+  /** Nothing more comes, and the socket is closed: for example after `task-failed`. */
+  closed(): void;
   cut(): void;
 }
 
@@ -247,15 +286,9 @@ class Task {
   }
 
   start(): void {
-    const planted = this.#server.strike(this.entry, 'auth', 'quota', 'rate-limit');
-    if (planted === 'auth') {
-      this.fail('InvalidApiKey', 'Invalid API-key provided.');
-    } else if (planted === 'quota') {
-      const message = 'Access denied, please make sure your account is in good standing.';
-      this.fail('Arrearage', message);
-    } else if (planted === 'rate-limit') {
-      const message = 'Requests rate limit exceeded, please try again later.';
-      this.fail('Throttling.RateQuota', message);
+    const planted = this.#server.strike(this.entry, 'answer');
+    if (planted !== undefined) {
+      this.#struck(planted, 'answer');
     } else {
       const settings = settingsOf(this.#payload);
       if (typeof settings === 'string') {
@@ -301,7 +334,7 @@ class Task {
     this.entry.error = code;
     this.stop('answered');
     this.#output.send(failureMessage(this.id, code, message));
-    this.#output.failed();
+    this.#output.closed();
   }
 
   /** Forgets everything planned. */
@@ -326,7 +359,7 @@ class Task {
       return;
     }
     if (characters > charactersMax.message || this.#characters > charactersMax.task) {
-      this.fail('InvalidParameter', '[cosyvoice:]Engine return error code: 411');
+      this.#failAs('too-long');
       return;
     }
     const { sentences, rest } = splitSentences(this.#buffer + text);
@@ -343,11 +376,10 @@ class Task {
     const { voice, rateHz, model } = this.#settings!;
     const index = this.#sentences++;
     if (index === 0) {
-      const planted = this.#server.strike(this.entry, 'bad-voice', 'server');
-      if (planted === 'server') this.fail('InternalError', 'An internal error has occurred.');
-      else if (planted === 'bad-voice' || !matches(voice, model)) {
-        this.fail('InvalidParameter', '[cosyvoice:]Engine return error code: 418');
-      }
+      const refusals = ['bad-voice', 'too-long', 'server'] as const;
+      const planted = this.#server.strike(this.entry, 'first-audio', ...refusals);
+      if (planted !== undefined) this.#failAs(planted);
+      else if (!matches(voice, model)) this.#failAs('bad-voice');
       if (this.#over) return;
     }
     // Flite is silent about a text that begins with an ellipsis.
@@ -362,8 +394,8 @@ class Task {
     const format = { codec: 'pcm', rateHz } as const;
     const passage = { clip, format, profile, label: 'sentence' };
     this.#engine.say(passage, {
-      begin: (fault) => {
-        if (fault === 'empty' || !typed) return;
+      begin: () => {
+        if (!typed) return;
         this.#result({ output: { type: 'sentence-begin', original_text: text, sentence } });
       },
       chunk: (audio) => {
@@ -373,11 +405,7 @@ class Task {
         else this.#result({ output: { sentence: { words: [] } } });
         this.#output.audio(audio);
       },
-      end: (fault) => {
-        if (fault !== undefined) {
-          this.#break(fault);
-          return;
-        }
+      end: () => {
         this.#used += billedCharacters(text);
         if (typed) {
           const words = this.#settings!.wordTimes
@@ -388,19 +416,34 @@ class Task {
         }
         this.#finishWhenDue();
       },
+      struck: (kind, moment) => this.#struck(kind, moment),
     });
   }
 
-  #break(kind: string): void {
-    if (kind === 'stall') {
-      this.#halt();
-      this.#muted = true;
-    } else if (kind === 'cut') {
-      this.stop('cut');
-      this.#output.cut();
-    } else {
-      this.#finish();
-    }
+  #struck(kind: StandInFaultKind, moment: FaultMoment): void {
+    const conversation: Conversation = {
+      mute: () => {
+        this.#halt();
+        this.#muted = true;
+      },
+      cut: () => {
+        this.stop('cut');
+        this.#output.cut();
+      },
+      garble: () => this.#output.garble(),
+      finish: () => this.#finish(),
+      leave: () => {
+        this.stop('answered');
+        this.#output.closed();
+      },
+      fail: (fault) => this.#failAs(fault),
+    };
+    strikeConversation(conversation, kind, moment);
+  }
+
+  #failAs(kind: StandInFaultKind): void {
+    const [code, message] = failures[kind in failures ? (kind as keyof typeof failures) : 'server'];
+    this.fail(code, message);
   }
 
   #finishWhenDue(): void {
@@ -409,7 +452,9 @@ class Task {
       this.fail('InvalidParameter', 'Please ensure input text is valid.');
       return;
     }
-    this.#finish();
+    const struck = this.#server.strike(this.entry, 'end');
+    if (struck === undefined) this.#finish();
+    else this.#struck(struck, 'end');
   }
 
   #finish(): void {
@@ -430,9 +475,7 @@ class Task {
 
   #restartSilenceTimer(): void {
     this.#silence?.cancel();
-    this.#silence = this.#server.options.clock.after(silenceMaxUs, () =>
-      this.fail('CLIENT_ERROR', 'request timeout after 23 seconds.'),
-    );
+    this.#silence = this.#server.options.clock.after(silenceMaxUs, () => this.#failAs('timeout'));
   }
 }
 

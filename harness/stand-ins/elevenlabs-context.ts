@@ -1,11 +1,18 @@
 import type { Random } from '../random/random.ts';
 import type { AudioFormat } from './audio-format.ts';
 import { alignClip, camelCaseAlignment } from './elevenlabs-alignment.ts';
-import { elevenLabsModels } from './elevenlabs-protocol.ts';
+import {
+  elevenLabsModels,
+  lengthProblem,
+  plantedProblem,
+  refusedAtText,
+  type SocketProblem,
+  voiceProblem,
+} from './elevenlabs-protocol.ts';
 import type { OpenRequest, ProviderServer } from './provider-server.ts';
 import { renderClip, spokenSpan } from './rendered-clip.ts';
 import { SpeechEngine } from './speech-engine.ts';
-import type { StandInFaultKind } from './stand-in-changes.ts';
+import type { FaultMoment, StandInFaultKind } from './stand-in-changes.ts';
 
 const defaultSchedule = [120, 160, 250, 290];
 const tryTriggerCharactersMin = 50;
@@ -16,18 +23,15 @@ export interface ContextSettings {
   readonly format: AudioFormat;
   readonly autoMode: boolean;
   readonly syncAlignment: boolean;
-}
-
-export interface ContextProblem {
-  readonly error: string;
-  readonly message: string;
-  readonly code?: number;
+  readonly inactivitySeconds: number;
 }
 
 export interface ContextListener {
   audio(message: object): void;
-  /** A generation has been sent to its end. `fault`: what the planted fault does now. */
-  generated(fault: StandInFaultKind | undefined): void;
+  /** A generation has been sent to its end. */
+  generated(): void;
+  /** A planted fault strikes now. */
+  struck(kind: StandInFaultKind, moment: FaultMoment): void;
 }
 
 /** Why to speak what is buffered before the schedule says so. */
@@ -84,29 +88,23 @@ export class SpeechContext {
   }
 
   /** Buffers text; white space alone is not part of what is spoken. */
-  append(text: string): ContextProblem | undefined {
+  append(text: string): SocketProblem | undefined {
     if (text.trim() === '') return undefined;
     this.#characters += [...text].length;
     const { voice, model } = this.#settings;
-    const planted = this.#server.strike(this.#entry, 'quota', 'bad-voice', 'server');
+    const planted = this.#server.strike(this.#entry, 'first-audio', ...refusedAtText);
+    if (planted !== undefined) return this.problemOf(planted);
+    if (voice.startsWith('unknown')) return voiceProblem(voice);
     const limit = elevenLabsModels.get(model)!.charactersMax;
-    if (planted === 'quota') {
-      return { error: 'quota_exceeded', message: 'This request exceeds your quota.' };
-    }
-    if (planted === 'bad-voice' || voice.startsWith('unknown')) {
-      const message = `A voice with the id ${voice} was not found.`;
-      return { error: 'voice_not_found', message };
-    }
-    if (planted === 'server') {
-      const message = 'An unexpected error occurred.';
-      return { error: 'internal_server_error', message, code: 1011 };
-    }
-    if (this.#characters > limit) {
-      const message = `${this.#characters} characters exceed the limit of ${limit} for ${model}.`;
-      return { error: 'max_character_limit_exceeded', message };
-    }
+    if (this.#characters > limit) return lengthProblem(this.#characters, limit, model);
     this.#buffer += text;
     return undefined;
+  }
+
+  /** How a planted fault is told. */
+  problemOf(kind: StandInFaultKind): SocketProblem {
+    const { voice, model, inactivitySeconds } = this.#settings;
+    return plantedProblem(kind, { voice, model, waitSeconds: inactivitySeconds });
   }
 
   /** Speaks what is buffered when that is due. */
@@ -157,7 +155,8 @@ export class SpeechContext {
             alignment: timed ? camelCaseAlignment(sent, window) : null,
           });
         },
-        end: (fault) => this.#listener.generated(fault),
+        end: () => this.#listener.generated(),
+        struck: (kind, moment) => this.#listener.struck(kind, moment),
       },
     );
   }

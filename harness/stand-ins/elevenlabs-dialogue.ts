@@ -4,19 +4,26 @@ import {
   credentialProblem,
   elevenLabsModels,
   failSocket,
+  garble,
   inactivityProblem,
   jsonObject,
+  lengthProblem,
+  plantedProblem,
+  refusedAtText,
+  type SocketProblem,
   type SocketSettings,
   shakeHands,
+  voiceProblem,
 } from './elevenlabs-protocol.ts';
 import { closeUs, finalMessageUs } from './elevenlabs-stream-input.ts';
 import { type ProviderServer, type Upgrade, withoutKeys } from './provider-server.ts';
 import type { ProviderSocket, SocketHost, SocketService } from './provider-socket.ts';
 import { renderClip, spokenSpan } from './rendered-clip.ts';
 import { SpeechEngine } from './speech-engine.ts';
-import type { StandInFaultKind } from './stand-in-changes.ts';
+import type { FaultMoment, StandInFaultKind } from './stand-in-changes.ts';
 import type { TimingProfile } from './timing-profile.ts';
 import { withoutLead } from './voice-name.ts';
+import { type Conversation, strikeConversation } from './wordless-faults.ts';
 
 /** Not configurable here. */
 const inactivitySeconds = 20;
@@ -37,8 +44,7 @@ const firstMessageOnly = [
  * (TTS provider protocol reference, section 6.4). One socket is one request for speech.
  */
 export function openDialogue(server: ProviderServer, sockets: SocketHost, upgrade: Upgrade): void {
-  const planted = server.strike(upgrade.entry, 'auth', 'rate-limit');
-  const settings = shakeHands(server, upgrade, 'dialogue', planted);
+  const settings = shakeHands(server, upgrade, 'dialogue');
   if (settings === undefined) return;
   const profile = server.timingOf('dialogue');
   sockets.open(upgrade, (socket) => new Dialogue(server, socket, settings, profile, upgrade));
@@ -103,13 +109,13 @@ class Dialogue implements SocketService {
     this.#restartIdleTimer();
     const message = isBinary ? undefined : jsonObject(text);
     if (message === undefined) {
-      this.#fail('invalid_input_message', 'A message must be a JSON object.');
+      this.#failInput('A message must be a JSON object.');
       return;
     }
     if (!this.#begin(message)) return;
     const inputs = message['inputs'] ?? [];
     if (!Array.isArray(inputs)) {
-      this.#fail('invalid_input_message', 'inputs must be a list.', 'inputs');
+      this.#failInput('inputs must be a list.', 'inputs');
       return;
     }
     for (const input of inputs) if (!this.#take(input)) return;
@@ -128,17 +134,13 @@ class Dialogue implements SocketService {
     if (this.#voices !== undefined) {
       const repeated = firstMessageOnly.find((name) => message[name] !== undefined);
       if (repeated === undefined) return true;
-      this.#fail(
-        'invalid_input_message',
-        `${repeated} can only be set in the first message.`,
-        repeated,
-      );
+      this.#failInput(`${repeated} can only be set in the first message.`, repeated);
       return false;
     }
     if (!this.#settings.authenticated) {
       const problem = credentialProblem(this.#server, message);
       if (problem !== undefined) {
-        this.#fail(problem.error, problem.message);
+        this.#fail(problem);
         return false;
       }
     }
@@ -150,7 +152,7 @@ class Dialogue implements SocketService {
     if (!valid || voices.length === 0 || voices.length > voicesMax) {
       const count = voicesMax === 1 ? 'exactly 1 voice' : `1 to ${voicesMax} voices`;
       const what = `The first message must name ${count} for ${model}.`;
-      this.#fail('invalid_input_message', what, 'voices');
+      this.#failInput(what, 'voices');
       return false;
     }
     this.#voices = voices as string[];
@@ -161,31 +163,26 @@ class Dialogue implements SocketService {
   #take(value: unknown): boolean {
     const input = value as Partial<DialogueInput> | null;
     if (typeof input?.text !== 'string' || typeof input.voice_id !== 'string') {
-      this.#fail('invalid_input_message', 'An input needs a text and a voice_id.', 'inputs');
+      this.#failInput('An input needs a text and a voice_id.', 'inputs');
       return false;
     }
     const { text, voice_id: voice } = input;
     if (!this.#voices!.includes(voice)) {
       const what = `voice_id ${voice} is not among the voices of the first message.`;
-      this.#fail('invalid_input_message', what, 'voice_id');
+      this.#failInput(what, 'voice_id');
       return false;
     }
     this.#characters += [...text].length;
+    const { model } = this.#settings;
+    const limit = elevenLabsModels.get(model)!.charactersMax;
     const planted =
       text.trim() === ''
         ? undefined
-        : this.#server.strike(this.#socket.entry, 'quota', 'bad-voice', 'server');
-    const { model } = this.#settings;
-    const limit = elevenLabsModels.get(model)!.charactersMax;
-    if (planted === 'quota') {
-      this.#fail('quota_exceeded', 'This request exceeds your quota.');
-    } else if (planted === 'bad-voice' || voice.startsWith('unknown')) {
-      this.#fail('voice_not_found', `A voice with the id ${voice} was not found.`, 'voices');
-    } else if (planted === 'server') {
-      this.#fail('internal_server_error', 'An unexpected error occurred.', undefined, 1011);
-    } else if (this.#characters > limit) {
-      const what = `${this.#characters} characters exceed the limit of ${limit} for ${model}.`;
-      this.#fail('max_character_limit_exceeded', what);
+        : this.#server.strike(this.#socket.entry, 'first-audio', ...refusedAtText);
+    if (planted !== undefined) this.#fail(this.#problemOf(planted));
+    else if (voice.startsWith('unknown')) this.#fail({ ...voiceProblem(voice), param: 'voices' });
+    else if (this.#characters > limit) {
+      this.#fail(lengthProblem(this.#characters, limit, model));
     } else {
       this.#append(text, voice, input.new_turn === true);
       return true;
@@ -245,11 +242,11 @@ class Dialogue implements SocketService {
           const alignment = syncAlignment ? snakeCaseAlignment(sent, window) : null;
           this.#send({ audio: audio.toString('base64'), ...(alignment !== null && { alignment }) });
         },
-        end: (fault) => {
+        end: () => {
           turn.pending--;
-          if (fault !== undefined) this.#break(fault);
-          else this.#endTurnsWhenDue();
+          this.#endTurnsWhenDue();
         },
+        struck: (kind, moment) => this.#struck(kind, moment),
       },
     );
   }
@@ -269,7 +266,10 @@ class Dialogue implements SocketService {
       this.#turns.shift();
       this.#send({ is_final_audio_for_turn: true });
     }
-    if (this.#finalDue && this.#turns.length === 0) this.#final();
+    if (!this.#finalDue || this.#turns.length > 0) return;
+    const struck = this.#server.strike(this.#socket.entry, 'end');
+    if (struck === undefined) this.#final();
+    else this.#struck(struck, 'end');
   }
 
   #endInput(): void {
@@ -282,17 +282,33 @@ class Dialogue implements SocketService {
     });
   }
 
-  #break(kind: StandInFaultKind): void {
-    if (kind === 'stall') {
-      this.#stop();
-      this.#over = false;
-      this.#muted = true;
-    } else if (kind === 'cut') {
-      this.#stop();
-      this.#socket.cut();
-    } else {
-      this.#final();
-    }
+  #struck(kind: StandInFaultKind, moment: FaultMoment): void {
+    const conversation: Conversation = {
+      mute: () => {
+        this.#stop();
+        this.#over = false;
+        this.#muted = true;
+      },
+      cut: () => {
+        this.#stop();
+        this.#socket.cut();
+      },
+      garble: () => garble(this.#socket, moment),
+      finish: () => this.#final(),
+      leave: () => {
+        this.#stop();
+        this.#socket.close(1000);
+      },
+      fail: (fault) => this.#fail(this.#problemOf(fault)),
+    };
+    strikeConversation(conversation, kind, moment);
+  }
+
+  #problemOf(kind: StandInFaultKind): SocketProblem {
+    const { model } = this.#settings;
+    const voice = this.#voices?.[0] ?? '';
+    const problem = plantedProblem(kind, { voice, model, waitSeconds: inactivitySeconds });
+    return kind === 'bad-voice' ? { ...problem, param: 'voices' } : problem;
   }
 
   #final(): void {
@@ -302,12 +318,14 @@ class Dialogue implements SocketService {
     this.#closing = this.#server.options.clock.after(closeUs, () => this.#socket.close(1000));
   }
 
-  #fail(error: string, message: string, param?: string, code?: number): void {
+  #failInput(message: string, param?: string): void {
+    const error = 'invalid_input_message';
+    this.#fail({ error, message, ...(param !== undefined && { param }) });
+  }
+
+  #fail(problem: SocketProblem): void {
     this.#stop();
-    failSocket(this.#socket, error, message, {
-      ...(param !== undefined && { param }),
-      ...(code !== undefined && { code }),
-    });
+    failSocket(this.#socket, problem);
   }
 
   #send(message: object): void {
@@ -317,8 +335,7 @@ class Dialogue implements SocketService {
   #restartIdleTimer(): void {
     this.#idle?.cancel();
     this.#idle = this.#server.options.clock.after(inactivitySeconds * 1e6, () => {
-      const { error, message } = inactivityProblem(inactivitySeconds);
-      this.#fail(error, message);
+      this.#fail(inactivityProblem(inactivitySeconds));
     });
   }
 

@@ -14,8 +14,10 @@ import {
 } from './elevenlabs-protocol.ts';
 import { FieldCheck, type FieldIssue, type Fields, withoutNulls } from './field-check.ts';
 import { sendSpeech } from './http-speech.ts';
+import { chunkedFaults } from './planted-fault.ts';
 import { type Exchange, type ProviderServer, replyJson } from './provider-server.ts';
 import { renderClip, spokenSpan, wavHeader } from './rendered-clip.ts';
+import { strikeAnswer } from './wordless-faults.ts';
 
 const speechPath = /^\/v1\/text-to-speech\/([^/]+)(\/stream)?(\/with-timestamps)?$/;
 /** Stated in every answer, not enforced: what a Creator plan has for the flash models (section 6.7). */
@@ -54,6 +56,8 @@ export class HttpSynthesis {
     exchange.response.once('close', () => {
       this.#concurrent--;
     });
+    this.#server.expose(exchange.entry, chunkedFaults);
+    if (strikeAnswer(this.#server, exchange)) return;
     const request = this.#read(exchange);
     if (request !== undefined) this.#speak(exchange, request);
   }
@@ -73,7 +77,7 @@ export class HttpSynthesis {
       replyJson(exchange, 404, { detail: 'Not Found' }, this.#headers(exchange, 0));
       return undefined;
     }
-    const planted = server.strike(entry, 'auth', 'quota', 'rate-limit', 'bad-voice', 'server');
+    const planted = server.strike(entry, 'answer');
     if (planted === 'auth' || !server.accepts(offeredKey(incoming, url))) {
       return refuse(401, 'invalid_api_key', 'Invalid API key');
     }
@@ -112,8 +116,9 @@ export class HttpSynthesis {
     if (planted === 'bad-voice' || voice.startsWith('unknown')) {
       return refuse(400, 'voice_not_found', `A voice with the id ${voice} was not found.`);
     }
-    if (characters > limit) {
-      const message = `${characters} characters exceed the limit of ${limit} for ${model}.`;
+    if (planted === 'too-long' || characters > limit) {
+      const told = Math.max(characters, limit + 1);
+      const message = `${told} characters exceed the limit of ${limit} for ${model}.`;
       return refuse(400, 'max_character_limit_exceeded', message);
     }
     const streamed = stream !== undefined;
@@ -160,8 +165,8 @@ export class HttpSynthesis {
           ...this.#headers(exchange, characters),
         });
         response.flushHeaders();
-        if (!timed && header.length > 0) response.write(header);
       },
+      ...(!timed && { header }),
       ...(timed && streamed && { frame: lines }),
       ...(timed &&
         !streamed && {

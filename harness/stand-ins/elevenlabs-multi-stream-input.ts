@@ -3,8 +3,11 @@ import { SpeechContext } from './elevenlabs-context.ts';
 import {
   credentialProblem,
   failSocket,
+  garble,
   inactivityProblem,
   jsonObject,
+  type SocketProblem,
+  socketFaults,
 } from './elevenlabs-protocol.ts';
 import {
   closeUs,
@@ -19,7 +22,8 @@ import {
   withoutKeys,
 } from './provider-server.ts';
 import type { ProviderSocket, SocketHost, SocketService } from './provider-socket.ts';
-import type { StandInFaultKind } from './stand-in-changes.ts';
+import type { FaultMoment, StandInFaultKind } from './stand-in-changes.ts';
+import { type Conversation, strikeConversation } from './wordless-faults.ts';
 
 const contextsMax = 5;
 /** A message without a context is about this one. */
@@ -36,8 +40,7 @@ export function openMultiStreamInput(
   upgrade: Upgrade,
   voice: string,
 ): void {
-  const planted = server.strikeUpgrade(upgrade.entry, 'auth', 'rate-limit');
-  const settings = streamSettings(server, upgrade, voice, planted);
+  const settings = streamSettings(server, upgrade, voice, socketFaults);
   if (settings === undefined) return;
   sockets.open(upgrade, (socket) => new MultiStreamInput(server, socket, settings));
 }
@@ -97,7 +100,7 @@ class MultiStreamInput implements SocketService {
     if (fields === undefined || this.#socketClosing) {
       this.#socket.entry.messages.push(logged);
       if (this.#socketClosing) return;
-      this.#fail('invalid_input_message', 'A message must be a JSON object.');
+      this.#failInput('A message must be a JSON object.');
       return;
     }
     this.#messages++;
@@ -105,7 +108,7 @@ class MultiStreamInput implements SocketService {
       const problem = credentialProblem(this.#server, fields);
       if (problem !== undefined) {
         this.#socket.entry.messages.push(logged);
-        this.#fail(problem.error, problem.message);
+        this.#fail(problem);
         return;
       }
     }
@@ -129,7 +132,7 @@ class MultiStreamInput implements SocketService {
     const closes = message.close_context === true || message.closeContext === true;
     if (typeof id !== 'string' || typeof text !== 'string') {
       this.#socket.entry.messages.push(logged);
-      this.#fail('invalid_input_message', 'context_id and text must be strings.');
+      this.#failInput('context_id and text must be strings.');
       return;
     }
     const known = [...this.#contexts].find((context) => context.id === id && !context.closing);
@@ -147,10 +150,10 @@ class MultiStreamInput implements SocketService {
     const settings = message.voice_settings ?? message.generation_config;
     if (known !== undefined && settings !== undefined && settings !== null) {
       const what = 'voice_settings and generation_config belong to the first message of a context.';
-      this.#failContext(context, 'invalid_input_message', what);
+      this.#failContext(context, { error: 'invalid_input_message', message: what });
     } else if (!context.speech.configure(message.generation_config)) {
       const what = 'chunk_length_schedule: numbers from 50 to 500.';
-      this.#failContext(context, 'invalid_input_message', what);
+      this.#failContext(context, { error: 'invalid_input_message', message: what });
     } else {
       this.#speak(context, closes ? '' : text, message.flush === true);
       if (closes && !this.#over) this.#closeContext(context);
@@ -164,20 +167,18 @@ class MultiStreamInput implements SocketService {
       const message =
         `Maximum simultaneous contexts per WebSocket connection exceeded (${contextsMax}). ` +
         'Please close an existing context before opening a new one.';
-      this.#fail('max_active_conversations', message);
+      this.#fail({ error: 'max_active_conversations', message });
       return undefined;
     }
     this.#idle?.cancel();
-    const { entry, random } = this.#server.openTask(this.#socket.entry);
+    const { entry, random } = this.#server.openTask(this.#socket.entry, socketFaults);
     const context: LiveContext = {
       id,
       entry,
       speech: new SpeechContext(this.#server, entry, random, this.#settings, {
         audio: (message) => this.#send({ ...message, contextId: id }),
-        generated: (fault) => {
-          if (fault !== undefined) this.#break(context, fault);
-          else this.#finalWhenDue(context);
-        },
+        generated: () => this.#finalWhenDue(context),
+        struck: (kind, moment) => this.#struck(context, kind, moment),
       }),
       closing: false,
       finalDue: false,
@@ -189,19 +190,15 @@ class MultiStreamInput implements SocketService {
 
   /** Planted faults that strike a context in the place of a handshake. */
   #refuse(context: LiveContext): boolean {
-    const planted = this.#server.strike(context.entry, 'auth', 'rate-limit');
-    if (planted === 'auth') this.#failContext(context, 'invalid_api_key', 'Invalid API key');
-    if (planted === 'rate-limit') {
-      const message = 'Too many concurrent requests.';
-      this.#failContext(context, 'too_many_concurrent_requests', message);
-    }
+    const planted = this.#server.strike(context.entry, 'answer');
+    if (planted !== undefined) this.#struck(context, planted, 'answer');
     return planted !== undefined;
   }
 
   #speak(context: LiveContext, text: string, flush: boolean): void {
     const problem = context.speech.append(text);
     if (problem === undefined) context.speech.generateWhenDue({ flush });
-    else this.#failContext(context, problem.error, problem.message, problem.code);
+    else this.#failContext(context, problem);
   }
 
   /** What has not been given to the engine is dropped, what has is sent to its end. */
@@ -236,7 +233,10 @@ class MultiStreamInput implements SocketService {
   }
 
   #finalWhenDue(context: LiveContext): void {
-    if (context.finalDue && !context.speech.busy) this.#final(context);
+    if (!context.finalDue || context.speech.busy) return;
+    const struck = this.#server.strike(context.entry, 'end');
+    if (struck === undefined) this.#final(context);
+    else this.#struck(context, struck, 'end');
   }
 
   #final(context: LiveContext): void {
@@ -247,28 +247,42 @@ class MultiStreamInput implements SocketService {
     else this.#restartSocketTimer();
   }
 
-  #break(context: LiveContext, kind: StandInFaultKind): void {
-    if (kind === 'stall') {
-      this.#silence(context);
-      context.muted = true;
-    } else if (kind === 'cut') {
-      this.#end(context, 'cut');
-      this.#stop('aborted');
-      this.#socket.cut();
-    } else {
-      this.#final(context);
-    }
+  #struck(context: LiveContext, kind: StandInFaultKind, moment: FaultMoment): void {
+    const conversation: Conversation = {
+      mute: () => {
+        this.#silence(context);
+        context.muted = true;
+      },
+      cut: () => {
+        this.#end(context, 'cut');
+        this.#stop('aborted');
+        this.#socket.cut();
+      },
+      garble: () => garble(this.#socket, moment),
+      finish: () => this.#final(context),
+      leave: () => {
+        this.#end(context, 'answered');
+        this.#stop('aborted');
+        this.#socket.close(1000);
+      },
+      fail: (fault) => this.#failContext(context, context.speech.problemOf(fault)),
+    };
+    strikeConversation(conversation, kind, moment);
   }
 
-  #failContext(context: LiveContext, error: string, message: string, code?: number): void {
-    context.entry.error = error;
+  #failContext(context: LiveContext, problem: SocketProblem): void {
+    context.entry.error = problem.error;
     this.#end(context, 'answered');
-    this.#fail(error, message, code);
+    this.#fail(problem);
   }
 
-  #fail(error: string, message: string, code?: number): void {
+  #failInput(message: string): void {
+    this.#fail({ error: 'invalid_input_message', message });
+  }
+
+  #fail(problem: SocketProblem): void {
     this.#stop('aborted');
-    failSocket(this.#socket, error, message, code === undefined ? {} : { code });
+    failSocket(this.#socket, problem);
   }
 
   #send(message: object): void {
@@ -286,8 +300,7 @@ class MultiStreamInput implements SocketService {
     this.#idle?.cancel();
     const { inactivitySeconds: seconds } = this.#settings;
     this.#idle = this.#server.options.clock.after(seconds * 1e6, () => {
-      const { error, message } = inactivityProblem(seconds);
-      this.#fail(error, message);
+      this.#fail(inactivityProblem(seconds));
     });
   }
 

@@ -1,7 +1,10 @@
 import type http from 'node:http';
 import { type AudioFormat, formatObstacle } from './audio-format.ts';
+import type { FaultTable } from './planted-fault.ts';
 import { bearerKey, type ProviderServer, type Upgrade } from './provider-server.ts';
 import type { ProviderSocket } from './provider-socket.ts';
+import type { FaultMoment, StandInFaultKind } from './stand-in-changes.ts';
+import { strayPage, strikeHandshake } from './wordless-faults.ts';
 
 /*
  * What the faces of ElevenLabs have in common: models, output formats, credentials, refusals (TTS
@@ -153,6 +156,92 @@ export function credentialProblem(
     : { error: 'invalid_api_key', message: 'Invalid API key' };
 }
 
+/** The two sockets of text-to-speech and the dialogue socket (section 6.2, "Errors"). */
+export const socketFaults: FaultTable = {
+  auth: ['answer', 'first-audio'],
+  quota: ['first-audio', 'answer', 'mid-audio'],
+  'rate-limit': ['answer', 'first-audio'],
+  'bad-voice': ['first-audio', 'answer'],
+  // Only text that has come can be too long, and only text that has not come can be late.
+  'too-long': ['first-audio', 'mid-audio'],
+  timeout: ['first-audio', 'answer', 'mid-audio'],
+  server: ['first-audio', 'answer', 'mid-audio', 'end'],
+  protocol: ['first-audio', 'answer', 'mid-audio', 'end'],
+  cut: ['mid-audio', 'answer', 'first-audio', 'end'],
+  'early-end': ['mid-audio', 'end'],
+  empty: ['first-audio'],
+  stall: ['mid-audio', 'answer', 'first-audio', 'end'],
+};
+
+/** How a handshake is refused: with the words of the HTTP API. */
+const handshakeRefusals = {
+  auth: [401, 'invalid_api_key', 'Invalid API key'],
+  quota: [401, 'quota_exceeded', 'This request exceeds your quota.'],
+  'rate-limit': [429, 'too_many_concurrent_requests', 'Too many concurrent requests.'],
+  'bad-voice': [400, 'voice_not_found', 'A voice with this id was not found.'],
+  server: [500, 'internal_server_error', 'An unexpected error occurred.'],
+} as const;
+const refusedInHandshake = ['auth', 'quota', 'rate-limit', 'bad-voice', 'server'] as const;
+
+/** What is said when the first text comes; the other faults there wait for the first audio. */
+export const refusedAtText = [
+  'auth',
+  'quota',
+  'rate-limit',
+  'bad-voice',
+  'too-long',
+  'server',
+] as const;
+
+export interface SocketProblem {
+  readonly error: string;
+  readonly message: string;
+  readonly code?: number;
+  readonly param?: string;
+}
+
+/** How a planted fault is told on an open socket. */
+export function plantedProblem(
+  kind: StandInFaultKind,
+  { voice, model, waitSeconds }: { voice: string; model: string; waitSeconds: number },
+): SocketProblem {
+  switch (kind) {
+    case 'auth':
+      return { error: 'invalid_api_key', message: 'Invalid API key' };
+    case 'quota':
+      return { error: 'quota_exceeded', message: 'This request exceeds your quota.' };
+    case 'rate-limit':
+      return { error: 'too_many_concurrent_requests', message: 'Too many concurrent requests.' };
+    case 'bad-voice':
+      return voiceProblem(voice);
+    case 'too-long': {
+      const limit = elevenLabsModels.get(model)!.charactersMax;
+      return lengthProblem(limit + 1, limit, model);
+    }
+    case 'timeout':
+      return inactivityProblem(waitSeconds);
+    default: {
+      const message = 'An unexpected error occurred.';
+      return { error: 'internal_server_error', message, code: 1011 };
+    }
+  }
+}
+
+export function voiceProblem(voice: string): SocketProblem {
+  return { error: 'voice_not_found', message: `A voice with the id ${voice} was not found.` };
+}
+
+export function lengthProblem(characters: number, limit: number, model: string): SocketProblem {
+  const message = `${characters} characters exceed the limit of ${limit} for ${model}.`;
+  return { error: 'max_character_limit_exceeded', message };
+}
+
+/** Sends a message that is none of the protocol. */
+export function garble(socket: ProviderSocket, moment: FaultMoment): void {
+  const begun = moment === 'mid-audio' || moment === 'end';
+  socket.send(begun ? JSON.stringify({ audio: 'This is no base64.' }) : strayPage);
+}
+
 /** The body of every refusal. */
 export function detail(status: string, message: string): object {
   return { detail: { status, message } };
@@ -181,23 +270,28 @@ export interface SocketSettings {
 /**
  * Reads a handshake; refuses it and returns `undefined` when it will not do.
  *
- * @param planted the fault that strikes it
+ * @param tasks what can happen to the contexts of the socket, when they are what is counted
  */
 export function shakeHands(
   server: ProviderServer,
   upgrade: Upgrade,
   face: 'text-to-speech' | 'dialogue',
-  planted: 'auth' | 'rate-limit' | undefined,
+  tasks?: FaultTable,
 ): SocketSettings | undefined {
   const { url, incoming } = upgrade;
   const refuse = (status: number, code: string, message: string): undefined =>
     refuseHandshake(server, upgrade, status, code, message);
-  if (planted === 'rate-limit') {
-    return refuse(429, 'too_many_concurrent_requests', 'Too many concurrent requests.');
-  }
+  if (tasks === undefined) server.expose(upgrade.entry, socketFaults);
+  if (strikeHandshake(server, upgrade, tasks)) return undefined;
+  const planted =
+    tasks === undefined
+      ? server.strike(upgrade.entry, 'answer', ...refusedInHandshake)
+      : server.strikeUpgrade(upgrade.entry, tasks, ...refusedInHandshake);
   const key = offeredKey(incoming, url);
-  if (planted === 'auth' || (key !== undefined && !server.accepts(key))) {
-    return refuse(401, 'invalid_api_key', 'Invalid API key');
+  const refusal = planted ?? (key !== undefined && !server.accepts(key) ? 'auth' : undefined);
+  if (refusal !== undefined) {
+    const [status, code, message] = handshakeRefusals[refusal];
+    return refuse(status, code, message);
   }
   const fallback = face === 'dialogue' ? 'eleven_v3' : defaultSpeechModel;
   const model = queryValue(url, 'model_id') ?? fallback;
@@ -220,9 +314,7 @@ export function shakeHands(
 /** Ends a WebSocket with an error frame and the close code that it names. */
 export function failSocket(
   socket: ProviderSocket,
-  error: string,
-  message: string,
-  { code = 1008, param }: { readonly code?: number; readonly param?: string } = {},
+  { error, message, code = 1008, param }: SocketProblem,
 ): void {
   socket.send(JSON.stringify({ message, error, code, ...(param !== undefined && { param }) }));
   socket.entry.error = error;

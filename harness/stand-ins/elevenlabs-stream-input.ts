@@ -3,16 +3,20 @@ import { SpeechContext } from './elevenlabs-context.ts';
 import {
   credentialProblem,
   failSocket,
+  garble,
   inactivityProblem,
   jsonObject,
   queryValue,
   refuseHandshake,
+  type SocketProblem,
   type SocketSettings,
   shakeHands,
 } from './elevenlabs-protocol.ts';
+import type { FaultTable } from './planted-fault.ts';
 import { type ProviderServer, type Upgrade, withoutKeys } from './provider-server.ts';
 import type { ProviderSocket, SocketHost, SocketService } from './provider-socket.ts';
-import type { StandInFaultKind } from './stand-in-changes.ts';
+import type { FaultMoment, StandInFaultKind } from './stand-in-changes.ts';
+import { type Conversation, strikeConversation } from './wordless-faults.ts';
 
 const inactivitySeconds = { default: 20, max: 180 };
 /** After the end of input, when nothing is left to say; and from there to the close (section 6.9). */
@@ -31,9 +35,9 @@ export function streamSettings(
   server: ProviderServer,
   upgrade: Upgrade,
   voice: string,
-  planted: 'auth' | 'rate-limit' | undefined,
+  tasks?: FaultTable,
 ): StreamSettings | undefined {
-  const settings = shakeHands(server, upgrade, 'text-to-speech', planted);
+  const settings = shakeHands(server, upgrade, 'text-to-speech', tasks);
   if (settings === undefined) return undefined;
   const { url } = upgrade;
   const inactivity = Number(queryValue(url, 'inactivity_timeout') ?? inactivitySeconds.default);
@@ -55,8 +59,7 @@ export function openStreamInput(
   upgrade: Upgrade,
   voice: string,
 ): void {
-  const planted = server.strike(upgrade.entry, 'auth', 'rate-limit');
-  const settings = streamSettings(server, upgrade, voice, planted);
+  const settings = streamSettings(server, upgrade, voice);
   if (settings === undefined) return;
   sockets.open(upgrade, (socket) => new StreamInput(server, socket, settings, upgrade));
 }
@@ -95,10 +98,8 @@ class StreamInput implements SocketService {
     this.#settings = settings;
     this.#context = new SpeechContext(server, entry, random, settings, {
       audio: (message) => socket.send(JSON.stringify(message)),
-      generated: (fault) => {
-        if (fault !== undefined) this.#break(fault);
-        else this.#finalWhenDue();
-      },
+      generated: () => this.#finalWhenDue(),
+      struck: (kind, moment) => this.#struck(kind, moment),
     });
     this.#restartIdleTimer();
   }
@@ -112,7 +113,7 @@ class StreamInput implements SocketService {
     this.#restartIdleTimer();
     const fields = isBinary ? undefined : jsonObject(text);
     if (typeof fields?.['text'] !== 'string') {
-      this.#fail('invalid_input_message', 'A message must be a JSON object with a text field.');
+      this.#failInput('A message must be a JSON object with a text field.');
       return;
     }
     const message = fields as object as InputMessage;
@@ -120,12 +121,12 @@ class StreamInput implements SocketService {
     if (this.#messages === 1 && !this.#settings.authenticated) {
       const problem = credentialProblem(this.#server, fields);
       if (problem !== undefined) {
-        this.#fail(problem.error, problem.message);
+        this.#fail(problem);
         return;
       }
     }
     if (!this.#context.configure(message.generation_config ?? message.generator_config)) {
-      this.#fail('invalid_input_message', 'chunk_length_schedule: numbers from 50 to 500.');
+      this.#failInput('chunk_length_schedule: numbers from 50 to 500.');
       return;
     }
     this.#take(message);
@@ -140,7 +141,7 @@ class StreamInput implements SocketService {
     this.#inputEnded = message.text === '';
     const problem = this.#context.append(message.text);
     if (problem !== undefined) {
-      this.#fail(problem.error, problem.message, problem.code);
+      this.#fail(problem);
       return;
     }
     const flush = message.flush === true || this.#inputEnded;
@@ -153,22 +154,34 @@ class StreamInput implements SocketService {
     });
   }
 
-  #break(kind: StandInFaultKind): void {
-    if (kind === 'stall') {
-      this.#stop();
-      this.#over = false;
-      this.#muted = true;
-    } else if (kind === 'cut') {
-      this.#stop();
-      this.#socket.cut();
-    } else {
-      this.#final();
-    }
+  #struck(kind: StandInFaultKind, moment: FaultMoment): void {
+    const conversation: Conversation = {
+      mute: () => {
+        this.#stop();
+        this.#over = false;
+        this.#muted = true;
+      },
+      cut: () => {
+        this.#stop();
+        this.#socket.cut();
+      },
+      garble: () => garble(this.#socket, moment),
+      finish: () => this.#final(),
+      leave: () => {
+        this.#stop();
+        this.#socket.close(1000);
+      },
+      fail: (fault) => this.#fail(this.#context.problemOf(fault)),
+    };
+    strikeConversation(conversation, kind, moment);
   }
 
   /** The final message follows the end of input and the last audio, whichever is later. */
   #finalWhenDue(): void {
-    if (this.#finalDue && !this.#context.busy) this.#final();
+    if (!this.#finalDue || this.#context.busy) return;
+    const struck = this.#server.strike(this.#socket.entry, 'end');
+    if (struck === undefined) this.#final();
+    else this.#struck(struck, 'end');
   }
 
   #final(): void {
@@ -179,17 +192,20 @@ class StreamInput implements SocketService {
     this.#closing = this.#server.options.clock.after(closeUs, () => this.#socket.close(1000));
   }
 
-  #fail(error: string, message: string, code?: number): void {
+  #failInput(message: string): void {
+    this.#fail({ error: 'invalid_input_message', message });
+  }
+
+  #fail(problem: SocketProblem): void {
     this.#stop();
-    failSocket(this.#socket, error, message, code === undefined ? {} : { code });
+    failSocket(this.#socket, problem);
   }
 
   #restartIdleTimer(): void {
     this.#idle?.cancel();
     const { inactivitySeconds: seconds } = this.#settings;
     this.#idle = this.#server.options.clock.after(seconds * 1e6, () => {
-      const { error, message } = inactivityProblem(seconds);
-      this.#fail(error, message);
+      this.#fail(inactivityProblem(seconds));
     });
   }
 

@@ -6,6 +6,7 @@ import {
   fishRefusals,
   fishRetryAfter,
   fishWavHeader,
+  liveFaults,
   loggedFields,
   packed,
   unpacked,
@@ -20,11 +21,18 @@ import {
 import type { ProviderSocket, SocketHost, SocketService } from './provider-socket.ts';
 import { renderClip } from './rendered-clip.ts';
 import { SpeechEngine } from './speech-engine.ts';
-import type { StandInFaultKind } from './stand-in-changes.ts';
+import type { FaultMoment, StandInFaultKind } from './stand-in-changes.ts';
 import { firstSegment } from './text-segments.ts';
 import { withoutLead } from './voice-name.ts';
+import { type Conversation, strikeConversation, strikeHandshake } from './wordless-faults.ts';
 
 export const fishLivePath = '/v1/tts/live';
+
+/** A map of one entry whose key never comes. */
+const brokenMap = Uint8Array.of(0x81, 0xa5, 0x65);
+
+/** What is said at the upgrade, or when a session starts. */
+const refusedAtOnce = ['auth', 'quota', 'rate-limit', 'server'] as const;
 
 /**
  * Fish Audio's live socket `/v1/tts/live` (TTS provider protocol reference, sections 7.3 and 7.8):
@@ -41,7 +49,8 @@ export function openFishLive(server: ProviderServer, sockets: SocketHost, upgrad
 
 function answerUpgrade(server: ProviderServer, sockets: SocketHost, upgrade: Upgrade): void {
   const { incoming, stream, entry } = upgrade;
-  const planted = server.strikeUpgrade(entry, 'auth', 'quota', 'rate-limit');
+  if (strikeHandshake(server, upgrade, liveFaults)) return;
+  const planted = server.strikeUpgrade(entry, liveFaults, ...refusedAtOnce);
   const key = bearerKey(incoming.headers.authorization);
   const refusal = planted ?? (server.accepts(key) ? undefined : 'auth');
   if (refusal === undefined) {
@@ -97,7 +106,7 @@ class LiveSocket implements SocketService {
   }
 
   #start(fields: Fields, logged: OpenRequest['messages'][number]): void {
-    const { entry, random } = this.#server.openTask(this.#socket.entry);
+    const { entry, random } = this.#server.openTask(this.#socket.entry, liveFaults);
     entry.messages.push(logged);
     const session = new Session(this.#server, this.#model, entry, random, {
       send: (message) => this.#socket.send(packed(message)),
@@ -105,7 +114,8 @@ class LiveSocket implements SocketService {
         this.#session = undefined;
         if (!this.#server.personality.behavior.staysOpen) this.#socket.close(1000);
       },
-      failed: () => this.#socket.close(1000),
+      closed: () => this.#socket.close(1000),
+      garble: () => this.#socket.send(brokenMap),
       cut: () => this.#socket.cut(),
     });
     this.#session = session;
@@ -127,8 +137,10 @@ interface SessionOutput {
   send(message: object): void;
   /** `finish` has been sent. */
   finished(): void;
-  /** An error has been sent. */
-  failed(): void;
+  /** Nothing more comes, and the socket is closed: for example after an error. */
+  closed(): void;
+  /** Sends something that is none of the protocol. */
+  garble(): void;
   cut(): void;
 }
 
@@ -167,18 +179,17 @@ class Session {
   }
 
   start(value: unknown): void {
-    const planted = this.#server.strike(
-      this.entry,
-      'auth',
-      'quota',
-      'rate-limit',
-      'bad-voice',
-      'server',
-    );
-    if (planted !== undefined && planted !== 'bad-voice') {
-      this.fail(fishRefusals[planted].message);
+    const struck = this.#server.strike(this.entry, 'answer');
+    if (struck !== undefined) {
+      this.#struck(struck, 'answer');
       return;
     }
+    const refusal = this.#server.strike(this.entry, 'first-audio', ...refusedAtOnce);
+    if (refusal !== undefined) {
+      this.#failAs(refusal);
+      return;
+    }
+    const planted = this.#server.strike(this.entry, 'first-audio', 'bad-voice');
     const fields = fieldsOf(value);
     if (fields === undefined) {
       this.fail('request: Input should be a valid dictionary');
@@ -226,7 +237,7 @@ class Session {
     this.entry.error = message;
     this.end('answered');
     this.#output.send({ event: 'finish', reason: 'error', message });
-    this.#output.failed();
+    this.#output.closed();
   }
 
   /** Forgets everything planned. */
@@ -270,29 +281,44 @@ class Session {
             time: Math.round(elapsedUs / 1000),
           });
         },
-        end: (fault) => {
-          if (fault === undefined) this.#finishWhenDue();
-          else this.#break(fault);
-        },
+        end: () => this.#finishWhenDue(),
+        struck: (kind, moment) => this.#struck(kind, moment),
       },
     );
   }
 
-  #break(kind: StandInFaultKind): void {
-    if (kind === 'stall') {
-      this.#engine.stop();
-      this.#over = true;
-      this.#muted = true;
-    } else if (kind === 'cut') {
-      this.end('cut');
-      this.#output.cut();
-    } else {
-      this.#finish();
-    }
+  #struck(kind: StandInFaultKind, moment: FaultMoment): void {
+    const conversation: Conversation = {
+      mute: () => {
+        this.#engine.stop();
+        this.#over = true;
+        this.#muted = true;
+      },
+      cut: () => {
+        this.end('cut');
+        this.#output.cut();
+      },
+      garble: () => this.#output.garble(),
+      finish: () => this.#finish(),
+      leave: () => {
+        this.end('answered');
+        this.#output.closed();
+      },
+      fail: (fault) => this.#failAs(fault),
+    };
+    strikeConversation(conversation, kind, moment);
+  }
+
+  #failAs(kind: StandInFaultKind): void {
+    const known = refusedAtOnce.find((name) => name === kind) ?? 'server';
+    this.fail(fishRefusals[known].message);
   }
 
   #finishWhenDue(): void {
-    if (this.#stopped && !this.#engine.busy) this.#finish();
+    if (!this.#stopped || this.#engine.busy) return;
+    const struck = this.#server.strike(this.entry, 'end');
+    if (struck === undefined) this.#finish();
+    else this.#struck(struck, 'end');
   }
 
   #finish(): void {

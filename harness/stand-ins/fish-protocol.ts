@@ -2,6 +2,7 @@ import { decode, encode } from '@msgpack/msgpack';
 import { formatObstacle } from './audio-format.ts';
 import type { Fields } from './field-check.ts';
 import type { FishProblem, FishRequest } from './fish-request.ts';
+import type { FaultTable } from './planted-fault.ts';
 import { type ProviderServer, withoutKeys } from './provider-server.ts';
 import { wavHeader } from './rendered-clip.ts';
 
@@ -17,6 +18,20 @@ export const fishRefusals = {
   'rate-limit': { status: 429, message: 'Too many concurrent requests' },
   server: { status: 503, message: 'Service Unavailable' },
 } as const;
+/** The live socket. There are no words for a text that is too long, nor for a time limit. */
+export const liveFaults: FaultTable = {
+  auth: ['answer'],
+  quota: ['answer', 'first-audio', 'mid-audio'],
+  'rate-limit': ['answer', 'first-audio'],
+  'bad-voice': ['first-audio'],
+  timeout: ['answer'],
+  server: ['first-audio', 'answer', 'mid-audio', 'end'],
+  protocol: ['first-audio', 'answer', 'mid-audio', 'end'],
+  cut: ['mid-audio', 'answer', 'first-audio', 'end'],
+  'early-end': ['mid-audio', 'end'],
+  empty: ['first-audio'],
+  stall: ['mid-audio', 'answer', 'first-audio', 'end'],
+};
 /** Sent with a 429. */
 export const fishRetryAfter = { 'retry-after': '1' };
 

@@ -14,6 +14,7 @@ import {
 } from './fish-protocol.ts';
 import { type FishRequest, fishModel, readFishRequest, unknownReference } from './fish-request.ts';
 import { sendSpeech } from './http-speech.ts';
+import { chunkedFaults } from './planted-fault.ts';
 import {
   bearerKey,
   type Exchange,
@@ -24,6 +25,7 @@ import {
 import { clipLeadMs, renderClip } from './rendered-clip.ts';
 import { textSegments } from './text-segments.ts';
 import { withoutLead } from './voice-name.ts';
+import { replyAsGateway, strikeAnswer } from './wordless-faults.ts';
 
 export const fishSpeechPath = '/v1/tts';
 export const fishTimedPath = '/v1/tts/stream/with-timestamp';
@@ -41,7 +43,9 @@ export function answerFish(server: ProviderServer, exchange: Exchange): void {
   } else if (entry.method !== 'POST') {
     fail(exchange, 405, 'Method Not Allowed');
   } else {
-    const planted = server.strike(entry, 'auth', 'quota', 'rate-limit', 'server');
+    server.expose(entry, chunkedFaults);
+    if (strikeAnswer(server, exchange)) return;
+    const planted = server.strike(entry, 'answer', 'auth', 'quota', 'rate-limit', 'server');
     const key = bearerKey(incoming.headers.authorization);
     if (planted === 'auth' || !server.accepts(key)) {
       fail(exchange, fishRefusals.auth.status, fishRefusals.auth.message);
@@ -73,7 +77,12 @@ function read(server: ProviderServer, exchange: Exchange): FishRequest | undefin
   }
   entry.body = loggedFields(fields);
   const request = readFishRequest(fields, fishModel(incoming.headers['model']), true);
-  const struck = server.strike(entry, 'bad-voice') !== undefined;
+  if (server.strike(entry, 'answer', 'too-long') !== undefined) {
+    // The service names no limit; a proxy before it has one.
+    replyAsGateway(exchange, 413);
+    return undefined;
+  }
+  const struck = server.strike(entry, 'answer', 'bad-voice') !== undefined;
   const problem =
     'message' in request
       ? request
@@ -149,8 +158,8 @@ function speak(server: ProviderServer, exchange: Exchange, request: FishRequest)
       entry.status = 200;
       response.writeHead(200, { 'content-type': timed ? 'text/event-stream' : type });
       response.flushHeaders();
-      if (!timed && header.length > 0) response.write(header);
     },
+    ...(!timed && { header }),
     ...(timed && { frame: (chunk, window) => event(chunk, window, segments, header) }),
   });
 }

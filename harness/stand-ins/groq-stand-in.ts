@@ -2,6 +2,7 @@ import { modelCard } from './openai-answers.ts';
 import {
   compatibleService,
   jsonFields,
+  type PlantedRefusal,
   type SpeechDialect,
   type SpeechRequest,
 } from './openai-compatible.ts';
@@ -44,7 +45,7 @@ const groqDialect: SpeechDialect = {
 function answer(server: ProviderServer, exchange: Exchange, speak: () => void): void {
   const { incoming, url, entry } = exchange;
   const { method } = entry;
-  const refused = server.strike(entry, 'auth') !== undefined;
+  const refused = server.strike(entry, 'answer', 'auth') !== undefined;
   if (refused || !server.accepts(bearerKey(incoming.headers.authorization))) {
     fail(exchange, 401, { message: 'Invalid API Key', code: 'invalid_api_key' });
   } else if (url.pathname === speechPath && method === 'POST') {
@@ -75,7 +76,7 @@ const planted = {
 } as const;
 
 function refusePlanted(server: ProviderServer, exchange: Exchange): boolean {
-  const struck = server.strike(exchange.entry, 'quota', 'rate-limit', 'server');
+  const struck = server.strike(exchange.entry, 'answer', 'quota', 'rate-limit', 'server');
   if (struck === 'server') {
     fail(exchange, 500, { message: 'Internal Server Error', type: 'internal_server_error' });
   } else if (struck !== undefined) {
@@ -92,7 +93,7 @@ function refusePlanted(server: ProviderServer, exchange: Exchange): boolean {
 function read(
   _server: ProviderServer,
   exchange: Exchange,
-  refuseVoice: boolean,
+  planted: PlantedRefusal | undefined,
 ): SpeechRequest | undefined {
   const fields = jsonFields(exchange);
   if (fields === undefined) {
@@ -104,7 +105,7 @@ function read(
     const wrong = value === undefined || value === '' ? 'is required' : 'must be a string';
     return fail(exchange, 400, { message: `${name} ${wrong}` });
   }
-  const problem = problemOf(String(model), String(voice), refuseVoice);
+  const problem = problemOf(String(model), String(voice), planted === 'bad-voice');
   if (problem !== undefined) {
     const { status, ...error } = problem;
     return fail(exchange, status, error);
@@ -112,7 +113,7 @@ function read(
   if (format !== 'wav') {
     return fail(exchange, 400, { message: 'response_format must be one of [wav]' });
   }
-  if ([...String(input)].length > inputCharactersMax) {
+  if (planted === 'too-long' || [...String(input)].length > inputCharactersMax) {
     const message = `input must be at most ${inputCharactersMax} characters`;
     return fail(exchange, 400, { message });
   }

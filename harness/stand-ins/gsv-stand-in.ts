@@ -2,10 +2,12 @@ import type { Alarm } from '../clock/clock.ts';
 import { type DeliverySchedule, scheduleDelivery } from './delivery-schedule.ts';
 import { fliteVoices } from './flite-engine.ts';
 import { sendSpeech, shareBytes } from './http-speech.ts';
+import { chunkedFaults, type FaultTable, fileFaults } from './planted-fault.ts';
 import { type Exchange, ProviderServer, reply, replyJson } from './provider-server.ts';
 import { renderClip, wavHeader } from './rendered-clip.ts';
 import type { StandIn, StandInOptions } from './stand-in-contract.ts';
 import type { TimingProfile } from './timing-profile.ts';
+import { strikeAnswer } from './wordless-faults.ts';
 
 /**
  * The self-hosted gsv_tts server (TTS provider protocol reference, section 8.1): plain-text errors,
@@ -45,8 +47,13 @@ const plantedAnswers = {
   auth: [401, 'Unauthorized'],
   quota: [402, 'Payment Required'],
   'rate-limit': [429, 'Too Many Requests'],
+  'too-long': [413, 'Failed to buffer the request body: length limit exceeded'],
   server: [500, unavailable],
 } as const;
+const refusals = ['auth', 'quota', 'rate-limit', 'too-long', 'server'] as const;
+
+/** A stream has begun before its speaker is looked for. */
+const streamFaults: FaultTable = { ...chunkedFaults, 'bad-voice': ['first-audio'] };
 
 function answer(server: ProviderServer, engine: SerialEngine, exchange: Exchange): void {
   const { url, entry } = exchange;
@@ -73,8 +80,10 @@ function speak(
   route: Route,
 ): void {
   const { entry } = exchange;
-  const planted = server.strike(entry, 'auth', 'quota', 'rate-limit', 'server', 'bad-voice');
-  if (planted !== undefined && planted !== 'bad-voice') {
+  server.expose(entry, route === 'speech' ? fileFaults : streamFaults);
+  if (strikeAnswer(server, exchange)) return;
+  const planted = server.strike(entry, 'answer', ...refusals);
+  if (planted !== undefined) {
     const [status, text] = plantedAnswers[planted];
     fail(exchange, status, text, planted === 'rate-limit' ? { 'retry-after': '1' } : {});
     return;
@@ -82,8 +91,9 @@ function speak(
   const request = parse(exchange);
   if (request === undefined) return;
 
-  const silent =
-    request.input === '' || request.speaker.startsWith('unknown') || planted === 'bad-voice';
+  const moment = route === 'speech' ? 'answer' : 'first-audio';
+  const refused = server.strike(entry, moment, 'bad-voice') !== undefined;
+  const silent = request.input === '' || request.speaker.startsWith('unknown') || refused;
   const profile = routeProfile(server, route);
   const { rateHz } = request;
   const clip = silent
@@ -139,12 +149,10 @@ function speakWhole(
       fail(exchange, 500, unavailable);
       return;
     }
-    const struck = server.faultFor(entry)?.kind;
-    const cut = struck === 'cut' || struck === 'stall';
-    const fraction = struck === 'empty' ? 0 : (server.faultFor(entry)?.afterFraction ?? 1);
+    const fault = server.faultOf(entry);
     // A file that ends early is a shorter file with true sizes.
-    const sent = shareBytes(job.clip.length, fraction);
-    const declared = struck === 'empty' || struck === 'early-end' ? sent : job.clip.length;
+    const shorter = fault?.kind === 'empty' || fault?.kind === 'early-end';
+    const declared = shorter ? shareBytes(job.clip.length, fault.share) : job.clip.length;
     // The server's WAV writer rounds an odd sample count up in the size and writes no pad.
     const dataBytes = declared + (declared % 4);
     sendSpeech(server, exchange, {
@@ -155,10 +163,10 @@ function speakWhole(
         entry.status = 200;
         response.writeHead(200, {
           'content-type': 'audio/wav',
-          'content-length': 44 + (cut ? job.clip.length : declared),
+          'content-length': 44 + declared,
         });
-        response.write(wavHeader(job.rateHz, 36 + dataBytes, dataBytes));
       },
+      header: wavHeader(job.rateHz, 36 + dataBytes, dataBytes),
     });
   });
 }

@@ -1,9 +1,10 @@
-import { FieldCheck } from './field-check.ts';
+import { FieldCheck, type Fields } from './field-check.ts';
 import {
   audioTypes,
   formatObstacle,
   formatObstacleCode,
   jsonFields,
+  type PlantedRefusal,
   type SpeechDialect,
   type SpeechFormat,
   type SpeechRequest,
@@ -11,6 +12,7 @@ import {
 } from './openai-compatible.ts';
 import { type Exchange, type ProviderServer, replyJson } from './provider-server.ts';
 import { offersVoice } from './voice-name.ts';
+import { replyAsGateway } from './wordless-faults.ts';
 
 const speechPath = '/v1/audio/speech';
 const models = ['kokoro', 'tts-1', 'tts-1-hd'];
@@ -37,6 +39,7 @@ export const kokoroDialect: SpeechDialect = {
   answer,
   refusePlanted,
   read,
+  deliveryOf,
   contentType: (format) => audioTypes[format],
   headers: (_exchange, { request }) => ({
     'content-disposition': `attachment; filename=speech.${request.format}`,
@@ -48,7 +51,7 @@ export const kokoroDialect: SpeechDialect = {
 function answer(server: ProviderServer, exchange: Exchange, speak: () => void): void {
   const { url, entry } = exchange;
   // The server has no keys; the refusal is that of a proxy before it.
-  if (server.strike(entry, 'auth') !== undefined) {
+  if (server.strike(entry, 'answer', 'auth') !== undefined) {
     fail(exchange, 401, 'Unauthorized');
     return;
   }
@@ -71,7 +74,7 @@ function answer(server: ProviderServer, exchange: Exchange, speak: () => void): 
 }
 
 function refusePlanted(server: ProviderServer, exchange: Exchange): boolean {
-  const struck = server.strike(exchange.entry, 'quota', 'rate-limit', 'server');
+  const struck = server.strike(exchange.entry, 'answer', 'quota', 'rate-limit', 'server');
   // The first two are a proxy's: the server counts nothing.
   if (struck === 'quota') fail(exchange, 402, 'Payment Required');
   else if (struck === 'rate-limit') {
@@ -85,7 +88,7 @@ function refusePlanted(server: ProviderServer, exchange: Exchange): boolean {
 function read(
   server: ProviderServer,
   exchange: Exchange,
-  refuseVoice: boolean,
+  planted: PlantedRefusal | undefined,
 ): SpeechRequest | undefined {
   const fields = jsonFields(exchange);
   if (fields === undefined) {
@@ -104,7 +107,13 @@ function read(
     const message = `Unsupported model: ${model}. Supported: ${models.join(', ')}`;
     return failWith(exchange, 400, 'invalid_model', message);
   }
-  const missing = refuseVoice ? voice : mixedVoices(voice).find((name) => !isVoice(name));
+  if (planted === 'too-long') {
+    // The server has no limit; a proxy before it has.
+    replyAsGateway(exchange, 413);
+    return undefined;
+  }
+  const missing =
+    planted === 'bad-voice' ? voice : mixedVoices(voice).find((name) => !isVoice(name));
   if (missing !== undefined) {
     const others = voices.filter((name) => name !== missing).join(', ');
     const message = `Voice '${missing}' not found. Available voices: ${others}`;
@@ -114,8 +123,11 @@ function read(
   const isDefault = fields['response_format'] === undefined;
   const obstacle = formatObstacle(server, format, isDefault);
   if (obstacle !== undefined) return failWith(exchange, 400, formatObstacleCode, obstacle);
-  const delivery = fields['stream'] === false ? 'whole' : 'stream';
-  return { input: fields['input'] as string, voice, format, delivery };
+  return { input: fields['input'] as string, voice, format, delivery: deliveryOf(fields) };
+}
+
+function deliveryOf(fields: Fields): SpeechRequest['delivery'] {
+  return fields['stream'] === false ? 'whole' : 'stream';
 }
 
 function isVoice(name: string): boolean {

@@ -28,7 +28,7 @@ export function answerOpenAi(
   const { incoming, url, entry } = exchange;
   const { method } = entry;
   const key = bearerKey(incoming.headers.authorization);
-  const refused = server.strike(entry, 'auth') !== undefined;
+  const refused = server.strike(entry, 'answer', 'auth') !== undefined;
   const route = routes.get(url.pathname);
   if (refused || !server.accepts(key)) {
     const shown = key === undefined || key === '' ? 'none' : `${key.slice(0, 3)}…`;
@@ -62,9 +62,15 @@ export function modelCard(id: string): object {
   return { id, object: 'model', created: 1_700_000_000, owned_by: 'stand-in' };
 }
 
+export const serverError: OpenAiError = {
+  message: 'The server had an error while processing your request.',
+  type: 'server_error',
+  code: null,
+};
+
 /** Answers with the planted `quota`, `rate-limit` or `server` fault; false when there is none. */
 export function refusePlanted(server: ServiceServer, exchange: Exchange): boolean {
-  const planted = server.strike(exchange.entry, 'quota', 'rate-limit', 'server');
+  const planted = server.strike(exchange.entry, 'answer', 'quota', 'rate-limit', 'server');
   if (planted === 'quota') {
     refuseOpenAi(exchange, 429, {
       message: 'You exceeded your current quota, please check your plan and billing details.',
@@ -84,8 +90,7 @@ export function refusePlanted(server: ServiceServer, exchange: Exchange): boolea
       },
     );
   } else if (planted === 'server') {
-    const broken = 'The server had an error while processing your request.';
-    refuseOpenAi(exchange, 500, { message: broken, type: 'server_error', code: null });
+    refuseOpenAi(exchange, 500, serverError);
   }
   return planted !== undefined;
 }

@@ -7,11 +7,13 @@ import type { CompressedFormat } from './clip-encoder.ts';
 import { type DeliverySchedule, encodedSchedule, scheduleDelivery } from './delivery-schedule.ts';
 import type { Fields } from './field-check.ts';
 import { sendSpeech, shareBytes } from './http-speech.ts';
+import { chunkedFaults, eventFaults, type FaultTable, fileFaults } from './planted-fault.ts';
 import type { Exchange, OpenRequest, ProviderServer, ProviderService } from './provider-server.ts';
 import { renderClip, wavHeader } from './rendered-clip.ts';
 import { splitSentences } from './sentences.ts';
 import type { TimingProfile } from './timing-profile.ts';
 import { withoutLead } from './voice-name.ts';
+import { strayPage, strikeAnswer } from './wordless-faults.ts';
 
 /** What all of them speak at, unless they stand for another model. */
 const rateHz = 24_000;
@@ -56,8 +58,18 @@ export interface SpeechDialect {
   answer(server: ProviderServer, exchange: Exchange, speak: () => void): void;
   /** Answers with a planted `quota`, `rate-limit` or `server` fault; false when none struck. */
   refusePlanted(server: ProviderServer, exchange: Exchange): boolean;
-  /** The request, or `undefined` after it has been refused. */
-  read(server: ProviderServer, exchange: Exchange, refuseVoice: boolean): SpeechRequest | undefined;
+  /**
+   * The request, or `undefined` after it has been refused.
+   *
+   * @param planted what is wrong with it, whatever it says
+   */
+  read(
+    server: ProviderServer,
+    exchange: Exchange,
+    planted: PlantedRefusal | undefined,
+  ): SpeechRequest | undefined;
+  /** How the answer to these fields comes; default: as a stream. */
+  deliveryOf?(fields: Fields): SpeechRequest['delivery'];
   contentType(format: SpeechFormat): string;
   /** Beside the content type. */
   headers(exchange: Exchange, clip: SpokenClip): Record<string, string>;
@@ -66,21 +78,39 @@ export interface SpeechDialect {
     /** @param audio base64 */
     delta(audio: string, request: SpeechRequest): string;
     done(clip: SpokenClip): string;
+    /** Something inside has failed. */
+    failed(): string;
   };
+  /** Instead of what is usual for HTTP of that kind. */
+  readonly faults?: Partial<Record<SpeechRequest['delivery'], FaultTable>>;
 }
+
+/** What a service finds wrong with the content of a request. */
+export type PlantedRefusal = 'bad-voice' | 'too-long';
+
+const usualFaults: Readonly<Record<SpeechRequest['delivery'], FaultTable>> = {
+  stream: chunkedFaults,
+  events: eventFaults,
+  whole: fileFaults,
+};
 
 /** The service that speaks a dialect. */
 export function compatibleService(server: ProviderServer, dialect: SpeechDialect): ProviderService {
   return {
     isCounted: (method, path) => method === 'POST' && path === dialect.speechPath,
-    answer: (exchange) => dialect.answer(server, exchange, () => speak(server, exchange, dialect)),
+    answer: (exchange) => {
+      const delivery = dialect.deliveryOf?.(jsonFields(exchange) ?? {}) ?? 'stream';
+      server.expose(exchange.entry, dialect.faults?.[delivery] ?? usualFaults[delivery]);
+      if (strikeAnswer(server, exchange)) return;
+      dialect.answer(server, exchange, () => speak(server, exchange, dialect));
+    },
   };
 }
 
 function speak(server: ProviderServer, exchange: Exchange, dialect: SpeechDialect): void {
   if (dialect.refusePlanted(server, exchange)) return;
-  const refuseVoice = server.strike(exchange.entry, 'bad-voice') !== undefined;
-  const request = dialect.read(server, exchange, refuseVoice);
+  const planted = server.strike(exchange.entry, 'answer', 'bad-voice', 'too-long');
+  const request = dialect.read(server, exchange, planted);
   if (request !== undefined) sendClip(server, exchange, dialect, request);
 }
 
@@ -157,18 +187,30 @@ function sendClip(
         ...dialect.headers(exchange, clip),
       });
       response.flushHeaders();
-      if (header.length > 0) response.write(frame(header));
     },
+    header,
     frame,
-    ...(events !== undefined && { trailer: () => events.done(clip) }),
+    ...(events !== undefined && {
+      trailer: () => events.done(clip),
+      events: {
+        garbage: (moment) =>
+          moment === 'first-audio'
+            ? `data: ${strayPage}\n\n`
+            : events.delta('This is no base64.', request),
+        failure: () => {
+          entry.error = 'speech.audio.error';
+          return events.failed();
+        },
+      },
+    }),
   });
 }
 
 /** A file that ends early is a shorter file; one that breaks or stalls has been announced whole. */
 function declaredBytes(server: ProviderServer, entry: OpenRequest, audio: Buffer): number {
-  const fault = server.faultFor(entry);
-  if (fault?.kind === 'empty') return 0;
-  return fault?.kind === 'early-end' ? shareBytes(audio.length, fault.afterFraction) : audio.length;
+  const fault = server.faultOf(entry);
+  const shorter = fault?.kind === 'empty' || fault?.kind === 'early-end';
+  return shorter ? shareBytes(audio.length, fault.share) : audio.length;
 }
 
 function containerHeader(audioBytes: number | undefined): Buffer {

@@ -1,12 +1,19 @@
 import { FieldCheck, type FieldIssue, type Fields, pythonList } from './field-check.ts';
 import { kokoroDialect } from './kokoro-dialect.ts';
-import { answerOpenAi, openAiHeaders, refuseOpenAi, refusePlanted } from './openai-answers.ts';
+import {
+  answerOpenAi,
+  openAiHeaders,
+  refuseOpenAi,
+  refusePlanted,
+  serverError,
+} from './openai-answers.ts';
 import {
   audioTypes,
   compatibleService,
   formatObstacle,
   formatObstacleCode,
   jsonFields,
+  type PlantedRefusal,
   type SpeechDialect,
   type SpeechFormat,
   type SpeechRequest,
@@ -46,11 +53,14 @@ const openAiDialect: SpeechDialect = {
     answerOpenAi(server, exchange, { routes: new Map([[speechPath, speak]]), models }),
   refusePlanted,
   read,
+  deliveryOf: ({ stream_format }) => (stream_format === 'sse' ? 'events' : 'stream'),
   contentType: (format) => audioTypes[format],
   headers: (exchange, { processingMs }) => openAiHeaders(exchange, processingMs),
   events: {
     delta: (audio) => event({ type: 'speech.audio.delta', audio }),
     done: (clip) => event({ type: 'speech.audio.done', usage: speechUsage(clip) }),
+    // The service does not say how it fails here; this is how its other streams do.
+    failed: () => event({ type: 'error', error: serverError }),
   },
 };
 
@@ -76,7 +86,7 @@ interface RawRequest {
 function read(
   server: ProviderServer,
   exchange: Exchange,
-  refuseVoice: boolean,
+  planted: PlantedRefusal | undefined,
 ): SpeechRequest | undefined {
   const problem = (message: string, code: string | null = null, status = 400): undefined =>
     refuseOpenAi(exchange, status, { message, type: 'invalid_request_error', code });
@@ -88,12 +98,12 @@ function read(
     return problem(message, 'model_not_found', 404);
   }
   const isNew = newModels.includes(String(model));
-  const issues = validate(fields, isNew ? voices : oldVoices, refuseVoice);
+  const issues = validate(fields, isNew ? voices : oldVoices, planted === 'bad-voice');
   if (issues.length > 0) return problem(pythonList(issues));
 
   const input = fields.input as string;
-  const tokens = textTokens(input);
-  if (isNew && tokens > inputTokensMax) {
+  const tokens = planted === 'too-long' ? inputTokensMax + 1 : textTokens(input);
+  if ((isNew || planted === 'too-long') && tokens > inputTokensMax) {
     const limit = `Input of ${tokens} tokens is over the maximum input limit of ${inputTokensMax} tokens.`;
     return problem(`${limit} Please shorten your input.`, 'invalid_value');
   }

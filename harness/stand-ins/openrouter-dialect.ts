@@ -3,6 +3,7 @@ import {
   audioTypes,
   formatObstacle,
   jsonFields,
+  type PlantedRefusal,
   type SpeechDialect,
   type SpeechFormat,
   type SpeechRequest,
@@ -14,6 +15,8 @@ const modelsPath = '/api/v1/models';
 /** Of the form `vendor/model`; others are accepted, too, unless their name starts with `unknown`. */
 const models = ['openai/gpt-4o-mini-tts', 'google/gemini-2.5-flash-preview-tts'];
 const formats = ['mp3', 'pcm'] as const;
+/** Of the first model, said when it is planted; not enforced: those of other models are not published. */
+const charactersMax = 4096;
 
 /**
  * OpenRouter (TTS provider protocol reference, section 5.2): raw PCM unless something else is asked
@@ -32,7 +35,7 @@ export const openRouterDialect: SpeechDialect = {
 function answer(server: ProviderServer, exchange: Exchange, speak: () => void): void {
   const { incoming, url, entry } = exchange;
   const { method } = entry;
-  const refused = server.strike(entry, 'auth') !== undefined;
+  const refused = server.strike(entry, 'answer', 'auth') !== undefined;
   if (refused || !server.accepts(bearerKey(incoming.headers.authorization))) {
     fail(exchange, 401, 'No valid credentials were sent.');
   } else if (url.pathname === speechPath && method === 'POST') {
@@ -45,7 +48,7 @@ function answer(server: ProviderServer, exchange: Exchange, speak: () => void): 
 }
 
 function refusePlanted(server: ProviderServer, exchange: Exchange): boolean {
-  const struck = server.strike(exchange.entry, 'quota', 'rate-limit', 'server');
+  const struck = server.strike(exchange.entry, 'answer', 'quota', 'rate-limit', 'server');
   if (struck === 'quota') fail(exchange, 402, 'Insufficient credits.');
   else if (struck === 'rate-limit') {
     fail(exchange, 429, 'Rate limit exceeded.', { 'retry-after': '1' });
@@ -56,7 +59,7 @@ function refusePlanted(server: ProviderServer, exchange: Exchange): boolean {
 function read(
   server: ProviderServer,
   exchange: Exchange,
-  refuseVoice: boolean,
+  planted: PlantedRefusal | undefined,
 ): SpeechRequest | undefined {
   const problem = (message: string): undefined => fail(exchange, 400, message);
   const fields = jsonFields(exchange);
@@ -82,7 +85,10 @@ function read(
   if (format !== 'pcm' && model!.includes('gemini')) {
     return problem(`${model} supports the response format pcm only.`);
   }
-  if (refuseVoice || voice!.startsWith('unknown')) {
+  if (planted === 'too-long') {
+    return problem(`The input is too long: ${model} takes at most ${charactersMax} characters.`);
+  }
+  if (planted === 'bad-voice' || voice!.startsWith('unknown')) {
     return problem(`The voice "${voice}" is not available for ${model}.`);
   }
   const obstacle = formatObstacle(server, format, false);

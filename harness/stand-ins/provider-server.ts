@@ -3,7 +3,13 @@ import type { Duplex } from 'node:stream';
 import type { Random } from '../random/random.ts';
 import type { Personality } from './personality.ts';
 import { findPersonality } from './personality-catalog.ts';
-import type { StandInFault, StandInFaultKind } from './stand-in-changes.ts';
+import {
+  type FaultReport,
+  type FaultTable,
+  type PlantedFault,
+  plantFault,
+} from './planted-fault.ts';
+import type { FaultMoment, StandInFaultKind } from './stand-in-changes.ts';
 import type {
   ServiceOptions,
   ServiceStandIn,
@@ -67,6 +73,7 @@ export class ServiceServer<Options extends ServiceOptions = ServiceOptions>
   readonly #http: http.Server;
   readonly #streams = new Set<Duplex>();
   #service: ProviderService | undefined;
+  readonly #faults = new WeakMap<OpenRequest, PlantedFault>();
   #countedRequests = 0;
 
   constructor(service: string, options: Options, connectMs: number) {
@@ -110,25 +117,47 @@ export class ServiceServer<Options extends ServiceOptions = ServiceOptions>
     return credentials === undefined ? !key.includes('invalid') : key === credentials;
   }
 
-  /** The fault that strikes this request, if any. Not yet noted in the log. */
-  faultFor(entry: OpenRequest): StandInFault | undefined {
-    const fault = this.options.changes?.fault;
-    if (fault === undefined || entry.request === undefined) return undefined;
-    return fault.request === undefined || fault.request === entry.request ? fault : undefined;
+  /**
+   * Says what can happen to a request that is counted, before it is asked whether it does. A planted
+   * fault that cannot happen is reported and forgotten.
+   */
+  expose(entry: OpenRequest, table: FaultTable): void {
+    const planted = this.#plant(entry, table);
+    if (planted === undefined) return;
+    if ('kind' in planted) this.#faults.set(entry, planted);
+    else this.#report(entry, { obstacle: `${this.service}: ${planted.obstacle}` });
   }
 
-  /** As {@link faultFor}, for faults that replace the answer: notes it when it is one of `kinds`. */
-  strike<Kind extends StandInFaultKind>(entry: OpenRequest, ...kinds: Kind[]): Kind | undefined {
-    const struck = kinds.find((kind) => kind === this.faultFor(entry)?.kind);
-    if (struck !== undefined) entry.fault = struck;
-    return struck;
+  /** The fault that will happen to this request, until it has. */
+  faultOf(entry: OpenRequest): PlantedFault | undefined {
+    return this.#faults.get(entry);
+  }
+
+  /**
+   * The fault that happens to this request now: it is noted and does not happen again. The caller
+   * shows it.
+   *
+   * @param kinds those that the caller can show; default: all
+   */
+  strike<Kind extends StandInFaultKind = StandInFaultKind>(
+    entry: OpenRequest,
+    moment: FaultMoment,
+    ...kinds: Kind[]
+  ): Kind | undefined {
+    const fault = this.#faults.get(entry);
+    if (fault?.moment !== moment) return undefined;
+    if (kinds.length > 0 && !kinds.some((kind) => kind === fault.kind)) return undefined;
+    this.#faults.delete(entry);
+    entry.fault = fault.kind;
+    this.#report(entry, { moment });
+    return fault.kind as Kind;
   }
 
   /**
    * A further request for speech on a WebSocket that serves several of them: with the next ordinal
    * and an entry and draws of its own. For services whose `isCounted` does not count the upgrade.
    */
-  openTask(connection: OpenRequest): { entry: OpenRequest; random: Random } {
+  openTask(connection: OpenRequest, table: FaultTable): { entry: OpenRequest; random: Random } {
     const entry: OpenRequest = {
       ...connection,
       request: ++this.#countedRequests,
@@ -136,22 +165,40 @@ export class ServiceServer<Options extends ServiceOptions = ServiceOptions>
       messages: [],
     };
     this.log.push(entry);
+    this.expose(entry, table);
     return { entry, random: this.options.random.fork(`${this.service}/speech/${entry.request}`) };
   }
 
   /**
-   * As {@link strike}, for an upgrade that is refused in place of the task it would carry. The
-   * refusal takes the ordinal of that task.
+   * As {@link strike} at the answer, for an upgrade that fails in place of the task it would carry.
+   * It takes the ordinal of that task.
    */
   strikeUpgrade<Kind extends StandInFaultKind>(
     entry: OpenRequest,
+    table: FaultTable,
     ...kinds: Kind[]
   ): Kind | undefined {
-    const request = this.#countedRequests + 1;
-    const struck = this.strike(Object.assign(entry, { request }), ...kinds);
+    entry.request = this.#countedRequests + 1;
+    const planted = this.#plant(entry, table);
+    if (planted !== undefined && 'kind' in planted) this.#faults.set(entry, planted);
+    const struck = this.strike(entry, 'answer', ...kinds);
+    this.#faults.delete(entry);
     if (struck === undefined) delete entry.request;
-    else this.#countedRequests = request;
+    else this.#countedRequests++;
     return struck;
+  }
+
+  #plant(entry: OpenRequest, table: FaultTable): ReturnType<typeof plantFault> | undefined {
+    const fault = this.options.changes?.fault;
+    if (fault === undefined || entry.request === undefined) return undefined;
+    const meant = fault.request === undefined || fault.request === entry.request;
+    return meant ? plantFault(fault, table) : undefined;
+  }
+
+  #report({ request }: OpenRequest, what: Pick<FaultReport, 'moment' | 'obstacle'>): void {
+    const kind = this.options.changes?.fault?.kind;
+    if (request === undefined || kind === undefined) return;
+    this.options.onFault?.({ atUs: this.options.clock.nowUs(), request, kind, ...what });
   }
 
   /** Ends a log entry; later calls change nothing. */
@@ -218,23 +265,24 @@ export class ServiceServer<Options extends ServiceOptions = ServiceOptions>
     return { entry, url, random: this.options.random.fork(`${this.service}/${label}`) };
   }
 
-  /** Answers a WebSocket handshake with an HTTP status and a JSON body, and closes. */
+  /** Answers a WebSocket handshake with an HTTP status and JSON, or a page, and closes. */
   refuseUpgrade(
     stream: Duplex,
     entry: OpenRequest,
     status: number,
-    body: object,
+    body: object | string,
     headers: Readonly<Record<string, string>> = {},
   ): void {
-    const json = JSON.stringify(body);
+    const isPage = typeof body === 'string';
+    const text = isPage ? body : JSON.stringify(body);
     const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
     entry.status = status;
     this.conclude(entry, 'answered');
     stream.end(
       `HTTP/1.1 ${status} ${http.STATUS_CODES[status] ?? ''}\r\n` +
-        'Content-Type: application/json\r\n' +
-        `Content-Length: ${Buffer.byteLength(json)}\r\n${lines.join('')}` +
-        `Connection: close\r\n\r\n${json}`,
+        `Content-Type: ${isPage ? 'text/html' : 'application/json'}\r\n` +
+        `Content-Length: ${Buffer.byteLength(text)}\r\n${lines.join('')}` +
+        `Connection: close\r\n\r\n${text}`,
     );
   }
 }

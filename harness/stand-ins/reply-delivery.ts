@@ -1,6 +1,7 @@
 import type { Alarm } from '../clock/clock.ts';
 import type { ReplyPace } from './dialogue-script.ts';
 import type { Exchange, ServiceServer } from './provider-server.ts';
+import { breakOff } from './wordless-faults.ts';
 
 export interface ReplyCallbacks {
   /** The instant of the first token, also of a reply without any. */
@@ -14,7 +15,7 @@ export interface ReplyCallbacks {
 const lateness = 0.25;
 
 /**
- * Writes a reply token by token, with the faults that strike in mid answer: `cut` breaks the
+ * Writes a reply token by token, with the faults that strike behind its head: `cut` breaks the
  * connection, `early-end` ends the body where it is, `stall` leaves it open, `empty` has no token.
  * Token `i` (from 0) is due `firstTokenMs + i / tokensPerSecond` after the call, all but the first
  * later by the magnitude of a normal. Stops when the client goes away.
@@ -28,9 +29,9 @@ export function deliverReply(
 ): void {
   const { response, entry } = exchange;
   const { clock } = server.options;
-  const struck = server.strike(entry, 'cut', 'early-end', 'stall', 'empty');
-  const fraction = struck === 'empty' ? 0 : (server.faultFor(entry)?.afterFraction ?? 1);
-  const tokens = struck === undefined ? reply : reply.slice(0, Math.floor(reply.length * fraction));
+  const fault = server.faultOf(entry);
+  const tokens =
+    fault === undefined ? reply : reply.slice(0, Math.floor(reply.length * fault.share));
   const random = exchange.random.fork('tokens');
   const startUs = clock.nowUs() + Math.round(pace.firstTokenMs * 1000);
   const gapUs = 1_000_000 / pace.tokensPerSecond;
@@ -39,6 +40,7 @@ export function deliverReply(
   entry.text = '';
 
   const finish = (): void => {
+    const struck = fault && server.strike(entry, fault.moment);
     if (struck === 'stall') return;
     if (struck === 'cut') breakOff(server, exchange);
     else if (struck === 'early-end') response.end();
@@ -63,12 +65,6 @@ export function deliverReply(
     next();
   });
   response.once('close', () => alarm?.cancel());
-}
-
-/** What has been written arrives; then the connection ends without the end of the body. */
-export function breakOff(server: ServiceServer, { response, entry }: Exchange): void {
-  server.conclude(entry, 'cut');
-  response.socket?.end(() => response.destroy());
 }
 
 /**

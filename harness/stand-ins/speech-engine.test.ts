@@ -2,6 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { SimulatedClock } from '../clock/simulated-clock.ts';
 import { createRandom } from '../random/random.ts';
+import { chunkedFaults } from './planted-fault.ts';
 import { ProviderServer } from './provider-server.ts';
 import { SpeechEngine } from './speech-engine.ts';
 import type { StandInFault } from './stand-in-changes.ts';
@@ -34,7 +35,10 @@ async function play(profile: TimingProfile, asks: readonly Ask[], fault?: StandI
     'cosyvoice-v2',
     () => ({ isCounted: () => true, answer: () => {} }),
   );
-  const { entry } = server.openTask({ messages: [], audioBytes: 0, outcome: 'open' } as never);
+  const { entry } = server.openTask(
+    { messages: [], audioBytes: 0, outcome: 'open' } as never,
+    chunkedFaults,
+  );
   const engine = new SpeechEngine(server, entry, random);
   const sent: Sent[] = [];
   const ends: { passage: number; atMs: number; fault: string | undefined }[] = [];
@@ -56,7 +60,8 @@ async function play(profile: TimingProfile, asks: readonly Ask[], fault?: StandI
           {
             chunk: (audio) =>
               sent.push({ passage, atMs: clock.nowUs() / 1000, bytes: audio.length }),
-            end: (struck) => ends.push({ passage, atMs: clock.nowUs() / 1000, fault: struck }),
+            end: () => ends.push({ passage, atMs: clock.nowUs() / 1000, fault: undefined }),
+            struck: (fault) => ends.push({ passage, atMs: clock.nowUs() / 1000, fault }),
           },
         );
       }

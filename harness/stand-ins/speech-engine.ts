@@ -11,8 +11,9 @@ import {
   truncateSchedule,
 } from './delivery-schedule.ts';
 import { shareBytes } from './http-speech.ts';
+import type { PlantedFault } from './planted-fault.ts';
 import type { OpenRequest, ProviderServer } from './provider-server.ts';
-import type { StandInFaultKind } from './stand-in-changes.ts';
+import type { FaultMoment, StandInFaultKind } from './stand-in-changes.ts';
 import type { TimingProfile } from './timing-profile.ts';
 
 /** Something to be said in one go: a generation, a sentence, a segment. */
@@ -29,11 +30,12 @@ export interface Passage extends Passing {
 }
 
 export interface PassageListener {
-  /** The instant of the first byte; also for a passage without audio. */
-  readonly begin?: (fault: StandInFaultKind | undefined) => void;
+  /** The instant of the first byte; not before a fault that leaves no audio. */
+  readonly begin?: () => void;
   readonly chunk: (audio: Buffer, window: ClipWindow) => void;
-  /** All has been sent that will be. `fault`: what the planted fault does now. */
-  readonly end: (fault: StandInFaultKind | undefined) => void;
+  readonly end: () => void;
+  /** A planted fault strikes now, and `end` is not called. */
+  readonly struck: (kind: StandInFaultKind, moment: FaultMoment) => void;
 }
 
 /**
@@ -41,8 +43,7 @@ export interface PassageListener {
  * other and never overlap. A passage pays its first-byte time from the moment it is asked for and,
  * while another one is being delivered, waits for its end and one gap between chunks.
  *
- * A planted fault in mid audio (`cut`, `early-end`, `stall`, `empty`) strikes the first passage,
- * which then ends early.
+ * A fault that is planted before or in mid audio strikes the first passage, which then ends early.
  */
 export class SpeechEngine {
   readonly #server: ProviderServer;
@@ -80,14 +81,17 @@ export class SpeechEngine {
     const encoded = encodeClip(this.#server, clip, format);
     const all = encodedSchedule(drawn, clip.length, encoded.length);
     const whole = passage.whole === true ? heldBack(all) : all;
-    const fault = this.#passages === 1 ? this.#midAudioFault() : undefined;
-    const share = fault?.kind === 'empty' ? 0 : (fault?.afterFraction ?? 1);
+    const fault = this.#passages === 1 ? this.#faultInAudio() : undefined;
     const schedule =
-      fault === undefined ? whole : truncateSchedule(whole, shareBytes(encoded.length, share));
+      fault === undefined
+        ? whole
+        : truncateSchedule(whole, shareBytes(encoded.length, fault.share));
     this.#freeUs = originUs + schedule.endUs;
     const bytesPerMs = encoded.length / ((clip.length * 500) / format.rateHz);
     const delivery = deliver(clock, schedule, originUs, encoded, {
-      begin: () => listener.begin?.(fault?.kind),
+      begin: () => {
+        if (fault?.moment !== 'first-audio') listener.begin?.();
+      },
       chunk: (audio, offset) => {
         this.#entry.audioBytes += audio.length;
         const sentMs = (offset + audio.length) / bytesPerMs;
@@ -97,7 +101,9 @@ export class SpeechEngine {
       end: () => {
         this.#deliveries.delete(delivery);
         this.#saidSeconds = this.#entry.audioSeconds;
-        listener.end(fault?.kind);
+        const struck = fault && this.#server.strike(this.#entry, fault.moment);
+        if (struck === undefined) listener.end();
+        else listener.struck(struck, fault!.moment);
       },
     });
     this.#deliveries.add(delivery);
@@ -132,8 +138,8 @@ export class SpeechEngine {
     return { originUs: Math.max(nowUs, queuedUs - schedule.firstByteUs), schedule };
   }
 
-  #midAudioFault() {
-    const kind = this.#server.strike(this.#entry, 'cut', 'early-end', 'stall', 'empty');
-    return kind === undefined ? undefined : this.#server.faultFor(this.#entry);
+  #faultInAudio(): PlantedFault | undefined {
+    const fault = this.#server.faultOf(this.#entry);
+    return fault?.moment === 'first-audio' || fault?.moment === 'mid-audio' ? fault : undefined;
   }
 }

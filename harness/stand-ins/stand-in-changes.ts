@@ -14,7 +14,9 @@ export interface StandInFault {
   readonly kind: StandInFaultKind;
   /** Only this request (from 1); absent: every request. */
   readonly request?: number;
-  /** For `cut`, `early-end` and `stall`: the share of the clip sent before it happens, 0 to 1. */
+  /** Absent: the usual one of this kind at this provider. */
+  readonly moment?: FaultMoment;
+  /** For faults in mid audio: the share of the clip sent before, 0 to 1. */
   readonly afterFraction: number;
 }
 
@@ -23,10 +25,22 @@ export const standInFaultKinds = [
   'quota', // no credit left
   'rate-limit', // 429, or its WebSocket form
   'bad-voice', // unknown voice or speaker
+  'too-long', // more text than is taken
   'server', // 5xx, or its WebSocket form
-  'cut', // the connection breaks in mid audio
+  'timeout', // the provider says that it took too long
+  'protocol', // something that is none of the protocol
+  'cut', // the connection breaks
   'early-end', // a clean end, too early
   'empty', // success without audio
   'stall', // nothing more is sent, the connection stays open
 ] as const;
 export type StandInFaultKind = (typeof standInFaultKinds)[number];
+
+/** How far an answer has come when a fault strikes it, in order. */
+export const faultMoments = [
+  'answer', // in the place of its head: the status, the opened WebSocket, the started task
+  'first-audio', // behind its head, before any audio
+  'mid-audio', // behind a share of its audio
+  'end', // behind its last audio, in the place of the sign that it is complete
+] as const;
+export type FaultMoment = (typeof faultMoments)[number];

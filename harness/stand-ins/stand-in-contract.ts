@@ -4,6 +4,7 @@ import type { Random } from '../random/random.ts';
 import type { ClipEncoder } from './clip-encoder.ts';
 import type { OfflineVoice } from './offline-voice.ts';
 import type { Personality } from './personality.ts';
+import type { FaultReport } from './planted-fault.ts';
 import type { StandInChanges, StandInFaultKind } from './stand-in-changes.ts';
 import type { TimingProfile } from './timing-profile.ts';
 
@@ -46,6 +47,8 @@ export interface ServiceOptions {
   readonly credentials?: string;
   /** Called once for each entry of the log, when it has ended. */
   readonly onRequest?: (request: StandInRequest) => void;
+  /** Called when the fault of `changes` happens to a request, or turns out to be impossible for it. */
+  readonly onFault?: (report: FaultReport) => void;
 }
 
 export interface StandInOptions extends ServiceOptions {

@@ -3,10 +3,20 @@ import { badRequest, readModel } from './chat-request.ts';
 import { type DialogueOptions, defaultScript, ScriptPlace } from './dialogue-script.ts';
 import { type FormPart, parseForm } from './multipart-form.ts';
 import { answerOpenAi, openAiHeaders, refuseOpenAi, refusePlanted } from './openai-answers.ts';
+import { answerFaults, type FaultTable } from './planted-fault.ts';
 import { type Exchange, reply, replyJson, ServiceServer } from './provider-server.ts';
-import { breakOff } from './reply-delivery.ts';
 import type { ServiceStandIn } from './stand-in-contract.ts';
 import { readUploadedWav } from './uploaded-wav.ts';
+import { breakOff, strikeAnswer } from './wordless-faults.ts';
+
+/** The whole transcript is one piece: what happens to it happens in its place. */
+const transcriptFaults: FaultTable = {
+  ...answerFaults,
+  cut: ['mid-audio', 'answer'],
+  'early-end': ['mid-audio'],
+  empty: ['first-audio'],
+  stall: ['mid-audio', 'answer'],
+};
 
 const path = '/v1/audio/transcriptions';
 const connectMs = 120;
@@ -27,6 +37,8 @@ export function createTranscriptionStandIn(options: DialogueOptions): ServiceSta
     isCounted: (method, target) => method === 'POST' && target === path,
     answer: (exchange) => {
       describeBody(exchange);
+      server.expose(exchange.entry, transcriptFaults);
+      if (strikeAnswer(server, exchange)) return;
       const routes = new Map([
         [
           path,
@@ -93,16 +105,16 @@ function transcribe(
   recognitionMs: number,
 ): void {
   const { entry, response } = exchange;
-  const struck = server.strike(entry, 'cut', 'early-end', 'stall', 'empty');
+  const { share = 1 } = server.faultOf(entry) ?? {};
+  const struck = server.strike(entry, 'mid-audio') ?? server.strike(entry, 'first-audio');
   if (struck === 'stall') return;
-  const fraction = server.faultFor(entry)?.afterFraction ?? 1;
   const words = heard.split(/(?<=\s)/);
   const text =
     struck === 'empty'
       ? ''
       : struck === 'early-end'
         ? words
-            .slice(0, Math.floor(words.length * fraction))
+            .slice(0, Math.floor(words.length * share))
             .join('')
             .trim()
         : heard;

@@ -3,6 +3,7 @@ import {
   audioTypes,
   formatObstacle,
   jsonFields,
+  type PlantedRefusal,
   type SpeechDialect,
   type SpeechFormat,
   type SpeechRequest,
@@ -10,12 +11,15 @@ import {
   speechFormats,
   speechUsage,
 } from './openai-compatible.ts';
+import { eventFaults } from './planted-fault.ts';
 import { bearerKey, type Exchange, type ProviderServer, replyJson } from './provider-server.ts';
 import { offersVoice } from './voice-name.ts';
 
 const speechPath = '/v1/audio/speech';
 /** What is served; other names are accepted, too, unless they start with `unknown`. */
 const servedModel = 'Qwen/Qwen3-TTS-12Hz-1.7B-CustomVoice';
+/** Depends on how the server was started; said when it is planted. */
+const tokensMax = 4096;
 const voices = ['vivian', 'serena', 'dylan', 'eric', 'ryan', 'aiden', 'sohee'];
 
 /**
@@ -27,6 +31,7 @@ export const vllmOmniDialect: SpeechDialect = {
   answer,
   refusePlanted,
   read,
+  deliveryOf,
   contentType: (format) => audioTypes[format],
   headers: (_exchange, clip) => (clip.request.delivery === 'whole' ? tokenHeaders(clip) : {}),
   events: {
@@ -36,8 +41,15 @@ export const vllmOmniDialect: SpeechDialect = {
       const details = { text_tokens: usage.input_tokens, audio_tokens: 0 };
       return event('speech.audio.done', { usage: { ...usage, input_token_details: details } });
     },
+    failed: () => {
+      const error = { message: broken, type: 'InternalServerError', param: null, code: 500 };
+      return event('speech.audio.error', { error });
+    },
   },
+  // What goes wrong after the head of a stream has been sent is told in its last event.
+  faults: { events: { ...eventFaults, server: ['first-audio', 'answer', 'mid-audio', 'end'] } },
 };
+const broken = 'Speech generation failed.';
 
 function event(type: string, fields: object): string {
   return `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`;
@@ -59,7 +71,7 @@ function answer(server: ProviderServer, exchange: Exchange, speak: () => void): 
   const key = bearerKey(incoming.headers.authorization);
   // Keys are checked only by a server that was started with one.
   const open = key === undefined && server.options.credentials === undefined;
-  const refused = server.strike(entry, 'auth') !== undefined;
+  const refused = server.strike(entry, 'answer', 'auth') !== undefined;
   const lists: ReadonlyMap<string, object> = new Map([
     ['/v1/audio/voices', { voices }],
     ['/v1/models', { object: 'list', data: [{ id: servedModel, object: 'model' }] }],
@@ -82,33 +94,19 @@ function answer(server: ProviderServer, exchange: Exchange, speak: () => void): 
 }
 
 function refusePlanted(server: ProviderServer, exchange: Exchange): boolean {
-  const struck = server.strike(exchange.entry, 'quota', 'rate-limit', 'server');
+  const struck = server.strike(exchange.entry, 'answer', 'quota', 'rate-limit', 'server');
   // The first two are a proxy's: the server counts nothing.
   if (struck === 'quota') fail(exchange, 402, 'Payment Required', 'PaymentRequired');
   else if (struck === 'rate-limit') {
     fail(exchange, 429, 'Too Many Requests', 'RateLimitError', { 'retry-after': '1' });
-  } else if (struck === 'server') {
-    const broken = 'Speech generation failed.';
-    if (deliveryOf(jsonFields(exchange) ?? {}) === 'events') failInEvents(exchange, broken);
-    else fail(exchange, 500, broken, 'InternalServerError');
-  }
+  } else if (struck === 'server') fail(exchange, 500, broken, 'InternalServerError');
   return struck !== undefined;
-}
-
-/** What goes wrong after the head of a stream has been sent is told in its last event. */
-function failInEvents(exchange: Exchange, message: string): void {
-  const { response, entry } = exchange;
-  entry.status = 200;
-  entry.error = 'speech.audio.error';
-  response.writeHead(200, { 'content-type': 'text/event-stream' });
-  const error = { message, type: 'InternalServerError', param: null, code: 500 };
-  response.end(event('speech.audio.error', { error }));
 }
 
 function read(
   server: ProviderServer,
   exchange: Exchange,
-  refuseVoice: boolean,
+  planted: PlantedRefusal | undefined,
 ): SpeechRequest | undefined {
   const problem = (message: string): undefined => fail(exchange, 400, message, 'BadRequestError');
   const fields = jsonFields(exchange);
@@ -130,7 +128,10 @@ function read(
   if (model.startsWith('unknown')) {
     return fail(exchange, 404, `The model \`${model}\` does not exist.`, 'NotFoundError');
   }
-  if (refuseVoice || !offersVoice(voices, voice)) {
+  if (planted === 'too-long') {
+    return problem(`The input is too long: it exceeds the maximum length of ${tokensMax} tokens.`);
+  }
+  if (planted === 'bad-voice' || !offersVoice(voices, voice)) {
     const others = voices.filter((name) => name !== voice).join(', ');
     return problem(`Invalid voice '${voice}'. Supported: ${others}`);
   }

@@ -68,6 +68,17 @@ export type NetworkEvent = { readonly atUs: number } & (
 
 export type HarnessEvent = { readonly atUs: number } & (
   | { readonly type: 'turnStart'; readonly turn: number }
+  /**
+   * The planted fault happened to a request of the provider's stand-in at a moment, or cannot happen
+   * to it: `obstacle` says why.
+   */
+  | {
+      readonly type: 'fault';
+      readonly request: number;
+      readonly kind: string;
+      readonly moment?: string;
+      readonly obstacle?: string;
+    }
   /** The turn is over for the scenario. `timeout`: it did not end within its limit. */
   | {
       readonly type: 'turnEnd';

@@ -44,7 +44,10 @@ export interface JudgeExtras {
   /** The provider was a live one, so its network and its quota are nobody's defect. */
   readonly live?: boolean;
   /** Disturbances that the scenario plans and the recording does not hold, one sentence each. */
-  readonly missedDisturbances?: readonly { readonly turn: number; readonly message: string }[];
+  readonly missedDisturbances?: readonly {
+    readonly turn: number | null;
+    readonly message: string;
+  }[];
 }
 
 /** Failure classes that say nothing about the product when the provider is live. */

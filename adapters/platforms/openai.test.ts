@@ -506,3 +506,18 @@ test('a chunk behind the sample data is not played', async (t) => {
   );
   await stage.finish();
 });
+
+test('a page in the place of the next chunk is a failure of the protocol, and what came before is kept', async (t) => {
+  const stage = await answering(
+    (response) => {
+      response.writeHead(200, { 'content-type': 'audio/pcm' });
+      response.write(audio);
+      response.socket?.write('<html>Bad Gateway</html>');
+    },
+    { stream: 'pcm' },
+  );
+  const { error } = await outcomeOf(stage, ['Hello.']);
+  t.is(error.kind, 'protocol');
+  t.regex(error.message, /stopped being HTTP after \d+ bytes of its body/);
+  await stage.finish();
+});

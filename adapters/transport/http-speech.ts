@@ -26,6 +26,7 @@ import {
   redactBytes,
   sentence,
   speechError,
+  waitInWords,
 } from './provider-failure.ts';
 import { SpeechDelivery, untilStopped } from './speech-delivery.ts';
 import { textParts } from './text-parts.ts';
@@ -228,6 +229,8 @@ class HttpExchange {
   #announced = false;
   #responded = false;
   #receivedBytes = 0;
+  /** What the HTTP parser found in the body instead of a chunk. */
+  #brokenFraming: Error | undefined;
   /** What came before the first audio: it may turn out to be words instead, with a key in them. */
   #head: { readonly atUs: number; readonly piece: Buffer }[] | undefined;
 
@@ -365,6 +368,7 @@ class HttpExchange {
         failures.hints?.[kind] ?? 'Check that the URL is the one of its speech endpoint.',
       ),
       providerCode: words.code ?? words.type,
+      retryAfterMs: waitInWords(words.message),
     };
   }
 
@@ -526,6 +530,7 @@ class HttpExchange {
         failures.hints?.[kind],
       ),
       providerCode: words.code ?? words.type,
+      retryAfterMs: waitInWords(words.message),
     };
   }
 
@@ -555,6 +560,16 @@ class HttpExchange {
 
   #cut(cause: Error): void {
     const delivered = this.#delivery.samples;
+    const alien = this.#brokenFraming;
+    if (alien !== undefined) {
+      this.#fail({
+        kind: 'protocol',
+        status: 200,
+        message: `${this.#platform.platform}'s answer stopped being HTTP after ${this.#receivedBytes} bytes of its body (${alien.message}); ${delivered} samples had been delivered.`,
+        cause: alien,
+      });
+      return;
+    }
     this.#fail({
       kind: delivered > 0 ? 'truncated' : 'network',
       message: `${this.#platform.platform}'s answer was cut off after ${this.#receivedBytes} bytes (${cause.message}); ${delivered} samples had been delivered.`,
@@ -563,10 +578,13 @@ class HttpExchange {
   }
 
   #onBroken(error: Error & { code?: unknown }): void {
-    // From then on the response tells, after the bytes that still arrived.
-    if (this.#responded) return;
     const { platform, url } = this.#platform;
     const code = typeof error.code === 'string' ? error.code : '';
+    if (this.#responded) {
+      // From then on the response tells, after the bytes that still arrived, of all but this.
+      this.#brokenFraming = code.startsWith('HPE_') ? error : undefined;
+      return;
+    }
     if (code.startsWith('HPE_')) {
       this.#fail({
         kind: 'protocol',

@@ -1,5 +1,7 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import test from 'ava';
 import {
+  classifyRefusal,
   classifyWords,
   providerWords,
   publicUrl,
@@ -7,6 +9,7 @@ import {
   redactBytes,
   sentence,
   speechError,
+  waitInWords,
 } from './provider-failure.ts';
 
 // Shapes of TTS provider protocol reference, sections 4.5, 5.1, 5.3, 5.5, 5.6, 6.2, 6.5, 8.1, 8.2.
@@ -55,6 +58,43 @@ test("the provider's words are found in every envelope", (t) => {
 
 test('long words are shortened', (t) => {
   t.is(providerWords('x'.repeat(5_000)).message.length, 601);
+});
+
+test('a wait in words counts when no header names one', (t) => {
+  for (const [words, ms] of [
+    [
+      'Rate limit reached … on tokens per day (TPD): Limit 3600. Please try again in 14m3.2s. Visit …',
+      843_200,
+    ],
+    ['Please try again in 1h2m3s.', 3_723_000],
+    ['Please try again in 6ms.', 6],
+    ['Try again in 20 seconds', 20_000],
+    ['Retry after 2 minutes 30 seconds, please', 150_000],
+    ['Please try again in 1.5 s', 1_500],
+    ['Please try again later.', undefined],
+    ['Tokens of 14m3.2s are used up.', undefined],
+  ] as const) {
+    t.is(waitInWords(words), ms, words);
+  }
+  const table = { codes: { rate_limit_exceeded: 'rate-limit' }, words: [] } as const;
+  const body = JSON.stringify({ error: { message: 'Please try again in 2s.', code: 'x' } });
+  const wait = (headers: IncomingHttpHeaders) =>
+    classifyRefusal({ platform: 'p', status: 429, headers, body }, table).retryAfterMs;
+  t.is(wait({}), 2_000);
+  t.is(wait({ 'retry-after': '7' }), 7_000);
+});
+
+test('a status that says that something took too long is a time-out', (t) => {
+  const kind = (status: number, body = '') =>
+    classifyRefusal({ platform: 'p', status, headers: {}, body }, { codes: {}, words: [] }).kind;
+  t.deepEqual(
+    [408, 504].map((status) => kind(status)),
+    ['timeout', 'timeout'],
+  );
+  t.deepEqual(
+    [500, 502, 503].map((status) => kind(status)),
+    ['server', 'server', 'server'],
+  );
 });
 
 test('credentials are taken out of texts and addresses', (t) => {

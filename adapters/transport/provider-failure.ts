@@ -152,7 +152,7 @@ export function classifyRefusal(refusal: HttpRefusal, table: FailureTable): Fail
       hint,
     ),
     providerCode: words.code ?? words.type,
-    retryAfterMs: retryAfterMs(headers),
+    retryAfterMs: retryAfterMs(headers) ?? waitInWords(words.message),
   };
 }
 
@@ -195,7 +195,8 @@ export function classifyWords(
 function kindOfStatus(status: number): SpeechFailureKind {
   if (status === 401 || status === 403 || status === 407) return 'auth';
   if (status === 402) return 'quota';
-  if (status === 408) return 'timeout';
+  // Of the service, and of a proxy that waited for it.
+  if (status === 408 || status === 504) return 'timeout';
   if (status === 413) return 'too-long';
   if (status === 429) return 'rate-limit';
   if (status === 204) return 'empty';
@@ -218,6 +219,25 @@ export function retryAfterMs(headers: IncomingHttpHeaders): number | undefined {
   const until = httpDateSeconds(value);
   const now = headers.date === undefined ? undefined : httpDateSeconds(headers.date);
   return until === undefined || now === undefined ? undefined : Math.max(0, until - now) * 1_000;
+}
+
+const unitMs: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1 };
+const spanPattern = String.raw`(\d+(?:\.\d+)?)\s?(ms|h|m|s)(?:illiseconds?|ours?|inutes?|econds?)?`;
+const waitPattern = new RegExp(
+  `\\b(?:try again|retry) (?:in|after) ((?:${spanPattern}\\s?)+)`,
+  'i',
+);
+
+/**
+ * The wait that a provider names in its words only, as Groq does (TTS provider protocol reference,
+ * section 5.1): `Please try again in 14m3.2s`, `retry after 20 seconds`.
+ */
+export function waitInWords(message: string): number | undefined {
+  const spans = waitPattern.exec(message)?.[1];
+  if (spans === undefined) return undefined;
+  const parts = [...spans.matchAll(new RegExp(spanPattern, 'gi'))];
+  const sum = parts.reduce((ms, part) => ms + Number(part[1]) * unitMs[part[2]!.toLowerCase()]!, 0);
+  return Math.round(sum);
 }
 
 const secretCharactersMin = 4;

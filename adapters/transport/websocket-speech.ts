@@ -20,6 +20,7 @@ import {
   redactBytes,
   sentence,
   speechError,
+  waitInWords,
 } from './provider-failure.ts';
 import { SpeechDelivery, untilStopped } from './speech-delivery.ts';
 import { TimeLimit, type TimeLimitsMs } from './time-limit.ts';
@@ -479,6 +480,7 @@ class Utterance {
       message: sentence(`${platform} stopped: ${said}`, failures.hints?.[kind]),
       providerCode: code,
       status,
+      retryAfterMs: waitInWords(words.message),
     });
   }
 

@@ -65,7 +65,7 @@ export function createCosyVoiceStandIn(options: StandInOptions): StandIn {
 const path = '/api-ws/v1/inference';
 
 /** On a socket that is open already, `answer` is in the place of `task-started`. */
-const taskFaults: FaultTable = {
+export const taskFaults: FaultTable = {
   auth: ['answer'],
   quota: ['answer'],
   'rate-limit': ['answer'],

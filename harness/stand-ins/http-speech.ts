@@ -44,14 +44,15 @@ export function sendSpeech(server: ProviderServer, exchange: Exchange, speech: H
     fault === undefined || fault.moment === 'end'
       ? speech.schedule
       : truncateSchedule(speech.schedule, shareBytes(clip.length, fault.share));
+  // Something else comes in the place of a sound, and not behind the header of one.
+  const replaced = fault?.moment === 'first-audio' && !soundless.has(fault.kind);
   const write = (audio: Buffer, window: ClipWindow): void => {
     response.write(frame === undefined ? audio : frame(audio, window));
   };
   const delivery = deliver(server.options.clock, schedule, speech.originUs, clip, {
     begin: () => {
       speech.begin();
-      const alien = fault?.kind === 'protocol' && fault.moment === 'first-audio';
-      if (header.length > 0 && !alien) write(header, { fromMs: 0, toMs: 0 });
+      if (header.length > 0 && !replaced) write(header, { fromMs: 0, toMs: 0 });
     },
     chunk: (audio, offset) => {
       entry.audioBytes += audio.length;
@@ -66,6 +67,9 @@ export function sendSpeech(server: ProviderServer, exchange: Exchange, speech: H
   });
   response.once('close', () => delivery.cancel());
 }
+
+/** Faults that leave a sound without its samples. */
+const soundless: ReadonlySet<StandInFaultKind> = new Set(['cut', 'stall', 'empty']);
 
 function strikeBody(
   server: ProviderServer,

@@ -1,0 +1,3 @@
+import { failureMatrix } from './failure-matrix.contract.ts';
+
+failureMatrix('sockets');

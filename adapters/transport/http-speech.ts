@@ -582,7 +582,7 @@ class HttpExchange {
     const code = typeof error.code === 'string' ? error.code : '';
     if (this.#responded) {
       // From then on the response tells, after the bytes that still arrived, of all but this.
-      this.#brokenFraming = code.startsWith('HPE_') ? error : undefined;
+      if (code.startsWith('HPE_')) this.#brokenFraming = error;
       return;
     }
     if (code.startsWith('HPE_')) {

@@ -35,201 +35,201 @@ const buffered: readonly string[] = ['openai', 'groq', 'gsv', 'fish'];
  */
 const matrices: Readonly<Record<ProviderName, string>> = {
   openai: `
-                answer       first-audio    mid-audio    end
-    auth        auth         –              –            –
-    quota       quota        –              –            –
-    rate-limit  rate-limit 1s–              –            –
-    bad-voice   bad-voice    –              –            –
-    too-long    too-long     –              –            –
-    server      server       –              –            –
-    timeout     timeout      –              –            –
-    protocol    protocol     protocol       protocol     protocol
-    cut         network      network        network      network
-    early-end   –            –              ok           –
-    empty       –            empty          –            –
-    stall       timeout      timeout        timeout      timeout`,
+                answer           first-audio      mid-audio        end
+    auth        auth             –                –                –
+    quota       quota            –                –                –
+    rate-limit  rate-limit 1s    –                –                –
+    bad-voice   bad-voice        –                –                –
+    too-long    too-long         –                –                –
+    server      server           –                –                –
+    timeout     timeout          –                –                –
+    protocol    protocol         protocol         protocol         protocol
+    cut         network          network          network          network
+    early-end   –                –                ok               –
+    empty       –                empty            –                –
+    stall       timeout          timeout          timeout          timeout`,
   'openai-stream': `
-                answer       first-audio    mid-audio    end
-    auth        auth         –              –            –
-    quota       quota        –              –            –
-    rate-limit  rate-limit 1s–              –            –
-    bad-voice   bad-voice    –              –            –
-    too-long    too-long     –              –            –
-    server      server       –              –            –
-    timeout     timeout      –              –            –
-    protocol    protocol     protocol       protocol     protocol
-    cut         network      network        truncated    truncated
-    early-end   –            –              ok           –
-    empty       –            empty          –            –
-    stall       timeout      timeout        timeout      timeout`,
+                answer           first-audio      mid-audio        end
+    auth        auth             –                –                –
+    quota       quota            –                –                –
+    rate-limit  rate-limit 1s    –                –                –
+    bad-voice   bad-voice        –                –                –
+    too-long    too-long         –                –                –
+    server      server           –                –                –
+    timeout     timeout          –                –                –
+    protocol    protocol         protocol         protocol         protocol
+    cut         network          network          truncated        truncated
+    early-end   –                –                ok               –
+    empty       –                empty            –                –
+    stall       timeout          timeout          timeout          timeout`,
   'openai-sse': `
-                answer       first-audio    mid-audio    end
-    auth        auth         –              –            –
-    quota       quota        –              –            –
-    rate-limit  rate-limit 1s–              –            –
-    bad-voice   bad-voice    –              –            –
-    too-long    too-long     –              –            –
-    server      server       server         server       server
-    timeout     timeout      –              –            –
-    protocol    protocol     protocol       protocol     protocol
-    cut         network      network        truncated    truncated
-    early-end   –            –              ok           truncated
-    empty       –            empty          –            –
-    stall       timeout      timeout        timeout      timeout`,
+                answer           first-audio      mid-audio        end
+    auth        auth             –                –                –
+    quota       quota            –                –                –
+    rate-limit  rate-limit 1s    –                –                –
+    bad-voice   bad-voice        –                –                –
+    too-long    too-long         –                –                –
+    server      server           server           server           server
+    timeout     timeout          –                –                –
+    protocol    protocol         protocol         protocol         protocol
+    cut         network          network          truncated        truncated
+    early-end   –                –                ok               truncated
+    empty       –                empty            –                –
+    stall       timeout          timeout          timeout          timeout`,
   openrouter: `
-                answer       first-audio    mid-audio    end
-    auth        auth         –              –            –
-    quota       quota        –              –            –
-    rate-limit  rate-limit 1s–              –            –
-    bad-voice   bad-voice    –              –            –
-    too-long    too-long     –              –            –
-    server      server       –              –            –
-    timeout     timeout      –              –            –
-    protocol    protocol     protocol       protocol     protocol
-    cut         network      network        truncated    truncated
-    early-end   –            –              ok           –
-    empty       –            empty          –            –
-    stall       timeout      timeout        timeout      timeout`,
+                answer           first-audio      mid-audio        end
+    auth        auth             –                –                –
+    quota       quota            –                –                –
+    rate-limit  rate-limit 1s    –                –                –
+    bad-voice   bad-voice        –                –                –
+    too-long    too-long         –                –                –
+    server      server           –                –                –
+    timeout     timeout          –                –                –
+    protocol    protocol         protocol         protocol         protocol
+    cut         network          network          truncated        truncated
+    early-end   –                –                ok               –
+    empty       –                empty            –                –
+    stall       timeout          timeout          timeout          timeout`,
   kokoro: `
-                answer       first-audio    mid-audio    end
-    auth        auth         –              –            –
-    quota       quota        –              –            –
-    rate-limit  rate-limit 1s–              –            –
-    bad-voice   bad-voice    –              –            –
-    too-long    too-long     –              –            –
-    server      server       –              –            –
-    timeout     timeout      –              –            –
-    protocol    protocol     protocol       protocol     protocol
-    cut         network      network        truncated    truncated
-    early-end   –            –              ok           –
-    empty       –            empty          –            –
-    stall       timeout      timeout        timeout      timeout`,
+                answer           first-audio      mid-audio        end
+    auth        auth             –                –                –
+    quota       quota            –                –                –
+    rate-limit  rate-limit 1s    –                –                –
+    bad-voice   bad-voice        –                –                –
+    too-long    too-long         –                –                –
+    server      server           –                –                –
+    timeout     timeout          –                –                –
+    protocol    protocol         protocol         protocol         protocol
+    cut         network          network          truncated        truncated
+    early-end   –                –                ok               –
+    empty       –                empty            –                –
+    stall       timeout          timeout          timeout          timeout`,
   vllm: `
-                answer       first-audio    mid-audio    end
-    auth        auth         –              –            –
-    quota       quota        –              –            –
-    rate-limit  rate-limit 1s–              –            –
-    bad-voice   bad-voice    –              –            –
-    too-long    too-long     –              –            –
-    server      server       server         server       server
-    timeout     timeout      –              –            –
-    protocol    protocol     protocol       protocol     protocol
-    cut         network      network        truncated    truncated
-    early-end   –            –              ok           truncated
-    empty       –            empty          –            –
-    stall       timeout      timeout        timeout      timeout`,
+                answer           first-audio      mid-audio        end
+    auth        auth             –                –                –
+    quota       quota            –                –                –
+    rate-limit  rate-limit 1s    –                –                –
+    bad-voice   bad-voice        –                –                –
+    too-long    too-long         –                –                –
+    server      server           server           server           server
+    timeout     timeout          –                –                –
+    protocol    protocol         protocol         protocol         protocol
+    cut         network          network          truncated        truncated
+    early-end   –                –                ok               truncated
+    empty       –                empty            –                –
+    stall       timeout          timeout          timeout          timeout`,
   groq: `
-                answer       first-audio    mid-audio    end
-    auth        auth         –              –            –
-    quota       rate-limit 870s–              –            –
-    rate-limit  rate-limit 1s–              –            –
-    bad-voice   bad-voice    –              –            –
-    too-long    too-long     –              –            –
-    server      server       –              –            –
-    timeout     timeout      –              –            –
-    protocol    protocol     protocol       protocol     protocol
-    cut         network      network        network      network
-    early-end   –            –              ok           –
-    empty       –            empty          –            –
-    stall       timeout      timeout        timeout      timeout`,
+                answer           first-audio      mid-audio        end
+    auth        auth             –                –                –
+    quota       rate-limit 870s  –                –                –
+    rate-limit  rate-limit 1s    –                –                –
+    bad-voice   bad-voice        –                –                –
+    too-long    too-long         –                –                –
+    server      server           –                –                –
+    timeout     timeout          –                –                –
+    protocol    protocol         protocol         protocol         protocol
+    cut         network          network          network          network
+    early-end   –                –                ok               –
+    empty       –                empty            –                –
+    stall       timeout          timeout          timeout          timeout`,
   gsv: `
-                answer       first-audio    mid-audio    end
-    auth        auth         –              –            –
-    quota       quota        –              –            –
-    rate-limit  rate-limit 1s–              –            –
-    bad-voice   server       –              –            –
-    too-long    too-long     –              –            –
-    server      server       –              –            –
-    timeout     timeout      –              –            –
-    protocol    protocol     –              –            –
-    cut         network      network        network      –
-    early-end   –            –              ok           –
-    empty       –            empty          –            –
-    stall       timeout      timeout        timeout      –`,
+                answer           first-audio      mid-audio        end
+    auth        auth             –                –                –
+    quota       quota            –                –                –
+    rate-limit  rate-limit 1s    –                –                –
+    bad-voice   server           –                –                –
+    too-long    too-long         –                –                –
+    server      server           –                –                –
+    timeout     timeout          –                –                –
+    protocol    protocol         –                –                –
+    cut         network          network          network          –
+    early-end   –                –                ok               –
+    empty       –                empty            –                –
+    stall       timeout          timeout          timeout          –`,
   stream_gsv: `
-                answer       first-audio    mid-audio    end
-    auth        auth         –              –            –
-    quota       quota        –              –            –
-    rate-limit  rate-limit 1s–              –            –
-    bad-voice   –            empty          –            –
-    too-long    too-long     –              –            –
-    server      server       –              –            –
-    timeout     timeout      –              –            –
-    protocol    protocol     protocol       protocol     protocol
-    cut         network      network        truncated    truncated
-    early-end   –            –              ok           –
-    empty       –            empty          –            –
-    stall       timeout      timeout        timeout      timeout`,
+                answer           first-audio      mid-audio        end
+    auth        auth             –                –                –
+    quota       quota            –                –                –
+    rate-limit  rate-limit 1s    –                –                –
+    bad-voice   –                empty            –                –
+    too-long    too-long         –                –                –
+    server      server           –                –                –
+    timeout     timeout          –                –                –
+    protocol    protocol         protocol         protocol         protocol
+    cut         network          network          truncated        truncated
+    early-end   –                –                ok               –
+    empty       –                empty            –                –
+    stall       timeout          timeout          timeout          timeout`,
   fish: `
-                answer       first-audio    mid-audio    end
-    auth        auth         –              –            –
-    quota       quota        –              –            –
-    rate-limit  rate-limit 1s–              –            –
-    bad-voice   bad-voice    –              –            –
-    too-long    too-long     –              –            –
-    server      server       –              –            –
-    timeout     timeout      –              –            –
-    protocol    protocol     protocol       protocol     protocol
-    cut         network      network        network      network
-    early-end   –            –              ok           –
-    empty       –            empty          –            –
-    stall       timeout      timeout        timeout      timeout`,
+                answer           first-audio      mid-audio        end
+    auth        auth             –                –                –
+    quota       quota            –                –                –
+    rate-limit  rate-limit 1s    –                –                –
+    bad-voice   bad-voice        –                –                –
+    too-long    too-long         –                –                –
+    server      server           –                –                –
+    timeout     timeout          –                –                –
+    protocol    protocol         protocol         protocol         protocol
+    cut         network          network          network          network
+    early-end   –                –                ok               –
+    empty       –                empty            –                –
+    stall       timeout          timeout          timeout          timeout`,
   elevenlabs: `
-                answer       first-audio    mid-audio    end
-    auth        auth         auth           –            –
-    quota       quota        quota          quota        –
-    rate-limit  rate-limit   rate-limit     –            –
-    bad-voice   bad-voice    bad-voice      –            –
-    too-long    –            too-long       too-long     –
-    server      server       server         server       server
-    timeout     timeout      timeout        timeout      –
-    protocol    protocol     protocol       protocol     protocol
-    cut         network      network        truncated    truncated
-    early-end   –            –              ok           truncated
-    empty       –            empty          –            –
-    stall       timeout      timeout        timeout      timeout`,
+                answer           first-audio      mid-audio        end
+    auth        auth             auth             –                –
+    quota       quota            quota            quota            –
+    rate-limit  rate-limit       rate-limit       –                –
+    bad-voice   bad-voice        bad-voice        –                –
+    too-long    –                too-long         too-long         –
+    server      server           server           server           server
+    timeout     timeout          timeout          timeout          –
+    protocol    protocol         protocol         protocol         protocol
+    cut         network          network          truncated        truncated
+    early-end   –                –                ok               truncated
+    empty       –                empty            –                –
+    stall       timeout          timeout          timeout          timeout`,
   'elevenlabs-v4': `
-                answer       first-audio    mid-audio    end
-    auth        auth         auth           –            –
-    quota       quota        quota          quota        –
-    rate-limit  rate-limit   rate-limit     –            –
-    bad-voice   bad-voice    bad-voice      –            –
-    too-long    –            too-long       too-long     –
-    server      server       server         server       server
-    timeout     timeout      timeout        timeout      –
-    protocol    protocol     protocol       protocol     protocol
-    cut         network      network        truncated    truncated
-    early-end   –            –              ok           truncated
-    empty       –            empty          –            –
-    stall       timeout      timeout        timeout      timeout`,
+                answer           first-audio      mid-audio        end
+    auth        auth             auth             –                –
+    quota       quota            quota            quota            –
+    rate-limit  rate-limit       rate-limit       –                –
+    bad-voice   bad-voice        bad-voice        –                –
+    too-long    –                too-long         too-long         –
+    server      server           server           server           server
+    timeout     timeout          timeout          timeout          –
+    protocol    protocol         protocol         protocol         protocol
+    cut         network          network          truncated        truncated
+    early-end   –                –                ok               truncated
+    empty       –                empty            –                –
+    stall       timeout          timeout          timeout          timeout`,
   cosyvoice: `
-                answer       first-audio    mid-audio    end
-    auth        auth         –              –            –
-    quota       quota        –              –            –
-    rate-limit  rate-limit   –              –            –
-    bad-voice   bad-voice    bad-voice      –            –
-    too-long    –            bad-request    bad-request  –
-    server      server       server         server       server
-    timeout     timeout      timeout        timeout      timeout
-    protocol    protocol     protocol       protocol     protocol
-    cut         network      network        truncated    truncated
-    early-end   –            –              ok           truncated
-    empty       –            empty          –            –
-    stall       timeout      timeout        timeout      timeout`,
+                answer           first-audio      mid-audio        end
+    auth        auth             –                –                –
+    quota       quota            –                –                –
+    rate-limit  rate-limit       –                –                –
+    bad-voice   bad-voice        bad-voice        –                –
+    too-long    –                bad-request      bad-request      –
+    server      server           server           server           server
+    timeout     timeout          timeout          timeout          timeout
+    protocol    protocol         protocol         protocol         protocol
+    cut         network          network          truncated        truncated
+    early-end   –                –                ok               truncated
+    empty       –                empty            –                –
+    stall       timeout          timeout          timeout          timeout`,
   'fish-live': `
-                answer       first-audio    mid-audio    end
-    auth        auth         –              –            –
-    quota       quota        quota          quota        –
-    rate-limit  rate-limit 1srate-limit     –            –
-    bad-voice   –            bad-voice      –            –
-    too-long    –            –              –            –
-    server      server       server         server       server
-    timeout     timeout      –              –            –
-    protocol    protocol     protocol       protocol     protocol
-    cut         network      network        truncated    truncated
-    early-end   –            –              ok           truncated
-    empty       –            empty          –            –
-    stall       timeout      timeout        timeout      timeout`,
+                answer           first-audio      mid-audio        end
+    auth        auth             –                –                –
+    quota       quota            quota            quota            –
+    rate-limit  rate-limit 1s    rate-limit       –                –
+    bad-voice   –                bad-voice        –                –
+    too-long    –                –                –                –
+    server      server           server           server           server
+    timeout     timeout          –                –                –
+    protocol    protocol         protocol         protocol         protocol
+    cut         network          network          truncated        truncated
+    early-end   –                –                ok               truncated
+    empty       –                empty            –                –
+    stall       timeout          timeout          timeout          timeout`,
 };
 
 /** Undisturbed, the first answer takes one request of about this many 16 kHz samples. */
@@ -429,7 +429,7 @@ function matrixOf(cells: readonly (readonly string[])[]): string {
     ['', ...faultMoments],
     ...standInFaultKinds.map((kind, index) => [kind, ...cells[index]!]),
   ];
-  const widths = [12, 17, 15, 13, 0];
+  const widths = [12, 17, 17, 17, 0];
   return rows
     .map((row) =>
       row

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { metricCatalog } from '../metrics/metric-catalog.ts';
 import { networkNames } from '../network/network-profile.ts';
-import { standInFaultKinds } from '../stand-ins/stand-in-changes.ts';
+import { faultMoments, standInFaultKinds } from '../stand-ins/stand-in-changes.ts';
 import { loadScenario, loadScenarioFile, type ScenarioCatalog } from './load.ts';
 import { defaultMatrix, planRun } from './plan.ts';
 import { serverEventNames } from './scenario.ts';
@@ -75,6 +75,7 @@ test('the README names no key that does not exist', (t) => {
   const known = new Set<string>([
     ...tables().flatMap((table) => keysOfTable(table) ?? []),
     ...standInFaultKinds,
+    ...faultMoments,
     ...networkNames,
     ...scenarioErrorCodes,
   ]);
@@ -95,7 +96,12 @@ test('the README lists the shipped scenarios', (t) => {
 });
 
 test('the README names every fault, event and error code', (t) => {
-  for (const name of [...standInFaultKinds, ...serverEventNames, ...scenarioErrorCodes]) {
+  for (const name of [
+    ...standInFaultKinds,
+    ...faultMoments,
+    ...serverEventNames,
+    ...scenarioErrorCodes,
+  ]) {
     t.true(readme.includes(`\`${name}\``), name);
   }
 });

@@ -37,8 +37,15 @@ class Stage {
     const { clock } = this;
     const random = createRandom(seed, provider.name);
     const { platform, config } = provider.tts;
+    const { personality } = provider;
     this.#network = new MemoryNetwork(clock, random.fork('network'));
-    this.standIn = createStandIn({ platform, voice, clock, random: random.fork('stand-in') });
+    this.standIn = createStandIn({
+      platform,
+      voice,
+      clock,
+      random: random.fork('stand-in'),
+      ...(personality !== undefined && { personality }),
+    });
     const connectUs = this.standIn.connectMs * 1_000;
     this.#network.setLink(provider.endpoint, { latencyUs: 5_000, jitterUs: 0, connectUs });
     this.session = adapterFor(provider.tts).open(config, {

@@ -117,6 +117,7 @@ for (const [status, body, kind, retryable] of [
   [403, '{"message":"Forbidden","status":403}', 'auth', false],
   [404, '{"message":"Model not found","status":404}', 'bad-voice', false],
   [404, '{"message":"No route","status":404}', 'bad-request', false],
+  [413, '{"message":"Payload too large","status":413}', 'too-long', false],
   [422, '[{"loc":["body","latency"],"type":"enum","msg":"Bad"}]', 'bad-request', false],
   [422, '{"detail":"reference_id should be a string"}', 'bad-voice', false],
   [429, '{"message":"Too many requests","status":429}', 'rate-limit', true],
@@ -141,6 +142,23 @@ for (const [status, body, kind, retryable] of [
   });
 }
 
+test('MP3, the default of the service, and JSON behind a 200 are protocol failures', async (t) => {
+  for (const stream of [undefined, 'pcm'] as const) {
+    for (const [body, words] of [
+      [Buffer.from(`ID3\x04${'\0'.repeat(60)}`, 'latin1'), 'MP3'],
+      [Buffer.from('{"message":"warming up"}'), 'warming up'],
+    ] as const) {
+      const config = { ...subject.config, ...(stream === undefined ? {} : { stream }) };
+      const wire = () => httpAnswers((response) => response.writeHead(200).end(body));
+      const stage = await makeStage({ ...subject, config, wire }, {});
+      const { error } = await outcomeOf(stage, ['Hi.']);
+      t.like(error, { kind: 'protocol', status: 200, deliveredSamples: 0 });
+      t.true(error.message.includes(words), error.message);
+      await stage.finish();
+    }
+  }
+});
+
 test('the keys of EchoKit mean what they mean there, and our own have defaults', (t) => {
   const keys = { api_key: 'k', speaker: 'v' };
   const read = (more: object) => readTtsConfig({ platform: 'Fish', ...keys, ...more });
@@ -161,7 +179,9 @@ test('the keys of EchoKit mean what they mean there, and our own have defaults',
     [{ url: 'wss://api.fish.audio/v1/tts/live' }, 'pieces', 'chunks'],
     [{ url: 'ws://127.0.0.1:7000/v1/tts' }, 'pieces', 'chunks'],
   ] as const) {
-    t.like(fishAdapter.capabilities(read(more).config as FishConfig), { textIn, audioOut });
+    const capabilities = fishAdapter.capabilities(read(more).config as FishConfig);
+    t.like(capabilities, { textIn, audioOut });
+    t.is(capabilities.charactersMax, undefined, 'no limit of texts is published');
   }
 });
 

@@ -200,6 +200,7 @@ for (const [name, status, error, kind, providerCode] of [
   ],
   ['a voice', 400, ['voice must be one of [autumn hannah]', invalid], 'bad-voice', invalid],
   ['the limit', 400, ['input must be at most 200 characters', invalid], 'too-long', invalid],
+  ['no credit', 402, ['Payment required', 'billing'], 'quota', 'billing'],
   ['tokens per day', 429, ['Rate limit reached for model `X`', 'tokens'], 'rate-limit', 'tokens'],
   [
     'a defect',
@@ -229,4 +230,20 @@ test('a rate limit carries its wait, and a shut down model what to set', async (
   const missing = await outcomeOf(await answering(refusal(404, gone)), ['Hello.']);
   t.is(missing.error.kind, 'bad-request');
   t.true(missing.error.message.includes('canopylabs/orpheus-v1-english'));
+});
+
+test('JSON and MP3 behind a 200 are protocol failures', async (t) => {
+  for (const [body, words] of [
+    [Buffer.from('{"error":{"message":"overloaded"}}'), 'overloaded'],
+    [Buffer.from(`ID3\x04${'\0'.repeat(60)}`, 'latin1'), 'MP3'],
+  ] as const) {
+    const stage = await answering((response) => {
+      response.writeHead(200, { 'content-type': 'audio/wav' });
+      response.end(body);
+    });
+    const { error } = await outcomeOf(stage, ['Hello.']);
+    t.like(error, { kind: 'protocol', status: 200, deliveredSamples: 0 });
+    t.true(error.message.includes(words), error.message);
+    await stage.finish();
+  }
 });

@@ -101,11 +101,17 @@ for (const [status, body, kind, advice] of [
   [500, 'TTS service is not available', 'server', '/v1/audio/speakers'],
   [500, 'Internal Server Error', 'server', 'log'],
   [400, 'unknown speaker texan', 'bad-voice', ''],
+  // The server itself has neither keys nor limits: these are a proxy's before it.
+  [401, 'Unauthorized', 'auth', ''],
+  [402, 'Payment Required', 'quota', ''],
+  [413, 'Payload Too Large', 'too-long', ''],
+  [429, 'Too Many Requests', 'rate-limit', ''],
 ] as const) {
   test(`a plain-text refusal is classified: ${status} ${body}`, async (t) => {
     const stage = await answering(status, body);
     const { error } = await outcomeOf(stage, ['Hello.']);
-    t.like(error, { kind, status, providerCode: undefined, retryable: kind === 'server' });
+    const retryable = kind === 'server' || kind === 'rate-limit';
+    t.like(error, { kind, status, providerCode: undefined, retryable });
     t.true(error.message.includes(body) && error.message.includes(advice), error.message);
     await stage.finish();
   });

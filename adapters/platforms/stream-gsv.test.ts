@@ -78,6 +78,11 @@ for (const [status, body, kind] of [
   [405, '', 'bad-request'],
   [500, 'TTS service is not available', 'server'],
   [400, 'unknown speaker texan', 'bad-voice'],
+  // The server itself has neither keys nor limits: these are a proxy's before it.
+  [401, 'Unauthorized', 'auth'],
+  [402, 'Payment Required', 'quota'],
+  [413, 'Payload Too Large', 'too-long'],
+  [429, 'Too Many Requests', 'rate-limit'],
 ] as const) {
   test(`a plain-text refusal is classified: ${status} ${body}`, async (t) => {
     const stage = await answering(status, body);

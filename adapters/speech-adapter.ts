@@ -24,7 +24,7 @@ export interface SpeechCapabilities {
   readonly audioOut: 'whole' | 'chunks';
   /** A connection may serve the next utterance. */
   readonly connectionReuse: boolean;
-  /** The provider may say when each character is spoken (`mark` events). */
+  /** The provider may say when each character, word or sentence is spoken (`mark` events). */
   readonly marks: boolean;
   /** Longest text of one request, in Unicode code points; absent when no limit is known. */
   readonly charactersMax?: number;
@@ -162,13 +162,16 @@ export interface SpeechAudioEvent {
   readonly sourceChannels: number;
 }
 
-/** Timing of characters. Positions refer to the 16 kHz output of the whole utterance. */
+/**
+ * Timing of characters; some providers only time words or sentences, which then stand as one entry.
+ * Positions refer to the 16 kHz output of the whole utterance.
+ */
 export interface SpeechMarkEvent {
   readonly type: 'mark';
   readonly atUs: number;
   readonly request: number;
   readonly characters: readonly string[];
-  /** First sample of each character, counted from the start of the utterance. */
+  /** First sample of each entry, counted from the start of the utterance. */
   readonly startSamples: readonly number[];
 }
 

@@ -59,23 +59,26 @@ const failures: FailureTable = {
   },
 };
 
-const capabilities: SpeechCapabilities = {
-  textIn: 'pieces',
-  audioOut: 'chunks',
-  connectionReuse: true,
-  marks: false,
-  charactersMax: taskCharactersMax,
-};
+function capabilities({ model }: CosyVoiceConfig): SpeechCapabilities {
+  return {
+    textIn: 'pieces',
+    audioOut: 'chunks',
+    connectionReuse: true,
+    // Only the typed events of newer models say where a sentence begins (section 9.3).
+    marks: !/^cosyvoice-v1\b/.test(model),
+    charactersMax: taskCharactersMax,
+  };
+}
 
 export const cosyVoiceAdapter: SpeechAdapter<CosyVoiceConfig> = {
   platform: 'cosyvoice',
-  capabilities: () => capabilities,
+  capabilities,
   open: (config, deps) =>
     openWebSocketSpeech(
       {
         platform: 'cosyvoice',
         url: new URL(config.url),
-        capabilities,
+        capabilities: capabilities(config),
         headers: {
           authorization: `Bearer ${config.token}`,
           'x-dashscope-datainspection': 'enable',
@@ -141,10 +144,17 @@ function readEvent(text: string, taskId: string): ServerMessage | undefined {
       return { refusal: wordsOf(header) };
     case 'task-finished':
       return { final: true, ...counted };
-    // Other events time the sentences, or are new: neither carries audio (section 9.3).
+    // Other events time the words, or are new: neither carries audio (section 9.3).
     default:
-      return counted;
+      return { ...counted, ...sentenceBegin(payload) };
   }
+}
+
+/** Comes in front of the sentence's first audio. */
+function sentenceBegin(payload: Payload | undefined): Pick<ServerMessage, 'alignment'> {
+  const { type, original_text: text } = payload?.output ?? {};
+  if (type !== 'sentence-begin' || typeof text !== 'string') return {};
+  return { alignment: { characters: [text], startsMs: [0] } };
 }
 
 /** Cumulative within the task (section 9.3). */
@@ -172,6 +182,7 @@ interface Header {
 
 interface Payload {
   readonly usage?: { readonly characters?: unknown } | null;
+  readonly output?: { readonly type?: unknown; readonly original_text?: unknown } | null;
 }
 
 function membersOf(text: string): { header?: Header | undefined; payload?: Payload | undefined } {

@@ -196,6 +196,31 @@ test('a socket that the service closed while idle is not used again', async (t) 
   await stage.finish();
 });
 
+test('a sentence that begins is a mark at the sample that follows', async (t) => {
+  const begin = (text: string): string =>
+    `{"header":{"task_id":"<id>","event":"result-generated","attributes":{}},"payload":{"output":{"type":"sentence-begin","original_text":"${text}","sentence":{"index":0,"words":[]}}}}`;
+  const stage = await answering(saying([begin('One.'), [1, 2, 3], begin('二。'), [4, 5]]));
+  const events = await stage.clock.run(collect(stage.session.speak(said('One. 二。'), never())));
+  t.deepEqual(
+    events.flatMap((e) => (e.type === 'mark' ? [[e.characters, e.startSamples]] : [])),
+    [
+      [['One.'], [0]],
+      [['二。'], [3]],
+    ],
+  );
+  await stage.finish();
+});
+
+test('only models with typed events promise marks', (t) => {
+  const marks = (model: string): boolean =>
+    cosyVoiceAdapter.capabilities({ ...subject.config, model }).marks;
+  t.deepEqual(['cosyvoice-v1', 'cosyvoice-v2', 'cosyvoice-v3-flash'].map(marks), [
+    false,
+    true,
+    true,
+  ]);
+});
+
 test('events without audio, unknown events and those of another task are passed over', async (t) => {
   const stage = await answering(
     saying([

@@ -45,7 +45,16 @@ export interface Matrix {
 
 /** What a scenario runs on when neither it nor the command line says so. */
 export const defaultMatrix: Matrix = {
-  providers: ['openai', 'openai-stream', 'stream_gsv', 'elevenlabs'],
+  providers: [
+    'openai',
+    'openai-stream',
+    'groq',
+    'gsv',
+    'stream_gsv',
+    'elevenlabs',
+    'fish',
+    'cosyvoice',
+  ],
   devices: ['diy'],
   networks: ['good-wifi'],
 };

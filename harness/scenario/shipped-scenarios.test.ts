@@ -51,9 +51,9 @@ test('every shipped scenario loads, and expects what the metrics can tell', (t) 
   }
   const cells = (of: typeof passing) =>
     planRun(of, { seed: 1, time: 'virtual', catalog }).cells.length;
-  t.is(cells(passing), 6 * 4);
-  // One way to break a connection has two outcomes, so two scenarios share the four providers.
-  t.is(cells(failing), 2 * 4);
+  t.is(cells(passing), 6 * 8);
+  // One way to break a connection has two outcomes, so two scenarios share the eight providers.
+  t.is(cells(failing), 2 * 8);
 });
 
 test('the README names every key of every table', (t) => {

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { deviceProfiles } from '../device/device-profile.ts';
+import { quirkIds } from '../device/quirk.ts';
 import { metricCatalog } from '../metrics/metric-catalog.ts';
 import { networkNames } from '../network/network-profile.ts';
 import { loadScenarioFile, type ScenarioCatalog } from '../scenario/load.ts';
@@ -51,6 +52,7 @@ export function scenarioCatalog(providers: readonly string[]): ScenarioCatalog {
     providers,
     devices: Object.keys(deviceProfiles),
     networks: networkNames,
+    quirks: quirkIds,
   };
 }
 

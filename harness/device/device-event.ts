@@ -6,6 +6,8 @@
  * Connections are counted from 1 in the order in which the board opened them. `position` is an
  * index into everything the speaker has played since `boot` (16 kHz samples, gaps included).
  */
+import type { QuirkId } from './quirk.ts';
+
 export type DeviceState = 'Idle' | 'Listening' | 'Waiting' | 'Speaking';
 
 export type DeviceEvent = { readonly atUs: number } & (
@@ -16,7 +18,11 @@ export type DeviceEvent = { readonly atUs: number } & (
       readonly deviceId: string;
       /** Instant at which sample 0 of the speaker left the player. */
       readonly speakerStartUs: number;
+      /** Ids of the quirks that this board does not have. Absent: it has them all. */
+      readonly quirksOff?: readonly QuirkId[];
     }
+  /** After a restart with the wish to be set up: no connection, K0 restarts the board. */
+  | { readonly type: 'setup' }
   | {
       readonly type: 'connecting';
       readonly attempt: number;
@@ -92,11 +98,20 @@ export type DeviceEvent = { readonly atUs: number } & (
       readonly position: number;
       /** Samples kept back because they do not fill a chunk. */
       readonly restSamples: number;
+      /** Zeros behind the last samples, played instead of keeping these back (quirk Q2 off). */
+      readonly paddedSamples?: number;
     }
-  /** Queued audio thrown away by K0 or barge-in. */
+  /**
+   * The player found no room for a mouth shape in the event queue and stood still, playing zeros and
+   * taking no message. Inside of a sentence these cycles are an underrun as well.
+   */
+  | { readonly type: 'playerStalled'; readonly position: number }
+  | { readonly type: 'playerResumed'; readonly position: number; readonly cycles: number }
+  /** Queued audio thrown away: by K0, barge-in, a restart, or `EndResponse` (what was held back). */
   | { readonly type: 'playerCleared'; readonly samples: number; readonly cause: string }
+  /** Everything is lost; the board boots again after some seconds. */
   | { readonly type: 'reboot'; readonly cause: string }
-  /** The ledger of the board when the run ended. */
+  /** The ledger of the board when the run ended, all boots together. */
   | {
       readonly type: 'finished';
       /** Samples handed to the player, hello and beep included. */

@@ -9,6 +9,7 @@
 import type { DeviceEvent, DeviceKey, DeviceState } from './device-event.ts';
 import type { DeviceProfile } from './device-profile.ts';
 import type { PlayerMessage } from './player.ts';
+import { type DeviceTraits, traitsWithout } from './quirk.ts';
 import {
   type InstantAction,
   isInstant,
@@ -21,6 +22,10 @@ import {
 const bytesPerSecond = 32_000;
 /** The volume from which on samples are played as they are. */
 const fullVolume = 5;
+/** Limits that the firmware does not have (quirks Q40, Q41 and Q12 off), chosen. */
+export const handshakeLimitUs = 10_000_000;
+const answerLimitUs = 30_000_000;
+const closeLimitUs = 1_000_000;
 
 /** A message of the server as the socket task hands it to the main loop: audio is decoded. */
 export type DownlinkEvent =
@@ -54,8 +59,11 @@ export interface FrameOrigin {
 
 export type MachineInput =
   | ({ readonly type: 'downlink'; readonly event: DownlinkEvent } & FrameOrigin)
-  | { readonly type: 'micChunk'; readonly samples: Int16Array }
+  /** `speech`: the front end says that this chunk is speech. */
+  | { readonly type: 'micChunk'; readonly samples: Int16Array; readonly speech: boolean }
   | { readonly type: 'micEnd' }
+  /** A mouth shape left the player. */
+  | { readonly type: 'vowel'; readonly vowel: number }
   | { readonly type: 'key'; readonly key: DeviceKey; readonly press: 'short' | 'long' }
   /** Answers to the effect `connect`. */
   | { readonly type: 'connected'; readonly connection: number }
@@ -90,6 +98,7 @@ export type MachineEffect =
   /** The sentence will get no end marker. */
   | { readonly type: 'abandonSentence'; readonly sentence: number }
   | { readonly type: 'closeGate' }
+  | { readonly type: 'openGate' }
   /** The main loop has ended and the chip restarts. Nothing follows. */
   | { readonly type: 'reboot'; readonly cause: string };
 
@@ -104,21 +113,23 @@ interface Wait {
   readonly ready?: () => boolean;
   readonly untilUs?: () => number;
 }
-type Task = Generator<Wait, void, void>;
+type Task<Result = void> = Generator<Wait, Result, void>;
 
 type KeyEventName = 'k0Short' | 'k0Long' | 'volumeUp' | 'volumeDown';
 type LocalEvent =
-  | { readonly name: KeyEventName | 'micEnd' }
-  | { readonly name: 'micChunk'; readonly samples: Int16Array };
+  | { readonly name: KeyEventName | 'micEnd' | 'vowel' }
+  | { readonly name: 'micChunk'; readonly samples: Int16Array; readonly speech: boolean };
 
 interface Taken {
   readonly name: MachineEventName;
   readonly samples?: Int16Array;
+  readonly speech?: boolean;
   readonly downlink?: Extract<MachineInput, { type: 'downlink' }>;
 }
 
 export class DeviceMachine {
   readonly #profile: DeviceProfile;
+  readonly #traits: DeviceTraits;
   readonly #task: Task;
   #wait: Wait = { ready: () => true };
   #nowUs: number;
@@ -131,6 +142,8 @@ export class DeviceMachine {
   #transmitting = false;
   #connection: number;
   #linkUp = true;
+  /** Quirk Q6 off: the loss of the connection is an event. */
+  #linkLost = false;
   #dialed: Extract<MachineInput, { type: 'connected' | 'connectFailed' }> | undefined;
 
   // The variables of section 5.1, in its order.
@@ -144,6 +157,8 @@ export class DeviceMachine {
   #needCompute = true;
   #startFlag = false;
   #waitNotify = false;
+  /** End markers in the player (quirk Q16 off, where the next sentence does not wait for them). */
+  #undrained = 0;
   #helloDone = false;
   #allowInterrupt = false;
   #volume: number;
@@ -159,16 +174,21 @@ export class DeviceMachine {
   #sentenceOpen = false;
   #droppedHeldSamples = 0;
   #lastEventUs: number;
+  #waitingSinceUs = 0;
+  /** Unbroken speech until now (quirk Q15 off). */
+  #voicedSamples = 0;
+  #rejectionLogged = false;
 
   /** The board has booted and `connection` is open. */
   constructor(profile: DeviceProfile, connection: number, nowUs: number) {
     this.#profile = profile;
+    this.#traits = traitsWithout(profile.quirksOff);
     this.#connection = connection;
     this.#nowUs = nowUs;
     this.#lastEventUs = nowUs;
     this.#measureStartUs = nowUs;
     this.#downloadRatio = profile.constants.downloadRatioAtBoot;
-    this.#volume = profile.constants.volumeAtBoot;
+    this.#volume = this.#traits.volumeCounterIsWrong ? profile.constants.volumeAtBoot : fullVolume;
     this.#task = this.#mainLoop();
   }
 
@@ -178,7 +198,13 @@ export class DeviceMachine {
 
   /** The queue of server events has room; otherwise the socket task must not read on. */
   get acceptsDownlink(): boolean {
+    if (!this.#traits.socketWaitsForMainLoop) return true;
     return this.#inbound.length < this.#profile.constants.inboundEvents;
+  }
+
+  /** Room in the queue of local events: keys, microphone, mouth shapes. */
+  get freeLocalEvents(): number {
+    return this.#profile.constants.localEvents - this.#local.length;
   }
 
   ledger(): MachineLedger {
@@ -194,24 +220,22 @@ export class DeviceMachine {
    * @returns false when the queue it belongs to was full and it is lost
    */
   input(input: MachineInput): boolean {
-    const { localEvents } = this.#profile.constants;
     switch (input.type) {
       case 'downlink':
         if (input.connection !== this.#connection || !this.acceptsDownlink) return false;
         this.#inbound.push(input);
         return true;
       case 'micChunk':
-        if (this.#local.length >= localEvents) return false;
-        this.#local.push({ name: 'micChunk', samples: input.samples });
-        return true;
+        return this.#queueLocal({
+          name: 'micChunk',
+          samples: input.samples,
+          speech: input.speech,
+        });
       case 'micEnd':
-        if (this.#local.length >= localEvents) return false;
-        this.#local.push({ name: 'micEnd' });
-        return true;
+      case 'vowel':
+        return this.#queueLocal({ name: input.type });
       case 'key':
-        if (this.#local.length >= localEvents) return false;
-        this.#local.push({ name: keyEvent(input.key, input.press) });
-        return true;
+        return this.#queueLocal({ name: keyEvent(input.key, input.press) });
       case 'connected':
       case 'connectFailed':
         this.#dialed = input;
@@ -219,6 +243,7 @@ export class DeviceMachine {
       case 'linkDown':
         if (input.connection !== this.#connection) return false;
         this.#linkUp = false;
+        this.#linkLost = !this.#traits.missesLostConnection;
         this.#transmitting = false;
         this.#outbound.length = 0;
         return true;
@@ -227,16 +252,12 @@ export class DeviceMachine {
         return true;
       case 'sentencePlayed':
         this.#notified = true;
+        this.#undrained = Math.max(0, this.#undrained - 1);
         return true;
       case 'helloPlayed':
         this.#helloPlayed = true;
         return true;
     }
-  }
-
-  /** An event without consequence reached the main loop (a mouth shape): restarts the idle timer. */
-  noteEvent(atUs: number): void {
-    if (atUs > this.#lastEventUs) this.#lastEventUs = atUs;
   }
 
   /** Lets the task run at `nowUs` until it waits; returns what it did, in order. */
@@ -259,6 +280,12 @@ export class DeviceMachine {
     return this.#rebooted ? undefined : this.#wait.untilUs?.();
   }
 
+  #queueLocal(event: LocalEvent): boolean {
+    if (this.freeLocalEvents <= 0) return false;
+    this.#local.push(event);
+    return true;
+  }
+
   #mayRun(): boolean {
     const { ready, untilUs } = this.#wait;
     return ready?.() === true || (untilUs !== undefined && this.#nowUs >= untilUs());
@@ -269,7 +296,7 @@ export class DeviceMachine {
   *#mainLoop(): Task {
     const transitions = transitionsOf(this.#profile.firmware);
     while (!this.#rebooted) {
-      yield { ready: () => this.#somethingToTake(), untilUs: () => this.#idleDeadlineUs() };
+      yield { ready: () => this.#somethingToTake(), untilUs: () => this.#timerUs() };
       const taken = this.#take();
       this.#lastEventUs = this.#nowUs;
       const transition = transitions[taken.name][this.#state];
@@ -280,24 +307,51 @@ export class DeviceMachine {
   }
 
   #somethingToTake(): boolean {
-    if (this.#local.length > 0) return true;
-    return this.#waitNotify ? this.#notified : this.#inbound.length > 0;
+    if (this.#local.length > 0 || this.#linkLost) return true;
+    return (this.#waitNotify && this.#notified) || this.#readsServer();
   }
 
-  #idleDeadlineUs(): number {
-    return this.#lastEventUs + this.#profile.constants.idleUs;
+  /** Whether the next server event, if there is one, is taken. */
+  #readsServer(): boolean {
+    if (this.#waitNotify) return false;
+    const next = this.#inbound[0]?.event.type;
+    return next !== undefined && !(next === 'EndResponse' && this.#undrained > 0);
+  }
+
+  #timerUs(): number {
+    return Math.min(
+      this.#lastEventUs + this.#profile.constants.idleUs,
+      this.#answerDeadlineUs() ?? Number.POSITIVE_INFINITY,
+    );
+  }
+
+  /** Quirk Q41 off: when waiting for an answer is given up. */
+  #answerDeadlineUs(): number | undefined {
+    if (this.#traits.waitsForAnswerForEver || this.#state !== 'Waiting') return undefined;
+    return this.#waitingSinceUs + answerLimitUs;
   }
 
   /** The firmware's select picks at random among what is ready; local events go first here. */
   #take(): Taken {
     const local = this.#local.shift();
-    if (local !== undefined) return local;
+    if (local !== undefined) {
+      const shown = selectedNames[local.name];
+      if (shown !== undefined) this.#info(`[Select] Received ${shown}`);
+      return local;
+    }
+    if (this.#linkLost) {
+      this.#linkLost = false;
+      return { name: 'linkLost' };
+    }
     if (this.#waitNotify && this.#notified) {
       this.#notified = false;
       return { name: 'sentencePlayed' };
     }
-    const downlink = this.#waitNotify ? undefined : this.#inbound.shift();
-    if (downlink === undefined) return { name: 'idleTimer' };
+    const downlink = this.#readsServer() ? this.#inbound.shift() : undefined;
+    if (downlink === undefined) {
+      const overdue = this.#nowUs >= (this.#answerDeadlineUs() ?? Number.POSITIVE_INFINITY);
+      return { name: overdue ? 'answerTimer' : 'idleTimer' };
+    }
     const { event, connection, frame } = downlink;
     if (event.type !== 'audio') {
       this.#report({ type: 'frameHandled', connection, frame, event: event.type });
@@ -319,6 +373,9 @@ export class DeviceMachine {
     dropAudio: (taken) => this.#reportAudio(taken, 'dropped'),
     endSentence: () => this.#endSentence(),
     closeGate: () => this.#effect({ type: 'closeGate' }),
+    unreachable: () => {
+      throw new Error('This event exists on boards with NFC only.');
+    },
     helloStart: () => {
       this.#info('Received hello start');
       this.#helloPieces = [];
@@ -341,7 +398,10 @@ export class DeviceMachine {
     volumeDown: () => this.#setVolume(Math.max(1, this.#volume - 1)),
     submit: (_taken, transition) => this.#submit(transition),
     upload: (taken) => this.#upload(taken.samples!),
-    interruptOrReject: (taken, transition) => this.#interruptOrReject(taken.samples!, transition),
+    interruptOrReject: (taken, transition) => this.#interruptOrReject(taken, transition),
+    showMouth: () => this.#showMouth(),
+    noticeLoss: (_taken, transition) => this.#endSession('connection lost', transition),
+    giveUpAnswer: (_taken, transition) => this.#giveUpAnswer(transition),
     showRecognized: (taken) => this.#showRecognized(taken),
     showAction: (taken) => this.#showAction(taken),
     startSentence: (taken, transition) => this.#startSentence(taken, transition),
@@ -355,21 +415,51 @@ export class DeviceMachine {
     this.#info('Received event: k0');
     this.#effect({ type: 'closeGate' });
     yield* this.#redraw('Connecting...');
-    yield* this.#reconnect();
-    if (this.#rebooted) return;
+    if (!(yield* this.#reconnect('k0'))) return;
     this.#helloPlayed = false;
+    this.#undrained = 0;
     this.#toPlayer({ kind: 'hello', cause: 'k0' });
     this.#info('Waiting for hello response');
-    yield { ready: () => this.#helloPlayed };
+    yield { ready: () => this.#helloPlayed, ...this.#patience() };
     this.#info('Hello response received');
     this.#clearUtterance('k0');
+    if (!this.#traits.hearsDuringHello) this.#forgetHeard();
     this.#become(transition, 'k0');
     yield* this.#redraw('Ready');
   }
 
-  /** Opens the new connection before the old one is dropped (section 5.3). */
-  *#reconnect(): Task {
+  /** Quirk Q40 off: the wait has a limit. */
+  #patience(): Pick<Wait, 'untilUs'> {
+    if (this.#traits.waitsForEver) return {};
+    const untilUs = this.#nowUs + handshakeLimitUs;
+    return { untilUs: () => untilUs };
+  }
+
+  /** Quirk Q25 off: what the microphone heard meanwhile is thrown away. */
+  #forgetHeard(): void {
+    this.#effect({ type: 'closeGate' });
+    let samples = 0;
+    const kept: LocalEvent[] = [];
+    for (const event of this.#local) {
+      if (event.name === 'micChunk') samples += event.samples.length;
+      else if (event.name !== 'micEnd') kept.push(event);
+    }
+    this.#local.splice(0, this.#local.length, ...kept);
+    if (samples > 0) this.#report({ type: 'uploadDiscarded', samples, cause: 'hello' });
+  }
+
+  /**
+   * Opens the new connection before the old one is dropped (section 5.3).
+   *
+   * @returns false when there is none; the board has then restarted or gone to Idle
+   */
+  *#reconnect(cause: string): Task<boolean> {
     const { reconnectTries, reconnectPauseUs } = this.#profile.constants;
+    if (!this.#traits.dropsAfterReplacing && this.#linkUp) {
+      this.#effect({ type: 'closeConnection' });
+      const untilUs = this.#nowUs + closeLimitUs;
+      yield { ready: () => !this.#linkUp, untilUs: () => untilUs };
+    }
     for (let attempt = 1; attempt <= reconnectTries; attempt++) {
       this.#dialed = undefined;
       this.#effect({ type: 'connect', attempt });
@@ -379,10 +469,12 @@ export class DeviceMachine {
         this.#effect({ type: 'dropConnection', connection: this.#connection });
         this.#connection = dialed.connection;
         this.#linkUp = true;
+        this.#linkLost = false;
         this.#transmitting = false;
         this.#inbound.length = 0;
         this.#outbound.length = 0;
-        return;
+        if (!this.#traits.holdOutlivesInterruption) this.#dropHold(cause);
+        return true;
       }
       const message = dialed?.type === 'connectFailed' ? dialed.message : '';
       this.#log(
@@ -393,7 +485,10 @@ export class DeviceMachine {
       const untilUs = this.#nowUs + reconnectPauseUs;
       yield { untilUs: () => untilUs };
     }
-    this.#reboot('All reconnect attempts failed');
+    const failure = 'All reconnect attempts failed';
+    if (this.#traits.failedTriesReboot) this.#reboot(failure);
+    else yield* this.#endSession(failure, { to: 'Idle' });
+    return false;
   }
 
   *#disconnect(taken: Taken, transition: Transition): Task {
@@ -402,6 +497,22 @@ export class DeviceMachine {
     this.#become(transition, timer ? 'idle timer' : 'k0');
     yield* this.#redraw('Idle');
     if (this.#linkUp) this.#effect({ type: 'closeConnection' });
+  }
+
+  /** Quirks Q6 and Q7 off: without a connection the board is Idle. */
+  *#endSession(cause: string, transition: Pick<Transition, 'to'>): Task {
+    this.#effect({ type: 'closeGate' });
+    this.#clearUtterance(cause);
+    this.#become(transition, cause);
+    yield* this.#redraw('Idle');
+  }
+
+  /** Quirk Q41 off. */
+  *#giveUpAnswer(transition: Transition): Task {
+    this.#effect({ type: 'closeGate' });
+    this.#clearUtterance('no answer');
+    this.#become(transition, 'no answer');
+    yield* this.#redraw('Ready');
   }
 
   *#toggleInterrupt(): Task {
@@ -422,7 +533,10 @@ export class DeviceMachine {
   // ---- microphone ----
 
   #rejectChunk(): void {
-    this.#info('Received MicAudioChunk while no Listening/Speaking state, ignoring');
+    if (this.#traits.logsEveryRejectedChunk || !this.#rejectionLogged) {
+      this.#info('Received MicAudioChunk while no Listening/Speaking state, ignoring');
+    }
+    this.#rejectionLogged = true;
     this.#effect({ type: 'closeGate' });
   }
 
@@ -430,9 +544,11 @@ export class DeviceMachine {
   *#upload(samples: Int16Array): Task {
     const { uploadFrameSamples, uploadMinimumSamples, noAsrLimitSamples } = this.#profile.constants;
     this.#capture(samples);
+    this.#rejectionLogged = false;
     if (!this.#started) {
       this.#info('Start submitting audio');
       this.#started = true;
+      if (!this.#traits.speechOutlastsGate) this.#effect({ type: 'openGate' });
       yield* this.#redraw('Listening...');
       yield* this.#send({ kind: 'startChat' });
       if (this.#rebooted) return;
@@ -448,7 +564,8 @@ export class DeviceMachine {
     this.#pending = [];
     yield* this.#send({ kind: 'audio', samples: frame, capturedSamples: this.#capturedSamples });
     if (this.#rebooted) return;
-    if (this.#serverEndsUtterance && this.#capturedSamples > noAsrLimitSamples && !this.#gotAsr) {
+    const limited = this.#serverEndsUtterance && this.#traits.givesUpWithoutRecognition;
+    if (limited && this.#capturedSamples > noAsrLimitSamples && !this.#gotAsr) {
       this.#info('No ASR result after 10s audio, ending request');
       this.#effect({ type: 'closeGate' });
       this.#clearUtterance('no ASR within 10 s');
@@ -478,17 +595,21 @@ export class DeviceMachine {
   }
 
   /** Barge-in, section 5.6. */
-  *#interruptOrReject(samples: Int16Array, transition: Transition): Task {
+  *#interruptOrReject(taken: Taken, transition: Transition): Task {
+    const samples = taken.samples!;
     if (!this.#allowInterrupt) {
       this.#rejectChunk();
       return;
     }
     this.#capture(samples);
-    if (this.#capturedSamples <= this.#profile.constants.interruptSamples) return;
+    this.#voicedSamples = taken.speech === true ? this.#voicedSamples + samples.length : 0;
+    const counted = this.#traits.anyOnsetInterrupts ? this.#capturedSamples : this.#voicedSamples;
+    if (counted <= this.#profile.constants.interruptSamples) return;
     this.#become(transition, 'barge-in');
     yield* this.#redraw('Listening...');
-    yield* this.#reconnect();
-    if (this.#rebooted) return;
+    if (!(yield* this.#reconnect('barge-in'))) return;
+    this.#undrained = 0;
+    this.#voicedSamples = 0;
     this.#started = true;
     this.#gotAsr = false;
     yield* this.#send({ kind: 'startChat' });
@@ -555,7 +676,7 @@ export class DeviceMachine {
       this.#measuredBytes += 2 * event.samples.length;
     }
     this.#startFlag = false;
-    if (this.#downloadRatio >= 1) {
+    if (this.#buffers()) {
       this.#hold.push(event.samples);
       this.#reportAudio(taken, 'held');
       return;
@@ -567,6 +688,10 @@ export class DeviceMachine {
       samples: event.samples,
       vowel: event.vowel,
     });
+  }
+
+  #buffers(): boolean {
+    return this.#downloadRatio >= 1 && this.#traits.holdsSlowDownloads;
   }
 
   #reportAudio(taken: Taken, disposition: 'played' | 'held' | 'dropped'): void {
@@ -598,10 +723,11 @@ export class DeviceMachine {
       this.#downloadRatio = (elapsedUs * bytesPerSecond) / (this.#measuredBytes * 1_000_000);
       this.#needCompute = false;
       const ratio = this.#downloadRatio;
-      this.#report({ type: 'downloadRatio', ratio, buffered: ratio >= 1 });
+      this.#report({ type: 'downloadRatio', ratio, buffered: this.#buffers() });
     }
     this.#info(`Audio speed: ${ratioText(this.#downloadRatio)}x`);
-    this.#waitNotify = true;
+    if (this.#traits.waitsForDrain) this.#waitNotify = true;
+    else this.#undrained += 1;
   }
 
   *#endUtterance(transition: Transition): Task {
@@ -612,6 +738,7 @@ export class DeviceMachine {
     this.#clearUtterance('EndVad');
     this.#waitNotify = false;
     this.#abandonSentence();
+    this.#silence('EndVad');
     this.#become(transition, 'EndVad');
     yield* this.#redraw('Waiting...');
   }
@@ -620,22 +747,42 @@ export class DeviceMachine {
     this.#info('Received request end');
     this.#effect({ type: 'closeGate' });
     this.#clearUtterance('EndResponse');
-    const held = this.ledger().heldSamples;
-    if (held > 0) {
-      this.#hold = [];
-      this.#droppedHeldSamples += held;
-      this.#report({ type: 'playerCleared', samples: held, cause: 'EndResponse' });
-    }
+    this.#dropHold('EndResponse');
     this.#abandonSentence();
+    this.#silence('EndResponse');
     this.#become(transition, 'EndResponse');
     yield* this.#redraw('Ready');
+  }
+
+  #dropHold(cause: string): void {
+    const held = this.ledger().heldSamples;
+    if (held === 0) return;
+    this.#hold = [];
+    this.#droppedHeldSamples += held;
+    this.#report({ type: 'playerCleared', samples: held, cause });
+  }
+
+  /** Quirk Q19 off: the end of an answer ends its sound. */
+  #silence(cause: string): void {
+    if (this.#traits.endsLeaveQueue) return;
+    this.#undrained = 0;
+    this.#toPlayer({ kind: 'clear', cause });
+  }
+
+  /** A mouth shape changes the picture where there is one (section 4.5). */
+  *#showMouth(): Task {
+    if (this.#profile.avatar) yield* this.#redraw();
   }
 
   #acceptHello(): void {
     this.#info('Received hello end');
     if (this.#helloDone) return;
     this.#helloDone = true;
-    this.#toPlayer({ kind: 'setHello', samples: helloSamples(this.#helloPieces) });
+    const { playsHelloHeader } = this.#traits;
+    this.#toPlayer({
+      kind: 'setHello',
+      samples: helloSamples(this.#helloPieces, playsHelloHeader),
+    });
     this.#helloPieces = [];
   }
 
@@ -661,7 +808,8 @@ export class DeviceMachine {
       }
     }
     if (!this.#linkUp) {
-      this.#reboot('Failed to send message');
+      // The loss waits in the queue of events where it is noticed (quirk Q6 off).
+      if (this.#traits.missesLostConnection) this.#reboot('Failed to send message');
       return;
     }
     this.#outbound.push(message);
@@ -682,11 +830,12 @@ export class DeviceMachine {
     for (const text of texts) this.#report({ type: 'display', text });
   }
 
-  #become(transition: Transition, cause: string): void {
+  #become(transition: Pick<Transition, 'to'>, cause: string): void {
     const to = transition.to ?? this.#state;
     if (to === this.#state) return;
     const from = this.#state;
     this.#state = to;
+    if (to === 'Waiting') this.#waitingSinceUs = this.#nowUs;
     this.#report({ type: 'state', from, to, cause });
   }
 
@@ -718,18 +867,44 @@ export class DeviceMachine {
   }
 }
 
+/** What the console says of an event of the local queue when the main loop takes it (8.4). */
+const selectedNames: { readonly [Name in LocalEvent['name']]?: string } = {
+  k0Short: 'event: Event("k0")',
+  k0Long: 'event: Event("k0_")',
+  volumeUp: 'event: Event("vol_up")',
+  volumeDown: 'event: Event("vol_down")',
+  micEnd: 'MicAudioEnd',
+};
+
 function keyEvent(key: DeviceKey, press: 'short' | 'long'): KeyEventName {
   if (key === 'volume-up') return 'volumeUp';
   if (key === 'volume-down') return 'volumeDown';
   return press === 'long' ? 'k0Long' : 'k0Short';
 }
 
-/** Bytes of the hello file, header included, as little-endian samples; an odd last byte is lost. */
-export function helloSamples(pieces: readonly Uint8Array[]): Int16Array {
-  const bytes = Buffer.concat(pieces);
+/**
+ * Bytes of the hello file as little-endian samples; an odd last byte is lost.
+ *
+ * @param header false: what comes before the sound in a WAV file is left out
+ */
+export function helloSamples(pieces: readonly Uint8Array[], header = true): Int16Array {
+  const file = Buffer.concat(pieces);
+  const bytes = header ? file : file.subarray(soundStart(file));
   const samples = new Int16Array(bytes.length >> 1);
   for (let i = 0; i < samples.length; i++) samples[i] = bytes.readInt16LE(2 * i);
   return samples;
+}
+
+/** Where the bytes of the `data` chunk of a WAV file begin; 0 when it is none. */
+function soundStart(file: Buffer): number {
+  if (file.toString('latin1', 0, 4) !== 'RIFF' || file.toString('latin1', 8, 12) !== 'WAVE')
+    return 0;
+  for (let at = 12; at + 8 <= file.length; ) {
+    if (file.toString('latin1', at, at + 4) === 'data') return at + 8;
+    const size = file.readUInt32LE(at + 4);
+    at += 8 + size + (size % 2);
+  }
+  return 0;
 }
 
 function concatenate(blocks: readonly Int16Array[]): Int16Array {

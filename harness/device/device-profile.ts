@@ -7,11 +7,16 @@ import {
   firmwareGenerations,
   newestFirmware,
 } from './firmware-generation.ts';
+import type { QuirkId } from './quirk.ts';
 
 export interface DeviceProfile {
   /** The board, and `@` and the firmware unless it is the newest: `diy`, `box@0.2.2`. */
   readonly name: string;
   readonly firmware: FirmwareGeneration;
+  /** Quirks that this board does not have. The firmware has them all. */
+  readonly quirksOff: readonly QuirkId[];
+  /** An avatar GIF is stored: every mouth shape redraws the screen (section 4.5). None is by default. */
+  readonly avatar: boolean;
   /** The timing constants were compared with a real board. Reports say so when they were not. */
   readonly calibrated: boolean;
   readonly constants: DeviceConstants;
@@ -52,6 +57,8 @@ export interface DeviceConstants {
   readonly idleUs: number;
   /** A key held this long is a long press. */
   readonly longPressUs: number;
+  /** From a restart until the board connects. */
+  readonly bootUs: number;
   readonly reconnectTries: number;
   readonly reconnectPauseUs: number;
   /** Download ratio before anything was measured. */
@@ -92,6 +99,7 @@ const diyBoard: Board = {
     sendTimeoutUs: 30_000_000,
     idleUs: 300_000_000,
     longPressUs: 1_000_000,
+    bootUs: 5_000_000,
     reconnectTries: 3,
     reconnectPauseUs: 300_000,
     downloadRatioAtBoot: 0.5,
@@ -119,6 +127,8 @@ const diyBoard: Board = {
     sendTimeoutUs: '5.5',
     idleUs: '5.5',
     longPressUs: '5.5',
+    bootUs:
+      'chosen: a second or two for boot loader, memory test and splash, the rest for Wi-Fi and DHCP, which have 15 s each (Appendix A); not measured',
     reconnectTries: '5.3',
     reconnectPauseUs: '5.3',
     downloadRatioAtBoot: '5.8',
@@ -150,7 +160,7 @@ const boards: readonly Board[] = [
 function profileOf(board: Board, firmware: FirmwareGeneration): DeviceProfile {
   const { constants, sources } = board;
   const name = firmware === newestFirmware ? board.name : `${board.name}@${firmware.version}`;
-  return { name, firmware, calibrated: false, constants, sources };
+  return { name, firmware, quirksOff: [], avatar: false, calibrated: false, constants, sources };
 }
 
 /** Every board with every firmware, by name; the ones with the newest firmware first. */

@@ -16,13 +16,16 @@ import {
   DeviceMachine,
   type DeviceReport,
   type DownlinkEvent,
+  handshakeLimitUs,
   helloSamples,
   type MachineEffect,
   type MachineInput,
+  type MachineLedger,
 } from './device-machine.ts';
 import { builtInHello, type DeviceProfile } from './device-profile.ts';
 import { Microphone } from './microphone.ts';
-import { Player, type PlayerTransition } from './player.ts';
+import { Player, type PlayerLedger, type PlayerTransition } from './player.ts';
+import { type DeviceTraits, traitsWithout } from './quirk.ts';
 import { SocketTask } from './socket-task.ts';
 
 export interface EmulatedDeviceOptions {
@@ -45,18 +48,21 @@ export interface EmulatedDevice {
    * Connects for the first time and starts player and microphone. Once per device.
    *
    * @throws {DeviceError} `DEVICE_UNREACHABLE` when there is no connection; as on the board, the
-   *   next press of K0 restarts it. `DEVICE_CLOSED`, `DEVICE_BOOTED_TWICE`.
+   *   next press of K0 restarts it in set-up mode. `DEVICE_CLOSED`, `DEVICE_BOOTED_TWICE`.
    */
   boot(): Promise<void>;
   /**
    * A short press acts at once (as if released now), a long one when it has lasted a second. Without
-   * effect before `boot` has finished and after a reboot.
+   * effect before `boot` has finished and while the board boots again.
    */
   press(key: DeviceKey, press: 'short' | 'long'): void;
   /** A sound at the microphone from now on, mixed with what is there. Copied. Nobody hears it before `boot`. */
   hear(samples: Int16Array): void;
   readonly state: DeviceState;
-  /** Everything the speaker has played until now; a fresh array. Empty before `boot`. */
+  /**
+   * Everything the speaker has played until now, over all boots with zeros between them; a fresh
+   * array. Empty before `boot`.
+   */
   speaker(): { readonly samples: Int16Array; readonly startUs: number };
   /** Switches the board off and reports `finished`. Harmless when repeated. */
   close(): Promise<void>;
@@ -78,6 +84,19 @@ export function createEmulatedDevice(options: EmulatedDeviceOptions): EmulatedDe
   return new Board(options);
 }
 
+/** The code of a connection that was lost without a close frame. */
+const abnormalClosure = 1006;
+
+type Phase =
+  | 'off'
+  | 'booting'
+  /** No connection at boot; K0 leads to set-up mode. */
+  | 'unreachable'
+  | 'running'
+  | 'restarting'
+  | 'setup'
+  | 'closed';
+
 /** A connection that is open. */
 interface Link {
   readonly connection: number;
@@ -92,20 +111,37 @@ interface Link {
 
 /** What runs once the board is connected. */
 interface Running {
+  readonly boot: number;
   readonly startUs: number;
   readonly machine: DeviceMachine;
   readonly player: Player;
   readonly microphone: Microphone;
 }
 
+/** What the speaker of an earlier boot played. */
+interface Played {
+  readonly startUs: number;
+  readonly samples: Int16Array;
+}
+
+/** Every boot begins on a whole sample of the first one's speaker, whose instants are whole at each second one. */
+const speakerGridUs = 125;
+
 class Board implements EmulatedDevice {
   readonly #options: EmulatedDeviceOptions;
+  readonly #traits: DeviceTraits;
+  #boots = 0;
+  readonly #earlier: Played[] = [];
+  /** The samples of earlier boots: all of them were played or thrown away. */
+  readonly #past = { pushedSamples: 0, playedSamples: 0, clearedSamples: 0 };
   #running: Running | undefined;
   #link: Link | undefined;
   /** Connections in the making. */
   readonly #dialing = new Set<SocketTask>();
   #connections = 0;
-  #phase: 'off' | 'booting' | 'unreachable' | 'running' | 'rebooted' | 'closed' = 'off';
+  #phase: Phase = 'off';
+  /** Ends a restart. */
+  #restart: Alarm | undefined;
   /** Abandons a boot that is under way. */
   #abandonBoot: ((error: DeviceError) => void) | undefined;
   /** Inputs from outside that wait for their turn. */
@@ -116,6 +152,7 @@ class Board implements EmulatedDevice {
 
   constructor(options: EmulatedDeviceOptions) {
     this.#options = options;
+    this.#traits = traitsWithout(options.profile.quirksOff);
   }
 
   get state(): DeviceState {
@@ -138,42 +175,84 @@ class Board implements EmulatedDevice {
     this.#stepUs = this.#options.clock.nowUs();
     return new Promise((resolve, reject) => {
       this.#abandonBoot = reject;
-      this.#open(
-        1,
-        false,
-        (link) => {
-          this.#start(link);
-          resolve();
-        },
-        (message) => {
-          this.#phase = 'unreachable';
-          this.#log('I', 'echokit', `Failed to connect to server: Some(${message})`);
-          reject(
-            new DeviceError(
-              'DEVICE_UNREACHABLE',
-              `Board ${this.#options.deviceId} cannot reach ${this.#options.serverUrl} ` +
-                `(${message}). Start the server first, or check the address.`,
-            ),
-          );
-        },
+      this.#connectAtBoot(resolve, (message) => {
+        reject(
+          new DeviceError(
+            'DEVICE_UNREACHABLE',
+            `Board ${this.#options.deviceId} cannot reach ${this.#options.serverUrl} ` +
+              `(${message}). Start the server first, or check the address.`,
+          ),
+        );
+      });
+    });
+  }
+
+  #connectAtBoot(connected: () => void, failed: (message: string) => void): void {
+    this.#open(
+      1,
+      false,
+      (link) => {
+        this.#start(link);
+        connected();
+      },
+      (message) => {
+        this.#phase = 'unreachable';
+        this.#log('I', 'echokit', `Failed to connect to server: Some(${message})`);
+        failed(message);
+      },
+    );
+  }
+
+  /** The chip restarts: what was queued is lost, and after a while the board connects, or is set up. */
+  #reboot(cause: string, next: 'connect' | 'setup'): void {
+    const running = this.#running;
+    if (running !== undefined) {
+      const player = running.player.ledger();
+      const held = running.machine.ledger();
+      const samples = player.queuedSamples + player.restSamples + held.heldSamples;
+      if (samples > 0) this.#report({ type: 'playerCleared', samples, cause: 'reboot' });
+      const { pushedSamples, playedSamples, clearedSamples } = withHeld(player, held);
+      this.#past.pushedSamples += pushedSamples;
+      this.#past.playedSamples += playedSamples;
+      this.#past.clearedSamples += clearedSamples + samples;
+      this.#earlier.push({ startUs: running.startUs, samples: running.player.speaker() });
+    }
+    this.#report({ type: 'reboot', cause });
+    this.#switchOff();
+    this.#running = undefined;
+    this.#inputs.length = 0;
+    this.#phase = 'restarting';
+    const { bootUs } = this.#options.profile.constants;
+    this.#restart = this.#options.clock.after(bootUs, () => {
+      this.#restart = undefined;
+      this.#stepUs = this.#options.clock.nowUs();
+      if (next === 'setup') {
+        this.#phase = 'setup';
+        this.#report({ type: 'setup' });
+        return;
+      }
+      this.#phase = 'booting';
+      this.#connectAtBoot(
+        () => {},
+        () => {},
       );
     });
   }
 
   press(key: DeviceKey, press: 'short' | 'long'): void {
-    if (this.#phase !== 'running' && this.#phase !== 'unreachable') return;
+    if (!['running', 'unreachable', 'setup'].includes(this.#phase)) return;
     this.#advance();
     this.#report({ type: 'key', key, press });
-    if (this.#phase === 'unreachable' && key === 'k0') {
-      // Section 5.7: the board stores that it wants to be set up, and restarts.
-      this.#phase = 'rebooted';
-      this.#report({ type: 'reboot', cause: 'K0 while the server cannot be reached: setup mode' });
+    if (this.#phase !== 'running') {
+      if (key === 'k0') this.#leaveByKey();
       return;
     }
     const { boardTag, longPressUs } = this.#options.profile.constants;
     if (key === 'k0') this.#log('I', 'echokit', 'Button k0 pressed Low');
     else this.#log('I', boardTag, `Volume ${key === 'volume-up' ? 'up' : 'down'} button pressed`);
+    const { boot } = this.#running!;
     const act = () => {
+      if (this.#running?.boot !== boot) return;
       this.#inputs.push({ type: 'key', key, press });
       this.#work();
     };
@@ -189,9 +268,24 @@ class Board implements EmulatedDevice {
   }
 
   speaker(): { readonly samples: Int16Array; readonly startUs: number } {
-    if (this.#running === undefined) return { samples: new Int16Array(0), startUs: 0 };
     this.#work();
-    return { samples: this.#running.player.speaker(), startUs: this.#running.startUs };
+    const boots: Played[] = [...this.#earlier];
+    if (this.#running !== undefined) {
+      const { startUs, player } = this.#running;
+      boots.push({ startUs, samples: player.speaker() });
+    }
+    return joinBoots(boots);
+  }
+
+  /** K0 without a connection. Section 5.7: set-up mode, and back. */
+  #leaveByKey(): void {
+    if (this.#phase === 'unreachable') {
+      this.#reboot('K0 while the server cannot be reached: setup mode', 'setup');
+      return;
+    }
+    this.#log('I', 'echokit', 'Button k0 pressed to enter setup');
+    this.#log('I', 'echokit', 'Received event to enter setup');
+    this.#reboot('K0 in setup mode', 'connect');
   }
 
   async close(): Promise<void> {
@@ -201,16 +295,15 @@ class Board implements EmulatedDevice {
     this.#abandonBoot?.(new DeviceError('DEVICE_CLOSED', 'The board was closed while it booted.'));
     this.#switchOff();
     this.#phase = 'closed';
-    const player = this.#running?.player.ledger();
+    const player = this.#running?.player.ledger() ?? emptyLedger;
     const held = this.#running?.machine.ledger() ?? { heldSamples: 0, droppedHeldSamples: 0 };
+    const ledger = withHeld(player, held);
     this.#report({
       type: 'finished',
-      pushedSamples: (player?.pushedSamples ?? 0) + held.heldSamples + held.droppedHeldSamples,
-      playedSamples: player?.playedSamples ?? 0,
-      clearedSamples: (player?.clearedSamples ?? 0) + held.droppedHeldSamples,
-      queuedSamples: player?.queuedSamples ?? 0,
-      heldSamples: held.heldSamples,
-      restSamples: player?.restSamples ?? 0,
+      ...ledger,
+      pushedSamples: this.#past.pushedSamples + ledger.pushedSamples,
+      playedSamples: this.#past.playedSamples + ledger.playedSamples,
+      clearedSamples: this.#past.clearedSamples + ledger.clearedSamples,
     });
   }
 
@@ -228,7 +321,7 @@ class Board implements EmulatedDevice {
       const nowUs = this.#options.clock.nowUs();
       do {
         for (let due = this.#dueUs(); due <= nowUs; due = this.#dueUs()) this.#step(due);
-        for (const input of this.#inputs.splice(0)) this.#running.machine.input(input);
+        for (const input of this.#inputs.splice(0)) this.#running?.machine.input(input);
         this.#step(nowUs);
       } while (this.#phase === 'running' && this.#inputs.length > 0);
     } finally {
@@ -260,7 +353,7 @@ class Board implements EmulatedDevice {
     if (this.#phase !== 'running' || this.#running === undefined) return Number.POSITIVE_INFINITY;
     const { player, microphone, machine } = this.#running;
     return Math.min(
-      player.nextDeadlineUs() ?? Number.POSITIVE_INFINITY,
+      player.nextDeadlineUs(machine.freeLocalEvents) ?? Number.POSITIVE_INFINITY,
       microphone.nextDeadlineUs() ?? Number.POSITIVE_INFINITY,
       machine.nextDeadlineUs() ?? Number.POSITIVE_INFINITY,
     );
@@ -271,8 +364,9 @@ class Board implements EmulatedDevice {
     if (this.#running === undefined || this.#phase !== 'running') return;
     const { player, microphone, machine } = this.#running;
     this.#stepUs = atUs;
-    for (const happened of player.advanceTo(atUs)) this.#playerHappened(happened, machine);
-    machine.noteEvent(player.lastVowelUs);
+    for (const happened of player.advanceTo(atUs, machine.freeLocalEvents)) {
+      this.#playerHappened(happened, machine);
+    }
     for (const output of microphone.advanceTo(atUs)) this.#microphoneHappened(output, machine);
     let progress = true;
     while (progress && this.#phase === 'running') {
@@ -293,10 +387,23 @@ class Board implements EmulatedDevice {
       case 'underrunEnd':
         observe(happened);
         return;
-      case 'drained':
-        observe(happened);
+      case 'drained': {
+        const { paddedSamples, ...drained } = happened;
+        observe(paddedSamples > 0 ? happened : drained);
         machine.input({ type: 'sentencePlayed' });
         return;
+      }
+      case 'vowel':
+        machine.input({ type: 'vowel', vowel: happened.vowel });
+        return;
+      case 'stallStart':
+        observe({ type: 'playerStalled', atUs: happened.atUs, position: happened.position });
+        return;
+      case 'stallEnd': {
+        const { atUs, position, cycles } = happened;
+        observe({ type: 'playerResumed', atUs, position, cycles });
+        return;
+      }
       case 'cleared': {
         const { atUs, samples, cause } = happened;
         if (samples > 0) observe({ type: 'playerCleared', atUs, samples, cause });
@@ -334,7 +441,7 @@ class Board implements EmulatedDevice {
         machine.input({ type: 'micEnd' });
         return;
       case 'chunk':
-        if (machine.input({ type: 'micChunk', samples: output.samples })) return;
+        if (machine.input({ ...output, type: 'micChunk' })) return;
         this.#report({
           type: 'uploadDiscarded',
           samples: output.samples.length,
@@ -389,10 +496,11 @@ class Board implements EmulatedDevice {
       case 'closeGate':
         microphone.closeGate();
         return;
+      case 'openGate':
+        microphone.openGate();
+        return;
       case 'reboot':
-        this.#report({ type: 'reboot', cause: effect.cause });
-        this.#switchOff();
-        this.#phase = 'rebooted';
+        this.#reboot(effect.cause, 'connect');
         return;
     }
   }
@@ -432,6 +540,8 @@ class Board implements EmulatedDevice {
   #switchOff(): void {
     this.#alarm?.cancel();
     this.#alarm = undefined;
+    this.#restart?.cancel();
+    this.#restart = undefined;
     for (const task of this.#dialing) task.drop();
     this.#dialing.clear();
     this.#replacement?.task.drop();
@@ -442,16 +552,22 @@ class Board implements EmulatedDevice {
   // ---- connections ----
 
   #start(link: Link): void {
-    const { profile, deviceId, voiceDetection, clock, serverUrl } = this.#options;
-    const startUs = clock.nowUs();
-    const { constants } = profile;
+    const { profile, deviceId, voiceDetection, clock } = this.#options;
+    const { constants, quirksOff } = profile;
+    const startUs = onGrid(this.#earlier[0]?.startUs ?? clock.nowUs(), clock.nowUs());
+    this.#boots += 1;
     this.#link = link;
     this.#phase = 'running';
-    this.#stepUs = startUs;
+    this.#stepUs = clock.nowUs();
     this.#running = {
+      boot: this.#boots,
       startUs,
-      machine: new DeviceMachine(profile, link.connection, startUs),
-      player: new Player({ startUs, helloSamples: helloSamples([builtInHello(profile)]) }),
+      machine: new DeviceMachine(profile, link.connection, this.#stepUs),
+      player: new Player({
+        startUs,
+        helloSamples: helloSamples([builtInHello(profile)], this.#traits.playsHelloHeader),
+        traits: this.#traits,
+      }),
       microphone: new Microphone({
         startUs,
         chunkSamples: constants.frontEndChunkSamples,
@@ -471,8 +587,8 @@ class Board implements EmulatedDevice {
       firmware: profile.firmware.version,
       deviceId,
       speakerStartUs: startUs,
+      ...(quirksOff.length === 0 ? {} : { quirksOff }),
     });
-    this.#log('I', 'echokit', `Server URL: "${serverUrl}"`);
     this.#log('I', constants.boardTag, 'Starting audio worker thread in core Core0');
     this.#work();
   }
@@ -491,13 +607,27 @@ class Board implements EmulatedDevice {
       ...profile.firmware.query,
     });
     this.#report({ type: 'connecting', attempt, reconnect, url });
+    const limit = this.#traits.waitsForEver
+      ? undefined
+      : clock.after(handshakeLimitUs, () => {
+          task.drop();
+          fail(`timed out after ${handshakeLimitUs / 1_000_000} s`);
+        });
     const settle = () => {
+      limit?.cancel();
       this.#dialing.delete(task);
       this.#advance();
     };
+    const fail = (message: string) => {
+      settle();
+      this.#stepUs = clock.nowUs();
+      this.#report({ type: 'connectFailed', attempt, message });
+      onFailure(message);
+    };
     const task: SocketTask = new SocketTask({
       url,
-      offersCompression: profile.firmware.offersCompression,
+      offersCompression: profile.firmware.offersCompression && this.#traits.offersCompression,
+      refusesSecure: !this.#traits.secureGoesOutInClear,
       clock,
       dialer,
       random: random.fork(`connection ${this.#connections + 1}, attempt ${attempt}`),
@@ -516,12 +646,7 @@ class Board implements EmulatedDevice {
           closed: false,
         });
       },
-      onFailure: (message) => {
-        settle();
-        this.#stepUs = clock.nowUs();
-        this.#report({ type: 'connectFailed', attempt, message });
-        onFailure(message);
-      },
+      onFailure: fail,
       onArrival: () => this.#work(),
     });
     this.#dialing.add(task);
@@ -564,7 +689,7 @@ class Board implements EmulatedDevice {
           link.stuck = this.#decode(link, arrival.data, machine);
           break;
         case 'other':
-          this.#log('E', 'echokit::ws', 'Unexpected non-binary WebSocket message received');
+          this.#logControlFrame();
           break;
         case 'error':
           this.#log('E', 'echokit::ws', `WebSocket receive error: ${arrival.message}`);
@@ -576,6 +701,7 @@ class Board implements EmulatedDevice {
           break;
         case 'closed':
           link.closed = true;
+          if (arrival.code !== abnormalClosure && !link.closeRequested) this.#logControlFrame();
           this.#log(
             'I',
             'echokit::ws',
@@ -669,6 +795,12 @@ class Board implements EmulatedDevice {
     }
   }
 
+  #logControlFrame(): void {
+    if (!this.#traits.reportsControlFrames) return;
+    const level = this.#traits.marksHarmlessLinesAsErrors ? 'E' : 'I';
+    this.#log(level, 'echokit::ws', 'Unexpected non-binary WebSocket message received');
+  }
+
   // ---- reports ----
 
   #report(event: DeviceReport): void {
@@ -678,6 +810,41 @@ class Board implements EmulatedDevice {
   #log(level: 'E' | 'W' | 'I', tag: string, message: string): void {
     this.#report({ type: 'log', level, tag, message });
   }
+}
+
+const emptyLedger: PlayerLedger = {
+  pushedSamples: 0,
+  playedSamples: 0,
+  clearedSamples: 0,
+  queuedSamples: 0,
+  restSamples: 0,
+};
+
+/** What the main loop holds back, or has thrown away itself, counts as handed to the player. */
+function withHeld(player: PlayerLedger, { heldSamples, droppedHeldSamples }: MachineLedger) {
+  return {
+    ...player,
+    pushedSamples: player.pushedSamples + heldSamples + droppedHeldSamples,
+    clearedSamples: player.clearedSamples + droppedHeldSamples,
+    heldSamples,
+  };
+}
+
+/** The first instant from `atUs` on at which a sample of a speaker that started at `originUs` begins. */
+function onGrid(originUs: number, atUs: number): number {
+  return originUs + Math.ceil((atUs - originUs) / speakerGridUs) * speakerGridUs;
+}
+
+/** One boot after the other at its instant, silence in between. */
+function joinBoots(boots: readonly Played[]): Played {
+  const [first, ...later] = boots;
+  if (first === undefined) return { samples: new Int16Array(0), startUs: 0 };
+  if (later.length === 0) return first;
+  const offset = ({ startUs }: Played) => Math.round((startUs - first.startUs) * 0.016);
+  const last = boots.at(-1)!;
+  const samples = new Int16Array(offset(last) + last.samples.length);
+  for (const boot of boots) samples.set(boot.samples, offset(boot));
+  return { samples, startUs: first.startUs };
 }
 
 function littleEndianBytes(samples: Int16Array): Uint8Array {

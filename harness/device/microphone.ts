@@ -61,6 +61,11 @@ export class Microphone {
     this.#gate.close();
   }
 
+  /** The main loop switches the gate on again. */
+  openGate(): void {
+    this.#gate.reopen();
+  }
+
   /** When the next chunk is complete; undefined when it cannot make a difference. */
   nextDeadlineUs(): number | undefined {
     if (!this.#idle()) return this.#chunkEndUs(this.#chunk);

@@ -1,10 +1,21 @@
 import test from 'ava';
-import { chunkSamples, cycleUs, Player, type PlayerMessage } from './player.ts';
+import {
+  chunkSamples,
+  cycleUs,
+  Player,
+  type PlayerMessage,
+  type PlayerTransition,
+} from './player.ts';
 
 const foreverUs = 60_000_000;
 
 function ramp(samples: number, from = 1): Int16Array {
   return Int16Array.from({ length: samples }, (_, i) => ((from + i) % 30_000) + 1);
+}
+
+/** What happened but the mouth shapes. */
+function run(player: Player, atUs: number): PlayerTransition[] {
+  return player.advanceTo(atUs).filter(({ type }) => type !== 'vowel');
 }
 
 function createPlayer(helloSamples: Int16Array = new Int16Array(0)): Player {
@@ -36,7 +47,7 @@ function sentence(
 function play(messages: { message: PlayerMessage; atUs: number }[]) {
   const player = createPlayer();
   for (const { message, atUs } of messages) player.post(message, atUs);
-  return { player, happened: player.advanceTo(foreverUs) };
+  return { player, happened: run(player, foreverUs) };
 }
 
 // EchoKit device protocol reference, section 6.6: six seconds of audio, everything from t = 0.
@@ -85,11 +96,11 @@ test('what does not fill a chunk is kept and starts the next sentence', (t) => {
   const player = createPlayer();
   player.post({ kind: 'audio', sentence: 1, samples: ramp(1920, 0) }, 0);
   player.post({ kind: 'end', sentence: 1 }, 0);
-  const [, drained] = player.advanceTo(200_000);
+  const [, drained] = run(player, 200_000);
   t.like(drained, { type: 'drained', restSamples: 128, position: 7 * 256, atUs: 7 * cycleUs });
   player.post({ kind: 'audio', sentence: 2, samples: ramp(128, 1920) }, 200_000);
   player.post({ kind: 'end', sentence: 2 }, 200_000);
-  t.like(player.advanceTo(400_000), [
+  t.like(run(player, 400_000), [
     { type: 'playStart', sentence: 2, position: 13 * 256 },
     { type: 'drained', sentence: 2, restSamples: 0 },
   ]);
@@ -102,7 +113,7 @@ test('the hello throws away the queue but not the rest, and ends with its own si
   player.post({ kind: 'audio', sentence: 1, samples: ramp(2000, 0) }, 5_000);
   player.post({ kind: 'end', sentence: 1 }, 5_000);
   player.post({ kind: 'hello', cause: 'k0' }, 40_000);
-  const happened = player.advanceTo(1_000_000);
+  const happened = run(player, 1_000_000);
   // Cycles 0 to 2 play a chunk each; cycle 3 takes the hello, 4 of 7 chunks are left.
   t.deepEqual(
     happened.map((h) => [h.type, h.atUs]),
@@ -130,7 +141,7 @@ test('a new hello sound replaces the old one from the next hello on', (t) => {
   const player = createPlayer(ramp(256));
   player.post({ kind: 'setHello', samples: ramp(512, 900) }, 0);
   player.post({ kind: 'hello', cause: 'k0' }, 0);
-  t.is(player.advanceTo(1_000_000).at(-1)!.atUs, 3 * cycleUs);
+  t.is(run(player, 1_000_000).at(-1)!.atUs, 3 * cycleUs);
   t.deepEqual(player.speaker().subarray(256, 768), ramp(512, 900));
 });
 
@@ -140,7 +151,7 @@ test('gain is that of the instant at which a chunk is completed and truncates to
   player.post({ kind: 'audio', sentence: 1, samples: odd }, 0);
   player.post({ kind: 'volume', gainShift: 1 }, 0);
   player.post({ kind: 'audio', sentence: 1, samples: odd }, 0);
-  player.advanceTo(200_000);
+  run(player, 200_000);
   const heard = player.speaker();
   t.true(heard.subarray(0, 256).every((s) => s === -7));
   // -7 divided by two is -3, also for the 44 samples that came before the volume.
@@ -151,7 +162,7 @@ test('an empty queue after the last chunk counts until the end marker comes', (t
   const player = createPlayer();
   player.post({ kind: 'audio', sentence: 1, samples: ramp(512) }, 0);
   player.post({ kind: 'end', sentence: 1 }, 60_000);
-  t.like(player.advanceTo(200_000), [
+  t.like(run(player, 200_000), [
     { type: 'playStart' },
     { type: 'underrunStart', position: 512, atUs: 32_000 },
     { type: 'underrunEnd', position: 1024, cycles: 2, atUs: 64_000 },
@@ -166,7 +177,7 @@ test('no underrun is counted before the first chunk of a sentence or after its e
   player.post({ kind: 'end', sentence: 1 }, 500_000);
   // The marker comes one cycle after the only chunk has begun, just in time.
   t.deepEqual(
-    player.advanceTo(2_000_000).map((h) => h.type),
+    run(player, 2_000_000).map((h) => h.type),
     ['playStart', 'drained'],
   );
 });
@@ -176,7 +187,7 @@ test('an answer that ends without an end marker leaves no endless underrun', (t)
   player.post({ kind: 'audio', sentence: 1, samples: ramp(512) }, 0);
   player.abandon(1, 10_000);
   t.deepEqual(
-    player.advanceTo(1_000_000).map((h) => h.type),
+    run(player, 1_000_000).map((h) => h.type),
     ['playStart'],
   );
   t.is(player.nextDeadlineUs(), undefined);
@@ -195,7 +206,7 @@ test('a sentence without a chunk drains where it is taken', (t) => {
   const player = createPlayer();
   player.post({ kind: 'start', sentence: 1 }, 0);
   player.post({ kind: 'end', sentence: 1 }, 0);
-  t.like(player.advanceTo(100_000), [{ type: 'drained', atUs: 16_000, position: 256 }]);
+  t.like(run(player, 100_000), [{ type: 'drained', atUs: 16_000, position: 256 }]);
 });
 
 test('a message handed over when a cycle begins is taken by it, one microsecond later is not', (t) => {
@@ -205,21 +216,55 @@ test('a message handed over when a cycle begins is taken by it, one microsecond 
   ] as const) {
     const player = createPlayer();
     // Looking at the very instant leaves it open for what is handed over in it.
-    player.advanceTo(32_000);
+    run(player, 32_000);
     player.post({ kind: 'audio', sentence: 1, samples: ramp(256) }, atUs);
-    t.is(player.advanceTo(100_000)[0]!.atUs, expected);
+    t.is(run(player, 100_000)[0]!.atUs, expected);
   }
 });
 
 test('a mouth shape leaves the queue in front of its packet', (t) => {
   const player = createPlayer();
-  t.is(player.lastVowelUs, Number.NEGATIVE_INFINITY);
   player.post({ kind: 'audio', sentence: 1, samples: ramp(1920), vowel: 2 }, 0);
   player.post({ kind: 'audio', sentence: 1, samples: ramp(1920), vowel: 3 }, 0);
-  player.advanceTo(100_000);
-  t.is(player.lastVowelUs, 0);
-  player.advanceTo(1_000_000);
-  t.is(player.lastVowelUs, 7 * cycleUs);
+  const vowels = player.advanceTo(1_000_000).filter((happened) => happened.type === 'vowel');
+  t.deepEqual(vowels, [
+    { type: 'vowel', atUs: 0, vowel: 2 },
+    { type: 'vowel', atUs: 7 * cycleUs, vowel: 3 },
+  ]);
+});
+
+test('without room for a mouth shape the player plays zeros and takes no message', (t) => {
+  const player = createPlayer();
+  for (const vowel of [1, 2, 3]) {
+    player.post({ kind: 'audio', sentence: 1, samples: ramp(512), vowel }, 0);
+  }
+  // Room for one: the second, two chunks later, has to wait.
+  const first = player.advanceTo(10 * cycleUs, 1);
+  t.deepEqual(
+    first.map(({ type, atUs }) => [type, atUs / cycleUs]),
+    [
+      ['vowel', 0],
+      ['playStart', 0],
+      ['stallStart', 2],
+      ['underrunStart', 2],
+    ],
+  );
+  t.true(player.stalled);
+  t.is(player.nextDeadlineUs(0), undefined);
+  player.post({ kind: 'clear', cause: 'k0' }, 10 * cycleUs);
+  t.deepEqual(player.advanceTo(20 * cycleUs, 0), []);
+  t.is(player.nextDeadlineUs(1), 20 * cycleUs + 1);
+  // The cycle that goes on has had its message; the next one clears the queue.
+  const then = player.advanceTo(25 * cycleUs, 5);
+  t.deepEqual(
+    then.map(({ type, atUs }) => [type, atUs / cycleUs]),
+    [
+      ['stallEnd', 20],
+      ['vowel', 20],
+      ['underrunEnd', 20],
+      ['cleared', 21],
+    ],
+  );
 });
 
 test('an hour of silence costs one step', (t) => {

@@ -6,7 +6,12 @@
  * at most one message, of those handed over at or before its beginning, and then plays a chunk of
  * 256 samples or, when the queue is empty, zeros. What does not fill a chunk stays in the rest and
  * is completed by the next samples, whatever they belong to.
+ *
+ * A mouth shape that leaves the queue is an event for the main loop. When that has no room the player
+ * stands still: zeros are played and no message is taken until there is room again (section 6.1).
  */
+import { type DeviceTraits, traitsWithout } from './quirk.ts';
+
 export const cycleUs = 16_000;
 export const chunkSamples = 256;
 
@@ -48,8 +53,16 @@ export type PlayerTransition = {
       readonly type: 'drained';
       readonly sentence: number;
       readonly position: number;
+      /** What was left over when the marker was queued. */
       readonly restSamples: number;
+      /** Zeros that filled the last chunk (quirk Q2 off). */
+      readonly paddedSamples: number;
     }
+  /** A mouth shape for the main loop; it takes a slot of its event queue. */
+  | { readonly type: 'vowel'; readonly vowel: number }
+  /** There was no room for a mouth shape: from this cycle on the player stands still. */
+  | { readonly type: 'stallStart'; readonly position: number }
+  | { readonly type: 'stallEnd'; readonly position: number; readonly cycles: number }
   | { readonly type: 'helloStart' }
   | { readonly type: 'helloDone' }
   /** The queue was thrown away; end markers in it fired at this instant. */
@@ -86,6 +99,8 @@ interface AudioItem {
   readonly sentence: number;
   /** A whole number of chunks, gain applied. */
   readonly samples: Int16Array;
+  /** Zeros at the end that nobody handed over; less than a chunk, and only in items of one chunk. */
+  readonly padding: number;
   /** Samples already played. */
   played: number;
   /** Its first chunk is the first of the sentence. */
@@ -94,8 +109,13 @@ interface AudioItem {
 
 type QueueItem =
   | AudioItem
-  | { readonly kind: 'vowel' }
-  | { readonly kind: 'marker'; readonly sentence: number }
+  | { readonly kind: 'vowel'; readonly vowel: number }
+  | {
+      readonly kind: 'marker';
+      readonly sentence: number;
+      readonly restSamples: number;
+      readonly paddedSamples: number;
+    }
   | { readonly kind: 'helloMarker' };
 
 /** A stretch of `samples` that was played without a break from `cycle` on. */
@@ -111,6 +131,8 @@ export interface PlayerOptions {
   readonly startUs: number;
   /** What `hello` plays until a `setHello`. */
   readonly helloSamples: Int16Array;
+  /** Default: those of the firmware. */
+  readonly traits?: DeviceTraits;
 }
 
 /** `sentence` of samples that belong to none (the hello). */
@@ -118,6 +140,7 @@ const noSentence = 0;
 
 export class Player {
   readonly startUs: number;
+  readonly #traits: DeviceTraits;
   readonly #inbox: Letter[] = [];
   readonly #queue: QueueItem[] = [];
   readonly #runs: PlayedRun[] = [];
@@ -133,7 +156,10 @@ export class Player {
   #chunkedSentence = noSentence;
   #abandonedSentence = noSentence;
   #lastAudioEnd = 0;
-  #lastVowelUs = Number.NEGATIVE_INFINITY;
+  /** The cycle in which a mouth shape found no room. */
+  #stalledSince: number | undefined;
+  /** Mouth shapes that the event queue can still take in this {@link advanceTo}. */
+  #eventSlots = Number.POSITIVE_INFINITY;
   #pushed = 0;
   #played = 0;
   #cleared = 0;
@@ -141,6 +167,12 @@ export class Player {
   constructor(options: PlayerOptions) {
     this.startUs = options.startUs;
     this.#helloSamples = options.helloSamples;
+    this.#traits = options.traits ?? traitsWithout([]);
+  }
+
+  /** It waits for room in the event queue. */
+  get stalled(): boolean {
+    return this.#stalledSince !== undefined;
   }
 
   /** Hands a message over. Instants must not go back, nor before the last {@link advanceTo}. */
@@ -161,9 +193,12 @@ export class Player {
   /**
    * Runs every cycle that begins before `atUs` and returns what happened, in order. A cycle that
    * begins exactly at `atUs` stays open, because something may still be handed over at that instant.
+   *
+   * @param eventSlots mouth shapes that the main loop's queue has room for
    */
-  advanceTo(atUs: number): PlayerTransition[] {
+  advanceTo(atUs: number, eventSlots = Number.POSITIVE_INFINITY): PlayerTransition[] {
     const happened: PlayerTransition[] = [];
+    this.#eventSlots = eventSlots;
     const end = Math.ceil((atUs - this.startUs) / cycleUs);
     while (this.#cycle < end) this.#runFrom(end, happened);
     return happened;
@@ -173,15 +208,13 @@ export class Player {
    * The instant to call {@link advanceTo} with to learn of the next happening, if nothing new is
    * handed over: one microsecond after its cycle begins. May be early, never late; undefined when
    * nothing can happen.
+   *
+   * @param eventSlots as in {@link advanceTo}
    */
-  nextDeadlineUs(): number | undefined {
+  nextDeadlineUs(eventSlots = Number.POSITIVE_INFINITY): number | undefined {
+    if (this.stalled) return eventSlots > 0 ? this.#cycleStart(this.#cycle) + 1 : undefined;
     const cycle = Math.min(this.#nextQueueCycle(), this.#nextClearCycle());
     return cycle === Number.POSITIVE_INFINITY ? undefined : this.#cycleStart(cycle) + 1;
-  }
-
-  /** When the last mouth shape left the queue; each is an event for the main loop. */
-  get lastVowelUs(): number {
-    return this.#lastVowelUs;
   }
 
   /** Index of the sample after the last that is final. */
@@ -195,7 +228,7 @@ export class Player {
       if (message.kind === 'audio') queuedSamples += message.samples.length;
     }
     for (const item of this.#queue) {
-      if (item.kind === 'audio') queuedSamples += item.samples.length - item.played;
+      if (item.kind === 'audio') queuedSamples += unplayed(item);
     }
     return {
       pushedSamples: this.#pushed,
@@ -217,7 +250,8 @@ export class Player {
 
   /** Runs the current cycle and all after it in which only the same goes on. */
   #runFrom(end: number, happened: PlayerTransition[]): void {
-    this.#takeMessage(happened);
+    // A cycle that stood still has taken its message already.
+    if (!this.stalled) this.#takeMessages(happened);
     const next = this.#inbox[0];
     const until =
       next === undefined
@@ -229,21 +263,46 @@ export class Player {
         this.#playFrom(item, until, happened);
         return;
       }
+      if (item.kind === 'vowel' && !this.#passVowel(item.vowel, happened)) {
+        this.#playNothing(end, happened);
+        return;
+      }
       this.#queue.shift();
-      if (item.kind === 'vowel') this.#lastVowelUs = this.#cycleStart(this.#cycle);
-      else this.#popMarker(item, happened);
+      if (item.kind !== 'vowel') this.#popMarker(item, happened);
     }
     this.#playNothing(until, happened);
   }
 
-  #takeMessage(happened: PlayerTransition[]): void {
+  /** Hands a mouth shape to the main loop; false when the player has to wait for room. */
+  #passVowel(vowel: number, happened: PlayerTransition[]): boolean {
+    const atUs = this.#cycleStart(this.#cycle);
+    if (this.#eventSlots <= 0) {
+      if (!this.#traits.vowelsBlockPlayer) return true;
+      if (this.#stalledSince === undefined) {
+        this.#stalledSince = this.#cycle;
+        happened.push({ type: 'stallStart', atUs, position: this.position });
+      }
+      return false;
+    }
+    this.#eventSlots -= 1;
+    if (this.#stalledSince !== undefined) {
+      const cycles = this.#cycle - this.#stalledSince;
+      this.#stalledSince = undefined;
+      happened.push({ type: 'stallEnd', atUs, position: this.position, cycles });
+    }
+    happened.push({ type: 'vowel', atUs, vowel });
+    return true;
+  }
+
+  #takeMessages(happened: PlayerTransition[]): void {
     const nowUs = this.#cycleStart(this.#cycle);
     for (let letter = this.#inbox[0]; letter !== undefined; letter = this.#inbox[0]) {
       if (letter.atUs > nowUs) return;
       this.#inbox.shift();
       if (letter.message.kind !== 'abandon') {
         this.#apply(letter.message, happened);
-        return;
+        if (this.#traits.oneMessagePerCycle) return;
+        continue;
       }
       this.#abandonedSentence = letter.message.sentence;
       if ((this.#speaking ?? Number.POSITIVE_INFINITY) <= letter.message.sentence) {
@@ -257,17 +316,18 @@ export class Player {
       case 'start':
         break;
       case 'audio':
-        if (message.vowel !== undefined) this.#queue.push({ kind: 'vowel' });
+        if (message.vowel !== undefined) this.#queue.push({ kind: 'vowel', vowel: message.vowel });
         this.#push(message.samples, message.sentence);
         break;
       case 'end':
-        this.#queue.push({ kind: 'vowel' }, { kind: 'marker', sentence: message.sentence });
+        this.#endSentence(message.sentence);
         break;
       case 'hello':
         happened.push({ type: 'helloStart', atUs: this.#cycleStart(this.#cycle) });
         this.#clear(message.cause, happened);
         this.#pushed += this.#helloSamples.length;
         this.#push(this.#helloSamples, noSentence);
+        this.#flush(noSentence);
         this.#queue.push({ kind: 'helloMarker' });
         break;
       case 'setHello':
@@ -282,8 +342,30 @@ export class Player {
     }
   }
 
+  #endSentence(sentence: number): void {
+    const paddedSamples = this.#flush(sentence);
+    const restSamples = this.#rest.length;
+    this.#queue.push(
+      { kind: 'vowel', vowel: 0 },
+      { kind: 'marker', sentence, restSamples, paddedSamples },
+    );
+  }
+
+  /**
+   * Quirk Q2 off: what fills no chunk is played with zeros behind it.
+   *
+   * @returns the number of zeros
+   */
+  #flush(sentence: number): number {
+    const restSamples = this.#rest.length;
+    if (this.#traits.restOutlivesSentence || restSamples === 0) return 0;
+    const padding = chunkSamples - restSamples;
+    this.#push(new Int16Array(padding), sentence, padding);
+    return padding;
+  }
+
   /** Completes chunks from the rest and `samples`. Their gain is that of now (section 6.4). */
-  #push(samples: Int16Array, sentence: number): void {
+  #push(samples: Int16Array, sentence: number, padding = 0): void {
     const total = this.#rest.length + samples.length;
     const whole = total - (total % chunkSamples);
     const joined = new Int16Array(total);
@@ -298,7 +380,7 @@ export class Player {
     }
     const first = sentence !== noSentence && sentence !== this.#chunkedSentence;
     if (first) this.#chunkedSentence = sentence;
-    this.#queue.push({ kind: 'audio', sentence, samples: chunks, played: 0, first });
+    this.#queue.push({ kind: 'audio', sentence, samples: chunks, padding, played: 0, first });
   }
 
   #clear(cause: string, happened: PlayerTransition[]): void {
@@ -306,11 +388,15 @@ export class Player {
     let firedHello = false;
     let samples = 0;
     for (const item of this.#queue) {
-      if (item.kind === 'audio') samples += item.samples.length - item.played;
+      if (item.kind === 'audio') samples += unplayed(item);
       else if (item.kind === 'marker') firedSentences.push(item.sentence);
       else if (item.kind === 'helloMarker') firedHello = true;
     }
     this.#queue.length = 0;
+    if (!this.#traits.restOutlivesClear) {
+      samples += this.#rest.length;
+      this.#rest = new Int16Array(0);
+    }
     this.#cleared += samples;
     this.#endUnderrun(happened);
     this.#speaking = undefined;
@@ -332,14 +418,15 @@ export class Player {
     const from = item.played;
     const cycles = Math.min((item.samples.length - from) / chunkSamples, until - this.#cycle);
     item.played = from + cycles * chunkSamples;
-    if (item.played === item.samples.length) this.#queue.shift();
+    const over = item.played === item.samples.length;
+    if (over) this.#queue.shift();
 
     const last = this.#runs[this.#runs.length - 1];
     if (last?.samples === item.samples) last.to = item.played;
     else
       this.#runs.push({ cycle: this.#cycle, samples: item.samples, from: from, to: item.played });
     this.#cycle += cycles;
-    this.#played += cycles * chunkSamples;
+    this.#played += cycles * chunkSamples - (over ? item.padding : 0);
     this.#lastAudioEnd = this.position;
   }
 
@@ -390,7 +477,8 @@ export class Player {
       type: 'drained',
       sentence: item.sentence,
       position: spoken ? this.#lastAudioEnd : this.position,
-      restSamples: this.#rest.length,
+      restSamples: item.restSamples,
+      paddedSamples: item.paddedSamples,
     });
   }
 
@@ -398,8 +486,7 @@ export class Player {
   #nextQueueCycle(): number {
     let chunks = 0;
     for (const item of this.#queue) {
-      if (item.kind === 'marker' || item.kind === 'helloMarker') return this.#cycle + chunks;
-      if (item.kind !== 'audio') continue;
+      if (item.kind !== 'audio') return this.#cycle + chunks;
       if (this.#underrunSince !== undefined || (item.first && item.played === 0)) {
         return this.#cycle + chunks;
       }
@@ -420,7 +507,7 @@ export class Player {
       if (message.kind === 'hello' || message.kind === 'clear') {
         return Math.max(this.#cycle + ahead, this.#visibleCycle(atUs));
       }
-      if (message.kind !== 'abandon') ahead++;
+      if (message.kind !== 'abandon' && this.#traits.oneMessagePerCycle) ahead++;
     }
     return Number.POSITIVE_INFINITY;
   }
@@ -433,4 +520,9 @@ export class Player {
   #visibleCycle(atUs: number): number {
     return Math.max(0, Math.ceil((atUs - this.startUs) / cycleUs));
   }
+}
+
+/** Samples of it that were handed over and not played. */
+function unplayed({ samples, padding, played }: AudioItem): number {
+  return Math.max(0, samples.length - padding - played);
 }

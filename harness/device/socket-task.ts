@@ -23,6 +23,8 @@ export interface SocketTaskOptions {
   readonly url: string;
   /** Offers permessage-deflate in the handshake. */
   readonly offersCompression: boolean;
+  /** `wss:` is not tried at all, instead of in clear text (quirk Q11 off). */
+  readonly refusesSecure: boolean;
   readonly clock: Clock;
   readonly dialer: Dialer;
   readonly random: Random;
@@ -91,8 +93,9 @@ export class SocketTask {
   }
 
   async #dial(): Promise<void> {
-    const { url, dialer, random, offersCompression } = this.#options;
+    const { url, dialer, random, offersCompression, refusesSecure } = this.#options;
     const { hostname, port, protocol, pathname, search } = new URL(url);
+    if (protocol === 'wss:' && refusesSecure) throw new Error('TLS is not supported');
     // `wss:` goes out in clear text to port 443, because the firmware has no TLS (section 1.2).
     const target = {
       host: hostname,

@@ -1,9 +1,6 @@
 /**
  * The state machine of the board as data: what each event does in each state (EchoKit device
  * protocol reference, section 5.2). The actions are in `device-machine.ts`.
- *
- * Two rows of the reference are missing on purpose: the mouth shapes that leave the player change
- * no state (they only restart the idle timer), and the new server URL exists on NFC boards only.
  */
 import type { DeviceState } from './device-event.ts';
 import type { FirmwareGeneration } from './firmware-generation.ts';
@@ -19,6 +16,7 @@ export const machineEvents = [
   'sentencePlayed',
   'micChunk',
   'micEnd',
+  'vowel',
   'ASR',
   'Action',
   'StartAudio',
@@ -31,8 +29,18 @@ export const machineEvents = [
   'HelloEnd',
   'StartVideo',
   'EndVideo',
+  'newServerUrl',
+  'linkLost',
+  'answerTimer',
 ] as const;
 export type MachineEventName = (typeof machineEvents)[number];
+
+/** Events that the board as it is never meets, and what it takes for them. */
+export const rareEvents: { readonly [Event in MachineEventName]?: string } = {
+  newServerUrl: 'a build with NFC, which is not modelled',
+  linkLost: 'quirk Q6 switched off',
+  answerTimer: 'quirk Q41 switched off',
+};
 
 /** Actions that take no time. */
 const instantActions = [
@@ -48,6 +56,7 @@ const instantActions = [
   'helloChunk',
   'helloEnd',
   'ignore',
+  'unreachable',
 ] as const;
 export type InstantAction = (typeof instantActions)[number];
 
@@ -61,6 +70,9 @@ export type LastingAction =
   | 'volumeDown'
   | 'upload'
   | 'interruptOrReject'
+  | 'showMouth'
+  | 'noticeLoss'
+  | 'giveUpAnswer'
   | 'showRecognized'
   | 'showAction'
   | 'startSentence'
@@ -105,6 +117,7 @@ export const transitionTable: TransitionTable = {
     Speaking: { action: 'interruptOrReject', to: 'Listening', conditional: true },
   },
   micEnd: everywhere('logMicEnd'),
+  vowel: everywhere('showMouth'),
   ASR: everywhere('showRecognized'),
   Action: everywhere('showAction'),
   StartAudio: everywhere('startSentence', 'Speaking'),
@@ -121,6 +134,10 @@ export const transitionTable: TransitionTable = {
   HelloEnd: everywhere('helloEnd'),
   StartVideo: everywhere('ignore'),
   EndVideo: everywhere('ignore'),
+  // Connect to the new address.
+  newServerUrl: everywhere('unreachable', 'Idle'),
+  linkLost: { ...everywhere('ignore'), Listening: { action: 'noticeLoss', to: 'Idle' } },
+  answerTimer: { ...everywhere('ignore'), Waiting: { action: 'giveUpAnswer', to: 'Listening' } },
 };
 
 /**

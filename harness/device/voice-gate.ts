@@ -6,7 +6,8 @@ export type GateOutput =
   | { readonly type: 'speechStarted' }
   /** "Mic end" for the main loop. */
   | { readonly type: 'speechEnded' }
-  | { readonly type: 'chunk'; readonly samples: Int16Array };
+  /** `speech`: it is itself speech, not silence nor audio from before the onset. */
+  | { readonly type: 'chunk'; readonly samples: Int16Array; readonly speech: boolean };
 
 export class VoiceGate {
   readonly #preRollChunks: number;
@@ -37,6 +38,11 @@ export class VoiceGate {
     this.#open = false;
   }
 
+  /** Silence is to be streamed, too (quirk Q14 off). */
+  reopen(): void {
+    this.#open = true;
+  }
+
   /** @param samples one chunk; kept, so the caller must not change it any more */
   chunk(samples: Int16Array, speech: boolean): GateOutput[] {
     if (speech && !this.#wasSpeech) {
@@ -46,11 +52,12 @@ export class VoiceGate {
       this.#cached = [];
       return [
         { type: 'speechStarted' },
-        ...[...cached, samples].map((chunk) => ({ type: 'chunk' as const, samples: chunk })),
+        ...cached.map((chunk) => ({ type: 'chunk' as const, samples: chunk, speech: false })),
+        { type: 'chunk', samples, speech },
       ];
     }
     if (!this.#streamsSilence) this.#open = false;
-    if (speech || this.#open) return [{ type: 'chunk', samples }];
+    if (speech || this.#open) return [{ type: 'chunk', samples, speech }];
     this.#cached.push(samples);
     if (this.#cached.length > this.#preRollChunks) this.#cached.shift();
     if (!this.#wasSpeech) return [];

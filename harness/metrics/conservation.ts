@@ -36,7 +36,7 @@ export const differenceCauses = {
   holdDiscarded: 'held back by the board and then thrown away',
   held: 'still held back at the end',
   hello: 'hello sound or beep, played by the board itself',
-  cleared: 'queued and thrown away by an interruption',
+  cleared: 'queued and thrown away by an interruption or a restart',
   queued: 'still queued at the end',
   rest: 'does not fill a chunk of 256',
 } as const;
@@ -308,8 +308,9 @@ function checkPlayed({ sentence, board, schedule }: Playback, book: Book): void 
     .reduce((sum, { cycles }) => sum + (cycles ?? 0), 0);
   const played = end - board.playStart.position - empty * chunkSamples;
   const owed = schedule.restBefore + pushedSamples(board);
-  const rest = board.drained.restSamples;
-  book.expect('played', 'samples played + rest of the sentence', played + rest, owed, place);
+  const { restSamples: rest, paddedSamples: padding } = board.drained;
+  const found = played - padding + rest;
+  book.expect('played', 'samples played + rest of the sentence', found, owed, place);
 }
 
 /** @returns samples handed to the player, or null when the board left no ledger. */
@@ -330,20 +331,18 @@ function checkBoard(
   book.expect('pushed', 'samples of answers', accepted, decoded - dropped, { seqs });
   if (ledger === null) return null;
 
-  // The ledger is that of the last boot, so after a reboot it says nothing of the time before.
-  if (conversation.boots.length === 1) {
-    const hello = ledger.pushedSamples - accepted;
-    if (hello >= 0) book.explain('pushed', 'hello', hello);
-    else book.expect('pushed', 'samples in the ledger', ledger.pushedSamples, accepted, { seqs });
-    book.expect('pushed', 'samples held at the end', ledger.heldSamples, heldAtEnd, { seqs });
-    const last = playbacks.at(-1);
-    if (last?.schedule != null && last.restCertain && !conversation.helloAtEnd) {
-      const { restAfter } = last.schedule;
-      book.expect('played', 'rest in the player', ledger.restSamples, restAfter, { seqs });
-    }
-    const cleared = sumOf(conversation.cleared, ({ samples }) => samples);
-    book.expect('played', 'samples cleared', ledger.clearedSamples, cleared, { seqs });
+  const hello = ledger.pushedSamples - accepted;
+  if (hello >= 0) book.explain('pushed', 'hello', hello);
+  else book.expect('pushed', 'samples in the ledger', ledger.pushedSamples, accepted, { seqs });
+  book.expect('pushed', 'samples held at the end', ledger.heldSamples, heldAtEnd, { seqs });
+  const last = playbacks.at(-1);
+  const lasts = last?.board.boot.endedUs === null && !conversation.helloAtEnd;
+  if (last?.schedule != null && last.restCertain && lasts) {
+    const { restAfter } = last.schedule;
+    book.expect('played', 'rest in the player', ledger.restSamples, restAfter, { seqs });
   }
+  const cleared = sumOf(conversation.cleared, ({ samples }) => samples);
+  book.expect('played', 'samples cleared', ledger.clearedSamples, cleared, { seqs });
   book.explain('played', 'cleared', discarded - ledger.clearedSamples);
   book.explain('played', 'holdDiscarded', -discarded);
   book.explain('played', 'queued', -ledger.queuedSamples);

@@ -7,6 +7,7 @@
 import type { DeviceEvent } from '../device/device-event.ts';
 import type { ProviderEvent, ServerEvent } from '../server/server-event.ts';
 import type { HarnessEvent, TraceEvent, UserEvent } from '../trace/trace-event.ts';
+import { chunkSamples, type PlayerRules, type Stall } from './player-schedule.ts';
 import type { RecordedCell } from './recorded-cell.ts';
 
 /** Something that happened: the instant, and the line of the trace that says so. */
@@ -43,7 +44,16 @@ export interface Boot extends Mark {
   readonly speakerStartUs: number;
   /** Index into `speaker` of this boot's position 0. */
   readonly speakerOffset: number;
+  /** Ids of the quirks the board does not have. */
+  readonly quirksOff: readonly string[];
+  readonly rules: PlayerRules;
+  /** Times in which the player stood still. */
+  readonly stalls: readonly Stall[];
+  /** When the board restarted; null: it ran to the end of the recording. */
+  readonly endedUs: number | null;
 }
+
+type BootDraft = { -readonly [Key in keyof Boot]: Boot[Key] } & { stalls: Stall[] };
 
 /** One turn of the scenario. */
 export interface Turn {
@@ -153,7 +163,14 @@ export interface BoardSentence {
   ended: Mark | null;
   /** Positions here and below are indices into `speaker`. */
   playStart: (Mark & { readonly position: number }) | null;
-  drained: (Mark & { readonly position: number; readonly restSamples: number }) | null;
+  drained:
+    | (Mark & {
+        readonly position: number;
+        readonly restSamples: number;
+        /** Zeros that filled the last chunk. */
+        readonly paddedSamples: number;
+      })
+    | null;
   readonly underruns: BoardUnderrun[];
   /** Other messages that cost the player a cycle while this was the current sentence. */
   readonly otherMessages: Mark[];
@@ -222,7 +239,7 @@ class ConversationReader {
   readonly #frames = new Map<string, ServerFrame>();
   readonly #sentences = new Map<string, Sentence>();
   readonly #boardOnly: Sentence[] = [];
-  readonly #boots: Boot[] = [];
+  readonly #boots: BootDraft[] = [];
   readonly #boardSentences = new Map<string, BoardSentence>();
   readonly #cleared: (Mark & { samples: number; cause: string })[] = [];
   readonly #stateChanges: Conversation['stateChanges'][number][] = [];
@@ -481,7 +498,20 @@ class ConversationReader {
       case 'boot': {
         const origin = this.#boots[0]?.speakerStartUs ?? event.speakerStartUs;
         const speakerOffset = Math.round((event.speakerStartUs - origin) * 0.016);
-        this.#boots.push({ ...mark, speakerStartUs: event.speakerStartUs, speakerOffset });
+        const quirksOff: readonly string[] = event.quirksOff ?? [];
+        this.#boots.push({
+          ...mark,
+          speakerStartUs: event.speakerStartUs,
+          speakerOffset,
+          quirksOff,
+          rules: {
+            keepsRest: !quirksOff.includes('Q2'),
+            clearKeepsRest: !quirksOff.includes('Q3'),
+            oneMessagePerCycle: !quirksOff.includes('Q17'),
+          },
+          stalls: [],
+          endedUs: null,
+        });
         this.#state = 'Idle';
         this.#current = null;
         this.#currentCount = 0;
@@ -494,7 +524,26 @@ class ConversationReader {
       }
       case 'connected':
         if (event.reconnect) this.#clearPlayer(mark);
+        if (event.reconnect && this.#hasNot('Q21')) this.#discardHold(mark);
         break;
+      case 'reboot': {
+        const boot = this.#boots.at(-1);
+        if (boot !== undefined) boot.endedUs ??= event.atUs;
+        if (this.#current?.drained === null) this.#current.cleared ??= mark;
+        this.#discardHold(mark);
+        break;
+      }
+      case 'playerStalled': {
+        const cycle = event.position / chunkSamples;
+        this.#boots.at(-1)?.stalls.push({ cycle, cycles: Number.POSITIVE_INFINITY });
+        break;
+      }
+      case 'playerResumed': {
+        const stalls = this.#boots.at(-1)?.stalls;
+        const stall = stalls?.pop();
+        if (stall !== undefined) stalls?.push({ ...stall, cycles: event.cycles });
+        break;
+      }
       case 'display':
         if (this.#current !== null && this.#awaitsStart) this.#current.startPosted = mark;
         this.#awaitsStart = false;
@@ -558,6 +607,7 @@ class ConversationReader {
             ...mark,
             position: event.position + board.boot.speakerOffset,
             restSamples: event.restSamples,
+            paddedSamples: event.paddedSamples ?? 0,
           };
         }
         this.#restReported = event.restSamples;
@@ -605,10 +655,12 @@ class ConversationReader {
     }
     if (event.event === 'EndVad' && ['Listening', 'Speaking'].includes(this.#state)) {
       this.#abandonSentence(mark);
+      if (this.#hasNot('Q19')) this.#silencePlayer(mark);
     }
     if (event.event === 'EndResponse') {
       this.#abandonSentence(mark);
       this.#discardHold(mark);
+      if (this.#hasNot('Q19')) this.#silencePlayer(mark);
     }
   }
 
@@ -633,6 +685,17 @@ class ConversationReader {
       this.#restReported = null;
     }
     this.#bargeIn = false;
+  }
+
+  #hasNot(quirk: string): boolean {
+    return this.#boots.at(-1)?.quirksOff.includes(quirk) ?? false;
+  }
+
+  /** The queue of the player was thrown away without an interruption. */
+  #silencePlayer(mark: Mark): void {
+    if (this.#current?.drained === null && this.#current.cleared === null) {
+      this.#current.cleared = mark;
+    } else this.#costCycle(mark);
   }
 
   #abandonSentence(mark: Mark): void {

@@ -92,6 +92,7 @@ export function prebufferOf({ board, restBefore }: Playback): number | null {
     board.ended?.atUs ?? null,
     board.boot.speakerStartUs,
     restBefore ?? 0,
+    board.boot.rules,
   );
 }
 

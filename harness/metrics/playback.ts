@@ -2,6 +2,7 @@
 import { type BoardSentence, byTime, type Conversation, type Sentence } from './conversation.ts';
 import {
   chunkSamples,
+  cycleUs,
   type PlayerMessage,
   type SentenceSchedule,
   schedulePlayer,
@@ -35,13 +36,11 @@ export function readPlaybacks(conversation: Conversation, cell: RecordedCell): P
   // Interrupting clears the queue but not the rest, so what was computed stays true.
   let restCertain = false;
   for (let i = 0; i < spoken.length; ) {
-    // Sentences without an end marker may still be playing when the next begins, so they are
-    // worked out together.
+    // Sentences that may still be playing when the next begins are worked out together.
     let end = i + 1;
     while (
       end < spoken.length &&
-      spoken[end - 1]!.board.ended === null &&
-      spoken[end - 1]!.board.cleared === null &&
+      mayOverlap(spoken[end - 1]!.board, spoken[end]!.board) &&
       !spoken[end]!.board.helloBefore &&
       spoken[end]!.board.boot === spoken[i]!.board.boot
     ) {
@@ -64,6 +63,12 @@ export function readPlaybacks(conversation: Conversation, cell: RecordedCell): P
     i = end;
   }
   return playbacks;
+}
+
+/** The next sentence reached the player before it was done with this one. */
+function mayOverlap({ ended, drained, cleared }: BoardSentence, next: BoardSentence): boolean {
+  if (cleared !== null) return false;
+  return ended === null || drained === null || drained.atUs > next.started.atUs;
 }
 
 /** Instant at which sample `position` of `speaker` leaves the player; rounded down to 1 µs. */
@@ -98,6 +103,7 @@ function inferRest(
   spoken: readonly { readonly board: BoardSentence }[],
   { ledger, helloAtEnd }: Conversation,
 ): number | null {
+  if (spoken[0]?.board.boot.rules.keepsRest === false) return 0;
   let pushed = 0;
   const before = (restAfter: number) =>
     (((restAfter - pushed) % chunkSamples) + chunkSamples) % chunkSamples;
@@ -143,13 +149,19 @@ function scheduleGroup(
   cell: RecordedCell,
 ): SentenceSchedule[] {
   const { boot } = group[0]!.board;
-  const cycles = Math.floor((cell.speaker.length - boot.speakerOffset) / chunkSamples);
+  const recorded = Math.floor((cell.speaker.length - boot.speakerOffset) / chunkSamples);
+  const ran =
+    boot.endedUs === null
+      ? Number.POSITIVE_INFINITY
+      : Math.ceil((boot.endedUs - boot.speakerStartUs) / cycleUs);
   const messages = group.flatMap(({ board }) => playerMessages(board));
   return schedulePlayer(
     messages,
     boot.speakerStartUs,
     restSamples,
-    cell.speaker.length === 0 ? Number.POSITIVE_INFINITY : cycles,
+    Math.min(ran, cell.speaker.length === 0 ? Number.POSITIVE_INFINITY : recorded),
+    boot.rules,
+    boot.stalls,
   );
 }
 

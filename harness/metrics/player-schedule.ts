@@ -25,7 +25,30 @@ export type PlayerMessage = {
   | { readonly kind: 'other' }
 );
 
-/** A run of cycles that found the queue empty inside a sentence. */
+/** What may be different on a board whose quirks were switched off. */
+export interface PlayerRules {
+  /** What fills no chunk at the end marker stays; otherwise it is played with zeros behind it (Q2). */
+  readonly keepsRest: boolean;
+  /** Clearing the queue leaves the rest (Q3). */
+  readonly clearKeepsRest: boolean;
+  /** A cycle takes at most one message; otherwise all that are there (Q17). */
+  readonly oneMessagePerCycle: boolean;
+}
+
+export const firmwareRules: PlayerRules = {
+  keepsRest: true,
+  clearKeepsRest: true,
+  oneMessagePerCycle: true,
+};
+
+/** The player stood still: these cycles played nothing, and no message was taken until they were over. */
+export interface Stall {
+  readonly cycle: number;
+  /** Infinite when it never ended. */
+  readonly cycles: number;
+}
+
+/** A run of cycles that found the queue empty inside a sentence, or stood still in it. */
 export interface EmptyRun {
   readonly cycle: number;
   readonly cycles: number;
@@ -54,6 +77,7 @@ export interface SentenceSchedule {
 interface OpenSentence {
   sentence: number;
   restBefore: number;
+  restAfter: number;
   pushed: number;
   cleared: number;
   /** Played chunks as spans of consecutive cycles, in order. */
@@ -68,21 +92,33 @@ interface OpenSentence {
  * @param startUs instant of cycle 0.
  * @param restSamples what the player had left over before the first message.
  * @param cyclesPlayed the recording ends before this cycle; absent: everything is played out.
+ * @param stalls in order.
  */
 export function schedulePlayer(
   messages: readonly PlayerMessage[],
   startUs: number,
   restSamples = 0,
   cyclesPlayed = Number.POSITIVE_INFINITY,
+  rules = firmwareRules,
+  stalls: readonly Stall[] = [],
 ): SentenceSchedule[] {
   const sentences = new Map<number, OpenSentence>();
   let intake = -1;
   /** First cycle in which the queue holds nothing that was pushed so far. */
   let queueFree = 0;
   let rest = restSamples;
+  /** The first cycle from `cycle` on that does not stand still. */
+  const moving = (cycle: number): number =>
+    stalls.reduce((c, s) => (c >= s.cycle ? Math.max(c, s.cycle + s.cycles) : c), cycle);
 
   for (const message of messages) {
-    const cycle = Math.max(Math.ceil((message.atUs - startUs) / cycleUs), intake + 1);
+    const earliest = rules.oneMessagePerCycle ? intake + 1 : intake;
+    const due = Math.max(Math.ceil((message.atUs - startUs) / cycleUs), earliest);
+    // The cycle in which a stall begins has taken its message, and that one goes on after it.
+    const cycle = stalls.reduce(
+      (c, stall) => (c > stall.cycle ? Math.max(c, stall.cycle + stall.cycles + 1) : c),
+      due,
+    );
     if (cycle >= cyclesPlayed) break;
     if (message.kind === 'abandon') {
       for (const sentence of sentences.values()) sentence.givenUpCycle ??= cycle;
@@ -92,6 +128,10 @@ export function schedulePlayer(
     if (message.kind === 'clear') {
       for (const sentence of sentences.values()) clearFrom(sentence, intake);
       queueFree = Math.min(queueFree, intake);
+      if (!rules.clearKeepsRest) {
+        rest = 0;
+        for (const sentence of sentences.values()) sentence.restAfter = 0;
+      }
       continue;
     }
     if (message.kind === 'other') continue;
@@ -101,6 +141,7 @@ export function schedulePlayer(
       sentence = {
         sentence: message.sentence,
         restBefore: rest,
+        restAfter: rest,
         pushed: 0,
         cleared: 0,
         spans: [],
@@ -109,18 +150,24 @@ export function schedulePlayer(
       };
       sentences.set(message.sentence, sentence);
     }
+    const play = (chunks: number): void => {
+      if (chunks === 0) return;
+      const cycle = moving(Math.max(intake, queueFree));
+      sentence.spans.push({ cycle, chunks });
+      queueFree = cycle + chunks;
+    };
     if (message.kind === 'end') {
-      sentence.drainedCycle = Math.max(intake, queueFree);
-      continue;
+      if (!rules.keepsRest && rest > 0) {
+        play(1);
+        rest = 0;
+      }
+      sentence.drainedCycle = moving(Math.max(intake, queueFree));
+    } else {
+      play(Math.floor((rest + message.samples) / chunkSamples));
+      rest = (rest + message.samples) % chunkSamples;
+      sentence.pushed += message.samples;
     }
-    const chunks = Math.floor((rest + message.samples) / chunkSamples);
-    rest = (rest + message.samples) % chunkSamples;
-    sentence.pushed += message.samples;
-    if (chunks > 0) {
-      const playCycle = Math.max(intake, queueFree);
-      sentence.spans.push({ cycle: playCycle, chunks });
-      queueFree = playCycle + chunks;
-    }
+    sentence.restAfter = rest;
   }
   const all = [...sentences.values()];
   return all.map((sentence, i) => {
@@ -172,7 +219,7 @@ function close(open: OpenSentence, cyclesPlayed: number, nextCycle: number): Sen
   return {
     sentence: open.sentence,
     restBefore: open.restBefore,
-    restAfter: (open.restBefore + open.pushed) % chunkSamples,
+    restAfter: open.restAfter,
     pushedSamples: open.pushed,
     chunks: spans.reduce((sum, span) => sum + span.chunks, 0),
     clearedSamples: open.cleared,

@@ -1,4 +1,4 @@
-import { chunkSamples, cycleUs } from './player-schedule.ts';
+import { chunkSamples, cycleUs, firmwareRules } from './player-schedule.ts';
 
 /** Samples of one sentence that reached the board, with the instant at which they were handled. */
 export interface Arrival {
@@ -25,10 +25,12 @@ export function prebufferNeededUs(
   endUs: number | null,
   startUs: number,
   restSamples = 0,
+  rules = firmwareRules,
 ): number | null {
   let intake = -1;
   const take = (atUs: number): number => {
-    intake = Math.max(Math.ceil((atUs - startUs) / cycleUs), intake + 1);
+    const earliest = rules.oneMessagePerCycle ? intake + 1 : intake;
+    intake = Math.max(Math.ceil((atUs - startUs) / cycleUs), earliest);
     return intake;
   };
   let total = restSamples;

@@ -122,7 +122,8 @@ function disagreementsOf(
     const passed = (board.drained.position - board.playStart.position) / chunkSamples;
     const rest = schedule?.restBefore ?? board.restReported;
     if (rest !== null) {
-      const chunks = Math.floor((rest + pushedSamples(board)) / chunkSamples);
+      const round = board.boot.rules.keepsRest ? Math.floor : Math.ceil;
+      const chunks = round((rest + pushedSamples(board)) / chunkSamples);
       check('chunks played', passed - empty, chunks);
     }
   }

@@ -85,6 +85,7 @@ export function plantReportedCell(plan: PlantedCellPlan): ReportedCell {
     matrix: { providers: [], devices: [], networks: [] },
     personalities: new Map(),
     standIn: {},
+    device: { quirksOff: [] },
     server: { asr: 'stream', recognitionMs: 0 },
     turns: [],
     expect,

@@ -63,6 +63,8 @@ export interface CellReport {
   readonly network: string;
   /** Host and port of the real service that spoke; null: a stand-in did. */
   readonly host: string | null;
+  /** Ids of the board's quirks that the scenario has switched off. Absent: none. */
+  readonly quirksOff?: readonly string[];
   readonly seed: number;
   readonly verdict: Verdict['outcome'];
   /** The first failure that no expectation asked for; a missed expectation is not one of them. */
@@ -183,6 +185,7 @@ function metricName(span: string): string {
 
 function cellReport({ cell, measurement, verdict, recording, host }: ReportedCell): CellReport {
   const failure = verdict.failures.find(({ expected }) => !expected);
+  const { quirksOff } = cell.scenario.device;
   return {
     scenario: cell.scenario.name,
     title: cell.scenario.title,
@@ -190,6 +193,7 @@ function cellReport({ cell, measurement, verdict, recording, host }: ReportedCel
     device: cell.device,
     network: cell.network,
     host,
+    ...(quirksOff.length === 0 ? {} : { quirksOff }),
     seed: cell.seed,
     verdict: verdict.outcome,
     ...(failure === undefined ? {} : { failure }),

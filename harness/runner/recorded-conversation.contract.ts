@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { deviceProfiles } from '../device/device-profile.ts';
+import { quirkIds } from '../device/quirk.ts';
 import { metricCatalog } from '../metrics/metric-catalog.ts';
 import { networkNames } from '../network/network-profile.ts';
 import { loadScenario, type ScenarioCatalog } from '../scenario/load.ts';
@@ -26,6 +27,7 @@ const catalog: ScenarioCatalog = {
   providers: providerNames,
   devices: Object.keys(deviceProfiles),
   networks: networkNames,
+  quirks: quirkIds,
 };
 
 export interface RecordedConversation extends CellResult {

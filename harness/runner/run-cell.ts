@@ -13,6 +13,7 @@ import { SystemClock } from '../clock/system-clock.ts';
 import type { DeviceEvent } from '../device/device-event.ts';
 import { deviceProfiles } from '../device/device-profile.ts';
 import { createEmulatedDevice, DeviceError } from '../device/emulated-device.ts';
+import { quirkIds } from '../device/quirk.ts';
 import type { LaboratoryNetwork } from '../network/laboratory-network.ts';
 import { MemoryNetwork } from '../network/memory-network.ts';
 import { networkProfiles } from '../network/network-profile.ts';
@@ -149,7 +150,10 @@ async function converse(
     server.accept(stream),
   );
   const device = createEmulatedDevice({
-    profile: deviceProfiles[cell.device]!,
+    profile: {
+      ...deviceProfiles[cell.device]!,
+      quirksOff: quirkIds.filter((id) => scenario.device.quirksOff.includes(id)),
+    },
     deviceId,
     serverUrl: `ws://${serverEndpoint.host}:${serverEndpoint.port}/ws/`,
     clock,

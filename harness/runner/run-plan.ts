@@ -114,6 +114,9 @@ async function recordCell(
       time: plan.time,
       live: plan.live,
       ...(host === null ? {} : { host }),
+      ...(cell.scenario.device.quirksOff.length === 0
+        ? {}
+        : { quirksOff: cell.scenario.device.quirksOff }),
     },
     ...(personality !== undefined && { personality: provenance(personality) }),
     environment: { ...environment, voice: spokenBy.join(', ') },

@@ -38,6 +38,9 @@ export class ScriptedUser {
   /** Instant of the first arrival of each server event in the current turn. */
   #arrivals = new Map<string, number>();
   #turn = 0;
+  /** The board has restarted and was not told to listen since. */
+  #restarted = false;
+  #running = false;
   /** Networks that are to be given back. */
   readonly #changesBack = new Set<Alarm>();
 
@@ -50,6 +53,11 @@ export class ScriptedUser {
     if (event.type === 'frameReceived' && !this.#arrivals.has(event.event)) {
       this.#arrivals.set(event.event, event.atUs);
     }
+    if (event.type === 'reboot') {
+      this.#restarted = true;
+      this.#running = false;
+    }
+    if (event.type === 'boot') this.#running = true;
     for (const listener of [...this.#listeners]) listener(event);
   }
 
@@ -88,9 +96,13 @@ export class ScriptedUser {
         outcome,
         ...(detail === undefined ? {} : { detail }),
       });
-      return outcome === 'finished' || outcome === 'interrupted';
+      return outcome !== 'timeout';
     };
 
+    if (this.#restarted && (await this.#until(() => this.#running, readyLimitMs, signal))) {
+      this.#restarted = false;
+      await this.#press('short', signal);
+    }
     if (turn.after === undefined) {
       const ready = await this.#until(() => device.state === 'Listening', readyLimitMs, signal);
       await clock.sleep(turn.pauseMs * 1000, signal);

@@ -20,6 +20,7 @@ const catalog: ScenarioCatalog = {
   providers: ['openai', 'stream_gsv'],
   devices: ['diy'],
   networks: ['good-wifi'],
+  quirks: ['Q2', 'Q16'],
 };
 
 const smallest = 'title = "T"\n[[turn]]\nsay = "Hi."\nreply = "Hello."\n';
@@ -50,6 +51,7 @@ test('the smallest scenario gets every default', (t) => {
     matrix: { providers: [], devices: [], networks: [] },
     personalities: new Map(),
     standIn: {},
+    device: { quirksOff: [] },
     server: { asr: 'stream', recognitionMs: 200 },
     turns: [
       {
@@ -82,6 +84,8 @@ speed = 0.8
 lead_silence_ms = 40
 personality = { openai = "openai-tts-1-hd" }
 fault = { kind = "cut", request = 2, after_fraction = 0.4 }
+[device]
+quirks_off = ["Q16"]
 [server]
 asr = "submit"
 recognition_ms = 150
@@ -132,6 +136,7 @@ failure.kind = "none"
       leadSilenceMs: 40,
       fault: { kind: 'cut', request: 2, afterFraction: 0.4 },
     },
+    device: { quirksOff: ['Q16'] },
     server: { asr: 'submit', recognitionMs: 150 },
     turns: [
       {
@@ -157,7 +162,7 @@ failure.kind = "none"
             after: { event: 'EndAudio', delayMs: 0 },
           },
         ],
-        expect: [{ metric: 'underruns.count', operator: '==', value: 0, turn: 1, at: at(37, 1) }],
+        expect: [{ metric: 'underruns.count', operator: '==', value: 0, turn: 1, at: at(39, 1) }],
       },
       {
         number: 2,
@@ -173,11 +178,11 @@ failure.kind = "none"
       },
     ],
     expect: [
-      { metric: 'turns.failed', operator: '==', value: 0, at: at(43, 1) },
-      { metric: 'ttfb_ms.p50', operator: '>', value: 0.5, at: at(44, 13) },
-      { metric: 'ttfb_ms.p95', operator: '<=', value: 1500, at: at(44, 28) },
-      { metric: 'underruns.longest_ms', operator: '!=', value: 16, at: at(45, 1) },
-      { metric: 'failure.kind', operator: '==', value: 'none', at: at(46, 1) },
+      { metric: 'turns.failed', operator: '==', value: 0, at: at(45, 1) },
+      { metric: 'ttfb_ms.p50', operator: '>', value: 0.5, at: at(46, 13) },
+      { metric: 'ttfb_ms.p95', operator: '<=', value: 1500, at: at(46, 28) },
+      { metric: 'underruns.longest_ms', operator: '!=', value: 16, at: at(47, 1) },
+      { metric: 'failure.kind', operator: '==', value: 'none', at: at(48, 1) },
     ],
   });
 });
@@ -640,4 +645,17 @@ test('carets stand below their text after tabs and wide characters, and nothing 
     |                  ^^^^^^^^^^
   keys of "reply_pace": first_token_ms, tokens_per_second`,
   );
+});
+
+test('quirks that a board does without are ids that exist', (t) => {
+  const device = (list: string) =>
+    `title = "T"\n[device]\nquirks_off = ${list}\n[[turn]]\nsay = "Hi."\nreply = "R."\n`;
+  t.deepEqual(loadScenario(device('["Q16", "Q2", "Q16"]'), 'x.toml', catalog).device, {
+    quirksOff: ['Q16', 'Q2'],
+  });
+  const error = t.throws(() => loadScenario(device('["Q2", "Q61"]'), 'x.toml', catalog), {
+    instanceOf: ScenarioError,
+  });
+  t.like(error?.problems, [{ code: 'SCENARIO_UNKNOWN_NAME', line: 3, column: 21 }]);
+  t.regex(error?.problems[0]?.message ?? '', /unknown quirk "Q61"/);
 });

@@ -37,6 +37,8 @@ export interface ScenarioCatalog {
   readonly providers: readonly string[];
   readonly devices: readonly string[];
   readonly networks: readonly string[];
+  /** Ids of quirks that a board can do without. */
+  readonly quirks: readonly string[];
 }
 
 /** @throws {ScenarioError} with every problem of the file. */
@@ -177,6 +179,11 @@ function checkNames(
         : all.map(({ name }) => name);
       check('personality', personality, path, valid, 'personalities');
     }
+  }
+  if (isTable(raw.device) && Array.isArray(raw.device.quirks_off)) {
+    raw.device.quirks_off.forEach((id, index) => {
+      check('quirk', id, ['device', 'quirks_off', index], catalog.quirks);
+    });
   }
   const checkAfter = (after: unknown, path: KeyPath): void => {
     if (isTable(after)) check('event', after.event, [...path, 'event'], serverEventNames);
@@ -339,6 +346,7 @@ function toScenario(
     matrix: data.matrix,
     personalities: new Map(Object.entries(data.stand_in.personality)),
     standIn: toStandIn(data.stand_in),
+    device: { quirksOff: [...new Set(data.device.quirks_off)] },
     server: {
       asr,
       recognitionMs,

@@ -9,6 +9,7 @@ const catalog = {
   providers: ['openai', 'openai-stream', 'stream_gsv', 'elevenlabs'],
   devices: ['diy', 'box'],
   networks: ['ideal', 'good-wifi'],
+  quirks: [],
 };
 /** The shipped defaults may grow; their rules do not. */
 const defaults = {

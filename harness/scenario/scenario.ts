@@ -22,6 +22,7 @@ export interface Scenario {
   readonly personalities: ReadonlyMap<string, string>;
   /** Changes to the stand-in's personality for this scenario. */
   readonly standIn: StandInChanges;
+  readonly device: DeviceSettings;
   readonly server: ServerSettings;
   readonly turns: readonly Turn[];
   /** Judged for every cell. */
@@ -41,6 +42,11 @@ export const serverEventNames = [
   'EndAudio',
   'EndResponse',
 ] as const;
+
+export interface DeviceSettings {
+  /** Ids of quirks that the boards of this scenario do not have, as written. */
+  readonly quirksOff: readonly string[];
+}
 
 export interface ServerSettings {
   /** `stream`: the server finds the end of speech. `submit`: the board's `Submit` does (old firmware). */

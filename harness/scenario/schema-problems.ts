@@ -191,6 +191,8 @@ export interface WrittenTable {
   readonly personality?: unknown;
   readonly providers?: unknown;
   readonly devices?: unknown;
+  readonly device?: unknown;
+  readonly quirks_off?: unknown;
   readonly networks?: unknown;
   readonly say?: unknown;
   readonly server?: unknown;

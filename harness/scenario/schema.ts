@@ -64,6 +64,7 @@ export const scenarioSchema = z.strictObject({
       personality: z.record(text, text).default({}),
     })
     .prefault({}),
+  device: z.strictObject({ quirks_off: names }).prefault({}),
   server: z
     .strictObject({
       asr: z.enum(['stream', 'submit']).default('stream'),

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
+import { quirkIds } from '../device/quirk.ts';
 import { metricCatalog } from '../metrics/metric-catalog.ts';
 import { networkNames } from '../network/network-profile.ts';
 import { faultMoments, standInFaultKinds } from '../stand-ins/stand-in-changes.ts';
@@ -18,6 +19,7 @@ const catalog: ScenarioCatalog = {
   providers: defaultMatrix.providers,
   devices: defaultMatrix.devices,
   networks: networkNames,
+  quirks: quirkIds,
 };
 
 const scenarioFiles = (sub: string) =>
@@ -28,9 +30,16 @@ const scenarioFiles = (sub: string) =>
 test('every shipped scenario loads, and expects what the metrics can tell', (t) => {
   const passing = scenarioFiles('').map((file) => loadScenarioFile(file, catalog));
   const failing = scenarioFiles('failures/').map((file) => loadScenarioFile(file, catalog));
+  const quirky = scenarioFiles('quirks/').map((file) => loadScenarioFile(file, catalog));
   t.is(passing.length, 6);
   t.is(failing.length, 3);
-  for (const { name, expect, turns } of [...passing, ...failing]) {
+  t.is(quirky.length, 4);
+  for (const { name } of quirky)
+    t.true(
+      quirkIds.some((id) => name.startsWith(`${id}-`)),
+      name,
+    );
+  for (const { name, expect, turns } of [...passing, ...failing, ...quirky]) {
     t.true(expect.length > 0, name);
     t.true(
       turns.every(({ reply }) => !reply.includes('\n')),
@@ -88,7 +97,7 @@ test('the README names no key that does not exist', (t) => {
 });
 
 test('the README lists the shipped scenarios', (t) => {
-  for (const sub of ['', 'failures/']) {
+  for (const sub of ['', 'failures/', 'quirks/']) {
     for (const file of scenarioFiles(sub)) {
       t.true(readme.includes(`| ${sub}${basename(file, '.toml')} `), file);
     }

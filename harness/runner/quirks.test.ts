@@ -1,0 +1,67 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import test from 'ava';
+import type { QuirkId } from '../device/quirk.ts';
+import { ConversationRunner, scenarioOf } from './recorded-conversation.contract.ts';
+
+const runner = await ConversationRunner.open();
+test.after.always(() => runner.remove());
+
+const folder = fileURLToPath(new URL('../../scenarios/quirks/', import.meta.url));
+const providers = ['openai-stream'];
+
+function withoutQuirks(ids: readonly string[]): string {
+  return `[device]\nquirks_off = ${JSON.stringify(ids)}\n`;
+}
+
+for (const file of readdirSync(folder)) {
+  const id = file.split('-')[0]!;
+  const name = file.replace('.toml', '');
+  test.serial(`${file}: it holds with ${id}, and is missed without`, async (t) => {
+    const text = readFileSync(folder + file, 'utf8').replace(/^title = .*\n/, '');
+    const [on] = await runner.run(scenarioOf(name, text), { providers });
+    t.is(on!.verdict.outcome, 'pass');
+    const changed = text.replace('[matrix]', `${withoutQuirks([id])}\n[matrix]`);
+    const [off] = await runner.run(scenarioOf(name, changed), { providers });
+    t.true(off!.verdict.expectations.some(({ outcome }) => outcome === 'fail'));
+    const boot = off!.recorded.events.find((event) => event.type === 'boot');
+    t.like(boot, { quirksOff: [id] });
+    t.is(off!.measurement.conservation.unexplainedSamples, 0);
+    t.is(off!.measurement.metrics['underruns.unverified'], 0);
+  });
+}
+
+/** Quirks that change how much of what the board plays, and when. */
+const audible: readonly QuirkId[] = ['Q2', 'Q3', 'Q4', 'Q16', 'Q17', 'Q18', 'Q19', 'Q21'];
+
+const conversation = `
+[stand_in]
+speed = 0.9
+[[turn]]
+pause_ms = 17000
+say = "Tell me about the moon."
+reply = "The moon is about two hundred and forty thousand miles away. It has neither air nor water. Nobody lives there."
+[[turn]]
+after = { event = "EndAudio", delay_ms = 300 }
+say = "And the sun?"
+reply = "The sun is a star. It is much farther away."
+[[turn]]
+say = "Thank you."
+reply = "Not at all. Good night."
+`;
+
+for (const ids of [...audible.map((id) => [id]), audible]) {
+  test.serial(
+    `an interrupted conversation without ${ids.join(', ')} has every sample explained and every underrun verified`,
+    async (t) => {
+      const scenario = scenarioOf('without', withoutQuirks(ids) + conversation);
+      const networks = ['busy-wifi'];
+      for (const { measurement, verdict } of await runner.run(scenario, { providers, networks })) {
+        t.is(verdict.outcome, 'pass', JSON.stringify(verdict.failures));
+        t.deepEqual(measurement.conservation.unexplained, []);
+        t.is(measurement.metrics['underruns.unverified'], 0);
+        t.is(measurement.metrics['turns.interrupted'], 1);
+      }
+    },
+  );
+}

@@ -10,6 +10,9 @@ const notOurs = new Set([
   'NO_COLOR',
   'TTS_OPTIMIZATION_PROMPT_LANG',
   'EAI_AGAIN',
+  'ERR_MODULE_NOT_FOUND',
+  'HTTPS_PROXY',
+  'ALL_PROXY',
   'WS_ERR_UNEXPECTED_RSV_1',
 ]);
 

@@ -1,6 +1,7 @@
 /** The rules for whoever speaks with real services: `run --live`, `serve --live`, `doctor --live`. */
 import { ConfigError } from '../../adapters/index.ts';
 import { endpointName } from '../network/laboratory-network.ts';
+import type { RunBudget } from '../report/run-report.ts';
 import {
   endpointsOf,
   liveBuiltIn,
@@ -48,16 +49,19 @@ export function liveProviders(
   named: readonly string[] | undefined,
 ): ReadonlyMap<string, ProviderEntry> {
   const names = named ?? choice.configured;
-  if (names.length === 0) {
-    throw new CommandError(
-      'USAGE',
-      exitCode.usage,
-      '--live speaks with real services, which costs money, so it only speaks with those that are named. ' +
-        'Name them with --provider or --config.',
-      `providers: ${[...choice.entries.keys()].join(', ')}`,
-    );
-  }
+  if (names.length === 0) throw refuseUnnamed([...choice.entries.keys()]);
   return new Map(names.map((name) => [name, liveProvider(choice, name)]));
+}
+
+/** Why `--live` does nothing by itself. */
+export function refuseUnnamed(names: readonly string[]): CommandError {
+  return new CommandError(
+    'USAGE',
+    exitCode.usage,
+    '--live speaks with real services, which costs money, so it only speaks with those that are named. ' +
+      'Name them with --provider or --config.',
+    `providers: ${names.join(', ')}`,
+  );
 }
 
 function liveProvider(choice: ProviderChoice, name: string): ProviderEntry {
@@ -120,6 +124,11 @@ export function liveAnnouncement(
       ? []
       : [`  All of it would take ${counted(total)}: the run stops when the limit is reached.`]),
   ];
+}
+
+/** For a report. */
+export function spentOf({ limits, used }: RequestBudget): RunBudget {
+  return { maxRequests: limits.requests, maxCharacters: limits.characters, ...used };
 }
 
 function counted({ requests, characters }: RequestCount): string {

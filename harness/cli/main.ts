@@ -233,6 +233,35 @@ Ports count up from --port; a stand-in has the same port whatever else is starte
   });
 
 program
+  .command('doctor')
+  .description('check the installation, and with --live whether each provider works')
+  .option(
+    '--provider <names>',
+    'providers to check, separated by commas; default: those of --config',
+    list,
+  )
+  .addOption(configOption())
+  .option('--live', 'ask each provider to say "OK."; costs a few characters each')
+  .addOption(maxRequests())
+  .addOption(maxCharacters())
+  .option('--json', 'print what was found as JSON')
+  .addHelpText(
+    'after',
+    `
+Examples:
+  echokit-harness doctor                            this machine
+  echokit-harness doctor --config config.toml       and what the configuration says, without asking anybody
+  echokit-harness doctor --live --config config.toml
+  OPENAI_API_KEY=… echokit-harness doctor --live --provider openai
+
+Exit codes: 0 all is well (notes do not count), 2 usage error, 4 something is wrong.`,
+  )
+  .action(async (options) => {
+    const { doctorCommand } = await import('./doctor-command.ts');
+    process.exitCode = await doctorCommand(terminal, options);
+  });
+
+program
   .command('bench')
   .description('how fast the simulation is, and what the server adds in real time, as ratios')
   .option('--json', 'print the figures as JSON')

@@ -8,7 +8,13 @@ import { type CellResult, runPlan } from '../runner/run-plan.ts';
 import { type Plan, planRun, type SkippedCell } from '../scenario/plan.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { CommandError, exitCode } from './exit-code.ts';
-import { type LiveOptions, liveAnnouncement, liveBudget, liveProviders } from './live-providers.ts';
+import {
+  type LiveOptions,
+  liveAnnouncement,
+  liveBudget,
+  liveProviders,
+  spentOf,
+} from './live-providers.ts';
 import { chooseProviders, unusedSections } from './provider-choice.ts';
 import {
   defaultScenarioFolder,
@@ -103,11 +109,7 @@ export async function runCommand(
       ...(budget === undefined
         ? {}
         : {
-            budget: {
-              maxRequests: budget.limits.requests,
-              maxCharacters: budget.limits.characters,
-              ...budget.used,
-            },
+            budget: spentOf(budget),
           }),
       startedAt,
       durationMs: Math.round(clock.nowUs() / 1000),

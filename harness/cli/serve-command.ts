@@ -9,6 +9,7 @@ import { personalityOf } from '../runner/personality-choice.ts';
 import { endpointsOf } from '../runner/provider-catalog.ts';
 import { impersonateProvider } from '../runner/provider-stand-ins.ts';
 import { withinBudget } from '../runner/request-budget.ts';
+import { changesStandIn } from '../scenario/plan.ts';
 import type { Scenario, Turn } from '../scenario/scenario.ts';
 import { createAdapterServer } from '../server/adapter-server.ts';
 import type { ServerObservation } from '../server/conversation.ts';
@@ -125,12 +126,12 @@ export async function serveCommand(
   return exitCode.interrupted;
 }
 
-function refuseStandInChanges({ file, standIn }: Scenario): void {
-  if (Object.keys(standIn).length === 0) return;
+function refuseStandInChanges(scenario: Scenario): void {
+  if (!changesStandIn(scenario)) return;
   throw new CommandError(
     'USAGE',
     exitCode.usage,
-    `${file} says in [stand_in] how a stand-in behaves, and a real service cannot be told how to behave.`,
+    `${scenario.file} says in [stand_in] how a stand-in behaves, and a real service cannot be told how to behave.`,
     'name another scenario, or leave --live out',
   );
 }

@@ -41,12 +41,7 @@ export interface RunFacts {
   /** Real services spoke; otherwise the figures are those of stand-ins. */
   readonly live: boolean;
   /** What a live run was allowed to ask of the services, and what it asked. */
-  readonly budget?: {
-    readonly maxRequests: number;
-    readonly maxCharacters: number;
-    readonly requests: number;
-    readonly characters: number;
-  };
+  readonly budget?: RunBudget;
   /** ISO 8601. */
   readonly startedAt?: string;
   readonly durationMs?: number;
@@ -54,6 +49,13 @@ export interface RunFacts {
 
 /** Versions, operating system and the like; whatever the caller knows. */
 export type Environment = Readonly<Record<string, string | number | boolean | null>>;
+
+export interface RunBudget {
+  readonly maxRequests: number;
+  readonly maxCharacters: number;
+  readonly requests: number;
+  readonly characters: number;
+}
 
 export interface CellReport {
   readonly scenario: string;

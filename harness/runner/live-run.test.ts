@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import { encodeWav } from '../trace/wav-file.ts';
 import {
   liveBuiltIn,
   type ProviderEntry,
@@ -20,6 +21,7 @@ import {
   type ServiceRequest,
   type ServiceScript,
   tonePcm,
+  toneSamples,
 } from './scripted-service.contract.ts';
 
 const runner = await ConversationRunner.open();
@@ -180,6 +182,44 @@ test.serial('a key that comes back over a WebSocket is in no file either', async
   for (const { name, content } of filesOf(cell)) {
     for (const form of canaries) t.false(content.includes(form), `${name} holds ${form}`);
   }
+});
+
+test.serial('a model that rewrites the text is asked too, and counts as a request', async (t) => {
+  const script: ServiceScript = {
+    answer: ({ url }) =>
+      url.endsWith('/chat/completions')
+        ? {
+            headers: { 'content-type': 'application/json' },
+            body: [
+              JSON.stringify({
+                choices: [{ message: { content: 'Well, well, well.' }, finish_reason: 'stop' }],
+              }),
+            ],
+          }
+        : { body: [encodeWav(toneSamples(0.5))] },
+  };
+  // One gateway for both, as nobody could stand in for it.
+  const gateway = (port: number) =>
+    providerEntry('real', {
+      platform: 'gsv',
+      url: `http://127.0.0.1:${port}/v1/audio/speech`,
+      speaker: 'texan',
+      text_optimization: { url: `http://127.0.0.1:${port}/v1/chat/completions`, api_key: canary },
+    });
+  const { cell, service, budget } = await speakLive(
+    script,
+    gateway,
+    1,
+    () => new RequestBudget({ requests: 5, characters: 100 }),
+  );
+  t.is(cell.verdict.outcome, 'pass', JSON.stringify(cell.verdict.failures));
+  t.deepEqual(
+    service.requests.map(({ url }) => url),
+    ['/v1/chat/completions', '/v1/audio/speech'],
+  );
+  // 11 characters of the reply were foreseen; what was spoken instead has 17.
+  t.deepEqual(budget!.used, { requests: 2, characters: 17 });
+  for (const { name, content } of filesOf(cell)) t.false(content.includes(canary), name);
 });
 
 test.serial('a live run may reach its own service and no other address', async (t) => {

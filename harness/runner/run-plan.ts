@@ -13,7 +13,7 @@ import { judge, type Verdict } from '../verdict/judge.ts';
 import type { Laboratory } from './laboratory.ts';
 import { missedDisturbances, missedFaults } from './missed-disturbances.ts';
 import { checkPersonalities } from './personality-choice.ts';
-import type { ProviderEntry } from './provider-catalog.ts';
+import { exampleTable, type ProviderEntry, providerEntry } from './provider-catalog.ts';
 import type { RequestBudget } from './request-budget.ts';
 import { runCell } from './run-cell.ts';
 
@@ -125,17 +125,21 @@ async function recordCell(
 }
 
 /**
- * Speaks the cell's texts into the voice's cache by running it once in virtual time, against the
- * stand-in also in a live run: synthesis blocks the event loop, and in real time it would be measured
+ * Speaks the cell's texts into the voice's cache by running it once in virtual time, against a
+ * stand-in of the platform also in a live run: synthesis blocks the event loop, and in real time it would be measured
  * as latency of the provider.
  */
 async function warmUp(options: RunPlanOptions, cell: Cell, provider: ProviderEntry): Promise<void> {
+  const { plan, laboratory, signal } = options;
   const folder = mkdtempSync(join(tmpdir(), 'echokit-warm-up-'));
   try {
     const header = traceHeader(cell, 'virtual', null);
     const writer = new RecordingWriter(join(folder, 'cell'), header, provider.tts.secrets);
-    const { laboratory, signal } = options;
-    await runCell({ cell, provider, time: 'virtual', live: false, laboratory, writer, signal });
+    const { platform } = provider.tts;
+    // What a real service is configured to may suit no stand-in, and its key is of no use to one.
+    const warming = plan.live ? providerEntry(provider.name, exampleTable(platform)) : provider;
+    const how = { time: 'virtual', live: false } as const;
+    await runCell({ cell, provider: warming, ...how, laboratory, writer, signal });
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

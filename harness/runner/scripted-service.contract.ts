@@ -115,6 +115,12 @@ function refuse(stream: Duplex, { status = 400, headers = {}, body }: ServiceAns
   );
 }
 
+/** A tone at 16 kHz. */
+export function toneSamples(seconds: number): Int16Array {
+  const bytes = tonePcm(16_000, seconds);
+  return Int16Array.from({ length: bytes.length / 2 }, (_, i) => bytes.readInt16LE(2 * i));
+}
+
 /** A tone, as 16-bit samples of one channel. */
 export function tonePcm(rateHz: number, seconds: number): Buffer {
   const count = Math.round(rateHz * seconds);

@@ -96,6 +96,11 @@ test('a live plan skips what only a stand-in can do, and says why', (t) => {
   );
   t.regex(plan.skipped[0]!.reason, /^scenarios\/slow\.toml .*\[stand_in\]/);
 
+  const other =
+    'title = "T"\n[stand_in.personality]\nopenai = "openai-tts-1-hd"\n[[turn]]\nsay = "Hi."\nreply = "Hello."\n';
+  const disguised = loadScenario(other, 'scenarios/disguised.toml', catalog);
+  t.deepEqual(planRun([disguised], live).cells, []);
+
   const local = planRun([slow], options);
   t.false(local.live);
   t.is(local.cells.length, 4);

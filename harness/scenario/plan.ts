@@ -108,9 +108,14 @@ export function planRun(scenarios: readonly Scenario[], options: PlanOptions): P
   return { seed, time, live, cells: kept, skipped };
 }
 
+/** Whether the scenario says how a stand-in behaves, which no real service can be told. */
+export function changesStandIn({ standIn, personalities }: Scenario): boolean {
+  return Object.keys(standIn).length > 0 || personalities.size > 0;
+}
+
 function skippedLive(cell: Cell): SkippedCell[] {
-  const { file, standIn } = cell.scenario;
-  if (Object.keys(standIn).length === 0) return [];
+  const { file } = cell.scenario;
+  if (!changesStandIn(cell.scenario)) return [];
   return [
     {
       cell,

@@ -1,6 +1,6 @@
 import test from 'ava';
 import type { StandInRequest } from '../stand-ins/stand-in.ts';
-import { requestDetail, requestJson, requestLine } from './request-log.ts';
+import { obstacleLine, requestDetail, requestJson, requestLine } from './request-log.ts';
 
 const request: StandInRequest = {
   request: 1,
@@ -58,4 +58,13 @@ test('the JSON is one line with everything', (t) => {
   const json = requestJson('openai', request);
   t.false(json.includes('\n'));
   t.deepEqual(JSON.parse(json), { type: 'request', service: 'openai', ...request });
+});
+
+test('a planted fault that cannot happen has a line, one that did is told with its request', (t) => {
+  const report = { atUs: 1_500_000, request: 2, kind: 'auth' } as const;
+  t.is(obstacleLine('openai', { ...report, moment: 'answer' }), undefined);
+  t.is(
+    obstacleLine('openai', { ...report, obstacle: 'there are no words for it' }),
+    '    1.500 s  openai             the planted fault cannot happen to request 2: there are no words for it',
+  );
 });

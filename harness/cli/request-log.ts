@@ -1,5 +1,5 @@
 /** What clients asked of the stand-ins, for people and for programs. */
-import type { StandInRequest } from '../stand-ins/stand-in.ts';
+import type { FaultReport, StandInRequest } from '../stand-ins/stand-in.ts';
 
 /** One line: when, which service, what was asked, what came of it. */
 export function requestLine(service: string, request: StandInRequest): string {
@@ -18,6 +18,16 @@ export function requestLine(service: string, request: StandInRequest): string {
   const took = `${Math.round((endedUs - atUs) / 1000)} ms`;
   const result = [`${answer} after ${took}${ending}`, ...facts].join(', ');
   return `${seconds(atUs)}  ${service.padEnd(nameWidth)}  ${method} ${path} → ${result}`;
+}
+
+/** One line for a planted fault that cannot happen; undefined for one that did: its request says so. */
+export function obstacleLine(
+  service: string,
+  { atUs, request, obstacle }: FaultReport,
+): string | undefined {
+  if (obstacle === undefined) return undefined;
+  const what = `the planted fault cannot happen to request ${request}`;
+  return `${seconds(atUs)}  ${service.padEnd(nameWidth)}  ${what}: ${obstacle}`;
 }
 
 /** Headers, body and messages below the line. Credentials were replaced by the stand-in. */

@@ -21,6 +21,7 @@ import { openCommandLaboratory } from './command-laboratory.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import { type LiveOptions, liveAnnouncement, liveBudget, liveProviders } from './live-providers.ts';
 import { chooseProviders, findProvider, unusedSections } from './provider-choice.ts';
+import { obstacleLine } from './request-log.ts';
 import { loadScript } from './scenario-files.ts';
 import { interruptSignal, type Terminal } from './terminal.ts';
 
@@ -67,6 +68,10 @@ export async function serveCommand(
           clock,
           random: random.fork('stand-in'),
           changes: scenario.standIn,
+          onFault: (report) => {
+            const line = obstacleLine(provider.name, report);
+            if (line !== undefined) terminal.say(line);
+          },
           ...(personality !== undefined && { personality }),
         });
   const hello = scenario.server.helloWav ?? config?.helloWav;

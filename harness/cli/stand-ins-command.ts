@@ -16,7 +16,7 @@ import {
 } from '../stand-ins/stand-in.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { CommandError, exitCode } from './exit-code.ts';
-import { requestDetail, requestJson, requestLine } from './request-log.ts';
+import { obstacleLine, requestDetail, requestJson, requestLine } from './request-log.ts';
 import { loadScript } from './scenario-files.ts';
 import { renderStandInConfig } from './stand-in-config.ts';
 import { interruptSignal, type Terminal } from './terminal.ts';
@@ -77,6 +77,13 @@ export async function standInsCommand(
       encoder,
       ...own,
       changes: scenario.standIn,
+      onFault: (report) => {
+        const line = obstacleLine(service, report);
+        if (line === undefined) return;
+        if (options.json === true)
+          terminal.print(JSON.stringify({ type: 'fault', service, ...report }));
+        else terminal.say(line);
+      },
       ...(personality !== undefined && { personality }),
     });
   };

@@ -88,3 +88,47 @@ for (const [why, after] of [
     t.regex(cell!.verdict.failures[0]!.message, /1 of 1 planned stalls never happened in turn 1/);
   });
 }
+
+test('a planted fault whose request never comes fails the cell and is named', async (t) => {
+  const planted = scenarioOf(
+    'planted',
+    `
+[stand_in]
+fault = { kind = "cut", request = 2 }
+
+[[turn]]
+say = "How far is it?"
+reply = "It is not far."
+`,
+  );
+  const [cell] = await runner.run(planted, { providers: ['elevenlabs'] });
+  t.is(cell!.verdict.outcome, 'fail');
+  t.deepEqual(
+    cell!.verdict.failures.map(({ code, turn, message }) => [code, turn, message]),
+    [
+      [
+        'missed-disturbance',
+        null,
+        'the planned fault cut of request 2 for speech never happened: there was no such request, or it ended first',
+      ],
+    ],
+  );
+});
+
+test('a planted fault is on the recording with its request and its moment', async (t) => {
+  const planted = scenarioOf(
+    'planted',
+    `
+[stand_in]
+fault = { kind = "server", moment = "end" }
+
+[[turn]]
+say = "How far is it?"
+reply = "It is not far."
+`,
+  );
+  const [cell] = await runner.run(planted, { providers: ['elevenlabs'] });
+  const faults = cell!.recorded.events.filter((e) => e.source === 'harness' && e.type === 'fault');
+  t.is(faults.length, 1);
+  t.like(faults[0], { request: 1, kind: 'server', moment: 'end' });
+});

@@ -351,6 +351,44 @@ test('faults in mid audio strike one context and leave the others alone', async 
   }
 });
 
+for (const [kind, moment, last, code] of [
+  ['timeout', 'answer', { error: 'input_timeout_exceeded' }, 1008],
+  ['timeout', 'mid-audio', { error: 'input_timeout_exceeded' }, 1008],
+  ['quota', 'answer', { error: 'quota_exceeded' }, 1008],
+  ['too-long', 'first-audio', { error: 'max_character_limit_exceeded' }, 1008],
+  ['protocol', 'mid-audio', { audio: 'This is no base64.' }, undefined],
+  ['server', 'end', { error: 'internal_server_error' }, 1011],
+  ['cut', 'answer', undefined, 1006],
+  ['stall', 'answer', undefined, undefined],
+] as const) {
+  test(`the planted fault ${kind} strikes a context at the moment ${moment}`, async (t) => {
+    const lab = await laboratory('elevenlabs', {
+      changes: { fault: { kind, moment, request: 2, afterFraction: 0.5 } },
+    });
+    const record = await lab.clock.run(
+      (async () => {
+        const open = await lab.socket(pathOf());
+        open.send({ text: 'Fine. ', context_id: 'a', flush: true });
+        await lab.clock.sleep(5e6);
+        open.send({ text: 'This is not so fine at all. ', context_id: 'b', flush: true });
+        if (moment === 'end') open.send({ context_id: 'b', close_context: true });
+        await lab.clock.sleep(9e6);
+        return open;
+      })(),
+    );
+    const second = record.messages.slice(of(record, 'a').messages.length);
+    if (last === undefined) t.deepEqual(second, []);
+    else t.like(second.at(-1)?.json, last);
+    t.is(record.closed?.code, code);
+    t.is(
+      second.filter(({ json }) => json.contextId === 'b').length > 0,
+      moment === 'end' || moment === 'mid-audio',
+    );
+    record.socket.terminate();
+    await lab.standIn.close();
+  });
+}
+
 test('a client that closes leaves nothing planned', async (t) => {
   const lab = await laboratory('elevenlabs', { profile: exactProfile() });
   await lab.clock.run(

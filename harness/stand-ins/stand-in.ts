@@ -4,6 +4,7 @@ import type { ServiceStandIn, StandIn, StandInOptions } from './stand-in-contrac
 import { StandInError } from './stand-in-error.ts';
 
 export type { DialogueOptions, DialogueScript, ScriptedTurn } from './dialogue-script.ts';
+export type { FaultReport } from './planted-fault.ts';
 export type {
   ServiceOptions,
   ServiceStandIn,

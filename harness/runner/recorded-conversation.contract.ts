@@ -38,6 +38,7 @@ export interface RecordedConversation extends CellResult {
 
 export interface RunOptions {
   readonly providers?: readonly string[];
+  readonly devices?: readonly string[];
   readonly networks?: readonly string[];
   readonly seed?: number;
   readonly time?: 'virtual' | 'real';
@@ -74,6 +75,7 @@ export class ConversationRunner {
     const all = new Map([...providers, ...entries.map((entry) => [entry.name, entry] as const)]);
     const plan = planRun([scenario], {
       providers: options.providers,
+      devices: options.devices,
       networks: options.networks,
       seed,
       time,

@@ -3,6 +3,12 @@
  * `adapterFor`; `README.md` beside this file says how to add a platform.
  */
 
+export {
+  type AudioConversion,
+  cleanConversion,
+  echoKitConversion,
+  type RateConverter,
+} from './audio/audio-conversion.ts';
 export { outputRateHz, Resampler, resampledLength } from './audio/resampler.ts';
 // Audio
 export {
@@ -24,6 +30,8 @@ export type {
   ConfigKey,
   ConfigTable,
   ConfigValues,
+  EchoKitClient,
+  EchoKitTries,
   OtherService,
   Platform,
 } from './platform.ts';
@@ -64,7 +72,7 @@ export { SpeechError, type SpeechErrorDetail, type SpeechFailureKind } from './s
 export { defaultPrompts } from './text-optimization/default-prompts.ts';
 export type { ChatMessage, TextOptimizationConfig } from './text-optimization/text-optimizer.ts';
 export { textParts } from './transport/text-parts.ts';
-export { defaultTimeLimitsMs, type TimeLimitsMs } from './transport/time-limit.ts';
+export { defaultTimeLimitsMs, noTimeLimits, type TimeLimitsMs } from './transport/time-limit.ts';
 export {
   type CheckedTtsConfig,
   ConfigError,

@@ -1,4 +1,5 @@
 import type { SpeechAdapter } from './speech-adapter.ts';
+import type { SpeechFailureKind } from './speech-error.ts';
 
 /**
  * Everything the program knows of one TTS platform: how EchoKit's `[tts]` table names and
@@ -20,7 +21,35 @@ export interface Platform<Config = never> {
   /** Services beside the platform's own that the adapter calls with it; absent: none. */
   otherServices?(config: Config): readonly OtherService[];
   readonly adapter: SpeechAdapter<Config>;
+  /** How the EchoKit server itself speaks with the platform. */
+  readonly echoKit: EchoKitClient<Config>;
 }
+
+/**
+ * How the EchoKit server speaks with a platform, as far as the adapter does not (EchoKit device
+ * protocol reference, section 7.6; TTS provider protocol reference, section 3.2). For runs that
+ * compare with that server.
+ */
+export interface EchoKitClient<Config = never> {
+  /** The configuration with which the adapter asks and waits as that server does. */
+  configure(config: Config): Config;
+  /** Samples of the blocks in which it hands audio on; absent: as they were received. */
+  readonly blockSamples?: number;
+  /** How it repeats what failed; absent: it does not. */
+  tries?(config: Config): EchoKitTries;
+}
+
+export interface EchoKitTries {
+  /** The first one included. */
+  readonly count: number;
+  /** Longest duration of one, answer included; absent: none. */
+  readonly timeoutMs?: number;
+  /** Only failures of this kind are tried again; absent: all. */
+  readonly only?: SpeechFailureKind;
+}
+
+/** What most platforms have in common: whole answers without a time limit, in blocks of 0.5 s. */
+export const echoKitBlockSamples = 8_000;
 
 export interface ConfigKey {
   /**

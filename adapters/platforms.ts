@@ -2,7 +2,7 @@
  * The registry: the only place where the program knows platforms by name. A new platform is one
  * file in `platforms/` and one line here.
  */
-import type { OtherService, Platform } from './platform.ts';
+import type { EchoKitClient, EchoKitTries, OtherService, Platform } from './platform.ts';
 import { cosyVoice } from './platforms/cosyvoice.ts';
 import { elevenLabs } from './platforms/elevenlabs.ts';
 import { fish } from './platforms/fish.ts';
@@ -13,11 +13,18 @@ import { streamGsv } from './platforms/stream-gsv.ts';
 import type { SpeechAdapter } from './speech-adapter.ts';
 
 /** A platform whose own configuration type is known to nobody but itself. */
-export type AnyPlatform = Omit<Platform, 'configFrom' | 'remarks' | 'otherServices' | 'adapter'> & {
+export type AnyPlatform = Omit<
+  Platform,
+  'configFrom' | 'remarks' | 'otherServices' | 'adapter' | 'echoKit'
+> & {
   readonly configFrom: (...table: Parameters<Platform['configFrom']>) => unknown;
   readonly remarks?: (config: unknown) => Readonly<Record<string, string>>;
   readonly otherServices?: (config: unknown) => readonly OtherService[];
   readonly adapter: SpeechAdapter;
+  readonly echoKit: Omit<EchoKitClient, 'configure' | 'tries'> & {
+    readonly configure: (config: unknown) => unknown;
+    readonly tries?: (config: unknown) => EchoKitTries;
+  };
 };
 
 export const platforms: readonly AnyPlatform[] = [

@@ -6,6 +6,7 @@
  * scenario. Time and connections are given to it.
  */
 import type { Duplex } from 'node:stream';
+import type { AudioConversion } from './audio/audio-conversion.ts';
 import type { SpeechError } from './speech-error.ts';
 
 export interface SpeechAdapter<Config = unknown> {
@@ -38,6 +39,8 @@ export interface AdapterDeps {
   readonly dialer: AdapterDialer;
   /** Random bytes for WebSocket masks; deterministic in virtual time. */
   readonly randomBytes: (count: number) => Uint8Array;
+  /** How audio becomes 16 kHz mono; absent: mixed and filtered. */
+  readonly conversion?: AudioConversion;
   /** Receives everything that crosses the wire, for the recording. MUST NOT throw. */
   readonly observe?: (event: WireObservation) => void;
 }

@@ -49,6 +49,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'harness/scenario': [
     'adapters',
     'harness/random',
+    'harness/server/compat-items.ts',
     'harness/stand-ins',
     'harness/toml',
     'harness/trace',

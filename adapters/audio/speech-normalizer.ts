@@ -1,6 +1,7 @@
+import { type AudioConversion, cleanConversion, type RateConverter } from './audio-conversion.ts';
 import { compressedFrames } from './compressed-frames.ts';
 import { PcmDecoder, pcm16, quantize } from './pcm-decoder.ts';
-import { outputRateHz, Resampler } from './resampler.ts';
+import { outputRateHz } from './resampler.ts';
 import { type PcmFormat, sniffContent, WavError, WavStream } from './wav-stream.ts';
 
 /** What an adapter expects a provider to send. For `wav` the header decides about everything else. */
@@ -23,16 +24,18 @@ export interface NormalizedChunk {
  */
 export class SpeechNormalizer {
   readonly #source: SpeechSource;
+  readonly #conversion: AudioConversion;
   #wav: WavStream | undefined;
   #start: Uint8Array | undefined;
   #decoder: PcmDecoder | undefined;
-  #resampler: Resampler | undefined;
+  #resampler: RateConverter | undefined;
   #finishedFrames = 0;
   #outputSamples = 0;
   #droppedBytes = 0;
 
-  constructor(source: SpeechSource) {
+  constructor(source: SpeechSource, conversion: AudioConversion = cleanConversion) {
     this.#source = source;
+    this.#conversion = conversion;
     if (source.container === 'wav') this.#wav = new WavStream();
     else this.#start = new Uint8Array(0);
   }
@@ -128,8 +131,8 @@ export class SpeechNormalizer {
     const sameRate = this.#resampler?.rateHz === format.rateHz;
     const rest = sameRate ? new Int16Array(0) : this.#finishSegment();
     this.#closeDecoder();
-    this.#decoder = new PcmDecoder(format);
-    if (!sameRate) this.#resampler = new Resampler(format.rateHz);
+    this.#decoder = new PcmDecoder(this.#conversion.readAs(format));
+    if (!sameRate) this.#resampler = this.#conversion.converter(format.rateHz);
     return rest;
   }
 

@@ -6,7 +6,7 @@
 import type { Platform } from '../platform.ts';
 import type { AdapterDeps, SpeechAdapter, SpeechCapabilities } from '../speech-adapter.ts';
 import type { FailureTable, ProviderWords } from '../transport/provider-failure.ts';
-import { defaultTimeLimitsMs, type TimeLimitsMs } from '../transport/time-limit.ts';
+import { defaultTimeLimitsMs, noTimeLimits, type TimeLimitsMs } from '../transport/time-limit.ts';
 import {
   openWebSocketSpeech,
   type ServerMessage,
@@ -243,4 +243,8 @@ export const cosyVoice: Platform<CosyVoiceConfig> = {
     return { url: url!, token: token!, model, speaker: speaker || defaultSpeaker(model) };
   },
   adapter: cosyVoiceAdapter,
+  echoKit: {
+    configure: (config) => ({ ...config, timeoutMs: noTimeLimits }),
+    tries: () => ({ count: 2 }),
+  },
 };

@@ -5,7 +5,7 @@
  */
 import type { Platform } from '../platform.ts';
 import type { AdapterDeps, SpeechAdapter, SpeechCapabilities } from '../speech-adapter.ts';
-import { defaultTimeLimitsMs } from '../transport/time-limit.ts';
+import { defaultTimeLimitsMs, noTimeLimits } from '../transport/time-limit.ts';
 import { openWebSocketSpeech } from '../transport/websocket-speech.ts';
 import { dialogueSocket, isDialogueModel } from './elevenlabs-dialogue.ts';
 import {
@@ -130,4 +130,5 @@ export const elevenLabs: Platform<ElevenLabsConfig> = {
       ? { language_code: `is not sent: ${modelId} takes no language and would refuse it` }
       : {},
   adapter: elevenLabsAdapter,
+  echoKit: { configure: (config) => ({ ...config, timeoutMs: noTimeLimits }) },
 };

@@ -3,12 +3,12 @@
  * socket (TTS provider protocol reference, sections 3.2 and 7).
  */
 import type { SpeechSource } from '../audio/speech-normalizer.ts';
-import type { Platform } from '../platform.ts';
+import { echoKitBlockSamples, type Platform } from '../platform.ts';
 import type { AdapterDeps, SpeechAdapter, SpeechCapabilities } from '../speech-adapter.ts';
 import { openHttpSpeech } from '../transport/http-speech.ts';
 import { packMap } from '../transport/message-pack.ts';
 import type { FailureTable } from '../transport/provider-failure.ts';
-import { defaultTimeLimitsMs, type TimeLimitsMs } from '../transport/time-limit.ts';
+import { defaultTimeLimitsMs, noTimeLimits, type TimeLimitsMs } from '../transport/time-limit.ts';
 import { openWebSocketSpeech } from '../transport/websocket-speech.ts';
 import { fishLiveDialect, fishLiveReuse } from './fish-live.ts';
 
@@ -37,6 +37,7 @@ export interface FishConfig {
 const rateHz = 16_000;
 /** EchoKit's, and that of the official libraries; the service's own default is 300. */
 const chunkLength = 200;
+const echoKitModel = 's1';
 
 /** Refusals carry words and a status; what the service calls a model is often a voice (section 7.4). */
 const failures: FailureTable = {
@@ -146,7 +147,7 @@ export const fish: Platform<FishConfig> = {
       default: 'https://api.fish.audio/v1/tts',
       schemes: ['https', 'http', 'wss', 'ws'],
     },
-    model: { kind: 'text', about: 'Own key: model, sent as a header.', default: 's1' },
+    model: { kind: 'text', about: 'Own key: model, sent as a header.', default: echoKitModel },
     stream: {
       kind: 'text',
       about:
@@ -182,4 +183,14 @@ export const fish: Platform<FishConfig> = {
       : {}),
   }),
   adapter: fishAdapter,
+  echoKit: {
+    configure: ({ url, apiKey, speaker }) => ({
+      url: url.replace(/^ws/i, 'http').replace(/\/live\/*$/, ''),
+      apiKey,
+      speaker,
+      model: echoKitModel,
+      timeoutMs: noTimeLimits,
+    }),
+    blockSamples: echoKitBlockSamples,
+  },
 };

@@ -2,10 +2,10 @@
  * Groq's copy of OpenAI's `POST /v1/audio/speech` (TTS provider protocol reference, sections 3.2
  * and 5.1): WAV only and 200 characters, so a longer text takes several requests.
  */
-import type { Platform } from '../platform.ts';
+import { echoKitBlockSamples, type Platform } from '../platform.ts';
 import type { SpeechAdapter, SpeechCapabilities } from '../speech-adapter.ts';
 import type { FailureTable } from '../transport/provider-failure.ts';
-import type { TimeLimitsMs } from '../transport/time-limit.ts';
+import { noTimeLimits, type TimeLimitsMs } from '../transport/time-limit.ts';
 import { openAiCapabilities, openAiFailures, openOpenAiSpeech } from './openai.ts';
 
 export interface GroqConfig {
@@ -76,4 +76,8 @@ export const groq: Platform<GroqConfig> = {
     voice: voice!,
   }),
   adapter: groqAdapter,
+  echoKit: {
+    configure: (config) => ({ ...config, timeoutMs: noTimeLimits }),
+    blockSamples: echoKitBlockSamples,
+  },
 };

@@ -2,7 +2,8 @@
  * GPT-SoVITS through second-state's gsv_tts server, the route that finishes a WAV first (TTS
  * provider protocol reference, sections 3.2, 8.1 and 8.3).
  */
-import type { Platform } from '../platform.ts';
+import { echoKitBlockSamples, type Platform } from '../platform.ts';
+import { noTimeLimits } from '../transport/time-limit.ts';
 import {
   type GsvConfig,
   gsvConfigFrom,
@@ -10,6 +11,9 @@ import {
   gsvOtherServices,
   gsvRouteAdapter,
 } from './gsv-server.ts';
+
+/** Of one request. */
+const defaultTimeoutMs = 15_000;
 
 export const gsvAdapter = gsvRouteAdapter({
   platform: 'gsv',
@@ -25,7 +29,7 @@ export const gsv: Platform<GsvConfig> = {
     timeout_sec: {
       kind: 'count',
       about: 'Seconds the server may take until the WAV begins; nothing is sent before it is done.',
-      default: '15',
+      default: String(defaultTimeoutMs / 1_000),
     },
   },
   configFrom: (values, tables) => ({
@@ -34,4 +38,13 @@ export const gsv: Platform<GsvConfig> = {
   }),
   otherServices: gsvOtherServices,
   adapter: gsvAdapter,
+  echoKit: {
+    configure: (config) => ({ ...config, timeoutMs: noTimeLimits }),
+    blockSamples: echoKitBlockSamples,
+    tries: ({ timeoutMs }) => ({
+      count: 3,
+      timeoutMs: timeoutMs?.firstByte ?? defaultTimeoutMs,
+      only: 'timeout',
+    }),
+  },
 };

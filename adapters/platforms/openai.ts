@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { SpeechSource } from '../audio/speech-normalizer.ts';
-import type { Platform } from '../platform.ts';
+import { echoKitBlockSamples, type Platform } from '../platform.ts';
 import type {
   AdapterDeps,
   SpeechAdapter,
@@ -13,7 +13,7 @@ import type {
 } from '../speech-adapter.ts';
 import { openHttpSpeech } from '../transport/http-speech.ts';
 import type { FailureTable } from '../transport/provider-failure.ts';
-import { defaultTimeLimitsMs, type TimeLimitsMs } from '../transport/time-limit.ts';
+import { defaultTimeLimitsMs, noTimeLimits, type TimeLimitsMs } from '../transport/time-limit.ts';
 import { OpenAiSpeechEvents } from './openai-speech-events.ts';
 
 export interface OpenAiConfig {
@@ -212,4 +212,8 @@ export const openAi: Platform<OpenAiConfig> = {
     ...(sample_rate === undefined ? {} : { sampleRateHz: Number(sample_rate) }),
   }),
   adapter: openAiAdapter,
+  echoKit: {
+    configure: ({ stream: _, ...config }) => ({ ...config, timeoutMs: noTimeLimits }),
+    blockSamples: echoKitBlockSamples,
+  },
 };

@@ -2,7 +2,8 @@
  * GPT-SoVITS through second-state's gsv_tts server, streaming route: raw audio while it is made
  * (TTS provider protocol reference, sections 3.2, 8.1 and 8.3).
  */
-import type { Platform } from '../platform.ts';
+import { echoKitBlockSamples, type Platform } from '../platform.ts';
+import { noTimeLimits } from '../transport/time-limit.ts';
 import {
   type GsvConfig,
   gsvConfigFrom,
@@ -27,4 +28,8 @@ export const streamGsv: Platform<StreamGsvConfig> = {
   configFrom: gsvConfigFrom,
   otherServices: gsvOtherServices,
   adapter: streamGsvAdapter,
+  echoKit: {
+    configure: (config) => ({ ...config, timeoutMs: noTimeLimits }),
+    blockSamples: echoKitBlockSamples,
+  },
 };

@@ -1,3 +1,4 @@
+import type { AudioConversion } from '../audio/audio-conversion.ts';
 import {
   type NormalizedChunk,
   SpeechNormalizer,
@@ -22,10 +23,18 @@ export class AnswerAudio {
   #parts = 0;
   #begun = false;
 
-  /** @param take receives the chunks in order, one for each piece of audio on the wire */
-  constructor(framing: AnswerFraming, source: SpeechSource, take: (chunk: AnswerChunk) => void) {
+  /**
+   * @param take receives the chunks in order, one for each piece of audio on the wire
+   * @param conversion absent: the clean one
+   */
+  constructor(
+    framing: AnswerFraming,
+    source: SpeechSource,
+    take: (chunk: AnswerChunk) => void,
+    conversion?: AudioConversion,
+  ) {
     this.#framing = framing;
-    this.#normalizer = new SpeechNormalizer(source);
+    this.#normalizer = new SpeechNormalizer(source, conversion);
     this.#take = take;
   }
 

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { AdapterDeps } from '../speech-adapter.ts';
 import type { SpeechError } from '../speech-error.ts';
 import { speechError } from './provider-failure.ts';
+import { alarmAfter } from './time-limit.ts';
 
 export interface DialedTarget {
   readonly host: string;
@@ -52,7 +53,7 @@ export function dial(
       });
     const onStop = (): void => give(stopped.reason);
     stopped.addEventListener('abort', onStop);
-    const alarm = deps.clock.after(limitMs * 1_000, () => give(connectTimeout(target, limitMs)));
+    const alarm = alarmAfter(deps.clock, limitMs, () => give(connectTimeout(target, limitMs)));
     deps.dialer.dial(target, abort.signal).then(
       (stream) => {
         // A stream without a listener would end the process when it fails between two owners.

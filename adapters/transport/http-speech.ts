@@ -30,7 +30,7 @@ import {
 } from './provider-failure.ts';
 import { SpeechDelivery, untilStopped } from './speech-delivery.ts';
 import { textParts } from './text-parts.ts';
-import { TimeLimit, type TimeLimitsMs } from './time-limit.ts';
+import { alarmAfter, TimeLimit, type TimeLimitsMs } from './time-limit.ts';
 
 /** What distinguishes one platform that takes a text by POST and answers with audio. */
 export interface HttpSpeechPlatform {
@@ -421,6 +421,7 @@ class HttpExchange {
         if (whole) held.push(event);
         else this.#delivery.push(event);
       },
+      this.#deps.conversion,
     );
     const conclude = (usage?: SpeechUsage): void => {
       if (audio.sourceFrames === 0) {
@@ -504,7 +505,7 @@ class HttpExchange {
   #drain(response: IncomingMessage): void {
     const { stream } = this.#connection;
     const { idle } = this.#platform.timeoutMs;
-    const alarm = this.#deps.clock.after(idle * 1_000, () => stream.destroy());
+    const alarm = alarmAfter(this.#deps.clock, idle, () => stream.destroy());
     response.once('end', () => alarm.cancel());
     response.once('close', () => alarm.cancel());
     response.resume();

@@ -1,6 +1,6 @@
 import type { AdapterClock } from '../speech-adapter.ts';
 
-/** Longest waits of an adapter, in milliseconds. */
+/** Longest waits of an adapter, in milliseconds; `Infinity` for none. */
 export interface TimeLimitsMs {
   /** Until a connection is usable: name, TCP, TLS, WebSocket upgrade. */
   readonly connect: number;
@@ -15,6 +15,23 @@ export const defaultTimeLimitsMs: TimeLimitsMs = {
   firstByte: 30_000,
   idle: 15_000,
 };
+
+/** No limit at all, as the EchoKit server has it for most platforms. */
+export const noTimeLimits: TimeLimitsMs = {
+  connect: Number.POSITIVE_INFINITY,
+  firstByte: Number.POSITIVE_INFINITY,
+  idle: Number.POSITIVE_INFINITY,
+};
+
+/** Calls back after `limitMs`; never for a limit that is none. */
+export function alarmAfter(
+  clock: AdapterClock,
+  limitMs: number,
+  callback: () => void,
+): { cancel(): void } {
+  if (limitMs === Number.POSITIVE_INFINITY) return { cancel: () => {} };
+  return clock.after(limitMs * 1_000, callback);
+}
 
 /**
  * One running limit on the injected clock. Restarting is cheap, so it can be told of every chunk:
@@ -36,6 +53,7 @@ export class TimeLimit {
   /** From now on at most `limitMs` until the next call of this, {@link touch} or {@link stop}. */
   start(limitMs: number): void {
     this.stop();
+    if (limitMs === Number.POSITIVE_INFINITY) return;
     this.#limitMs = limitMs;
     this.#sinceUs = this.#clock.nowUs();
     this.#arm();

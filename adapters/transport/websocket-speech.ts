@@ -232,7 +232,10 @@ class Utterance {
     this.#connection = connection;
     this.#facts = facts;
     this.#dialect = platform.converse({ reused: connection.reused });
-    this.#normalizer = new SpeechNormalizer({ container: 'pcm', rateHz, channels: 1 });
+    this.#normalizer = new SpeechNormalizer(
+      { container: 'pcm', rateHz, channels: 1 },
+      deps.conversion,
+    );
     this.#limit = new TimeLimit(deps.clock, (limitMs) => this.#stalled(limitMs));
     this.#keepAlive = new TimeLimit(deps.clock, (afterMs) => {
       this.#send([this.#dialect.keepAlive!.message]);

@@ -4,6 +4,7 @@ import { WebSocket } from 'ws';
 import type { AdapterDeps } from '../speech-adapter.ts';
 import { connectTimeout, dial, targetOf } from './dial.ts';
 import { speechError } from './provider-failure.ts';
+import { alarmAfter } from './time-limit.ts';
 
 /** Larger messages are refused; speech services stay below 1 MiB. */
 const messageBytesMax = 16 * 1024 * 1024;
@@ -70,8 +71,8 @@ export async function openWebSocket(
       });
     const onStop = (): void => give(stopped.reason);
     const onClose = (): void => give(broken(target, new Error('the connection closed')));
-    const leftUs = limitMs * 1_000 - (deps.clock.nowUs() - beganUs);
-    const alarm = deps.clock.after(leftUs, () => give(connectTimeout(target, limitMs)));
+    const leftMs = limitMs - (deps.clock.nowUs() - beganUs) / 1_000;
+    const alarm = alarmAfter(deps.clock, leftMs, () => give(connectTimeout(target, limitMs)));
     stopped.addEventListener('abort', onStop);
     stream.once('close', onClose);
     socket.on('upgrade', (response) => {

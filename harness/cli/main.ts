@@ -93,6 +93,11 @@ program
   .addOption(configOption())
   .option('--device <names>', 'boards, separated by commas', list)
   .option('--network <names>', 'networks, separated by commas', list)
+  .option(
+    '--server-model <names>',
+    'harness, echokit-server or both: whose behavior the server has; default: what the scenario says',
+    list,
+  )
   .addOption(
     new Option(
       '--time <mode>',
@@ -120,6 +125,7 @@ Examples:
   echokit-harness run                                  the shipped scenarios, every provider
   echokit-harness run scenarios/long-answer.toml --provider openai,elevenlabs
   echokit-harness run --time real --provider stream_gsv scenarios/one-question.toml
+  echokit-harness run --server-model harness,echokit-server   before and after, side by side
   echokit-harness run --config config.toml             your own providers, against their stand-ins
   OPENAI_API_KEY=… echokit-harness run --live --provider openai scenarios/one-question.toml
   echokit-harness run --json | jq '.cells[].metrics.ttfa_ms.p50'
@@ -164,6 +170,12 @@ program
     ).argParser(whole('--port', 0, 65535)),
   )
   .option('--scenario <file>', 'what is understood and answered, turn by turn, over and over')
+  .addOption(
+    new Option(
+      '--server-model <name>',
+      'whose behavior the server has; default: what the scenario says',
+    ).choices(['harness', 'echokit-server']),
+  )
   .option('--live', 'speak with the real service of --provider or --config instead of its stand-in')
   .addOption(maxRequests())
   .addOption(maxCharacters())

@@ -29,6 +29,7 @@ export interface RunCommandOptions extends LiveOptions {
   readonly config?: string;
   readonly device?: readonly string[];
   readonly network?: readonly string[];
+  readonly serverModel?: readonly string[];
   /** Default: `real` with `live`, else `virtual`. */
   readonly time?: 'virtual' | 'real';
   readonly seed: number;
@@ -63,6 +64,7 @@ export async function runCommand(
     providers: live ? [...providers.keys()] : (options.provider ?? choice.configured),
     devices: options.device,
     networks: options.network,
+    servers: options.serverModel,
     seed: options.seed,
     time,
     live,
@@ -176,17 +178,21 @@ function progressHeader({ cells, time, live }: Plan, seed: number): string {
   };
   const scenarios = new Set(cells.map((cell) => cell.scenario.name)).size;
   const noun = scenarios === 1 ? 'scenario' : 'scenarios';
+  const models = cells.every(({ server }) => server === 'harness')
+    ? ''
+    : `server ${[...new Set(cells.map(({ server }) => server))].join(' and ')}, `;
   return (
     `${scenarios} ${noun} × ${count('provider')}, board ${count('device')}, ` +
-    `network ${count('network')}, seed ${seed}, ${time} time, ${live ? 'live' : 'local stand-ins'}`
+    `network ${count('network')}, ${models}seed ${seed}, ${time} time, ${live ? 'live' : 'local stand-ins'}`
   );
 }
 
 function progressLine(result: CellResult, index: number, of: number): string {
-  const { scenario, provider } = result.cell;
+  const { scenario, provider, server } = result.cell;
+  const model = server === 'harness' ? '' : ` × ${server}`;
   const place = `${index + 1}`.padStart(`${of}`.length);
   const seconds = (result.durationUs / 1_000_000).toFixed(1);
-  return `[${place}/${of}] ${scenario.name} × ${provider}: ${result.verdict.outcome} (${seconds} s of conversation)`;
+  return `[${place}/${of}] ${scenario.name} × ${provider}${model}: ${result.verdict.outcome} (${seconds} s of conversation)`;
 }
 
 function nextSteps(
@@ -197,12 +203,13 @@ function nextSteps(
   const worst = results.find(({ verdict }) => verdict.outcome !== 'pass') ?? results.at(-1);
   if (worst === undefined) return [];
   const recording = join(relative('.', folder) || folder, worst.recording);
-  const { scenario, provider } = worst.cell;
+  const { scenario, provider, server } = worst.cell;
   const same = [
     scenario.file,
     ...(live === true ? ['--live'] : []),
     ...(config === undefined ? [] : ['--config', config]),
     ...['--provider', provider],
+    ...(server === 'harness' ? [] : ['--server-model', server]),
   ];
   return [
     `listen to a board:    ${join(recording, 'speaker.wav')}`,

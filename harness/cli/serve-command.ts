@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
-import { adapterFor } from '../../adapters/index.ts';
 import { SystemClock } from '../clock/system-clock.ts';
 import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
@@ -12,6 +11,8 @@ import { withinBudget } from '../runner/request-budget.ts';
 import { changesStandIn } from '../scenario/plan.ts';
 import type { Scenario, Turn } from '../scenario/scenario.ts';
 import { createAdapterServer } from '../server/adapter-server.ts';
+import { compatOf, compatSettings, openCompatSpeech } from '../server/compat.ts';
+import type { ServerModel } from '../server/compat-items.ts';
 import type { ServerObservation } from '../server/conversation.ts';
 import { endOfSpeechDefaults } from '../server/end-of-speech.ts';
 import { scriptedRecognizer } from '../server/recognizer.ts';
@@ -34,6 +35,8 @@ export interface ServeCommandOptions extends LiveOptions {
   /** Default: `addr` of `config`, without one 8080. */
   readonly port?: number;
   readonly scenario?: string;
+  /** Default: what the scenario says. */
+  readonly serverModel?: ServerModel;
 }
 
 /** `serve`: the adapter server on a real port, until Ctrl-C. */
@@ -75,21 +78,36 @@ export async function serveCommand(
           ...(personality !== undefined && { personality }),
         });
   const hello = scenario.server.helloWav ?? config?.helloWav;
-  const opened = adapterFor(provider.tts).open(provider.tts.config, {
-    clock,
-    dialer: network,
-    // Ids of requests are made of these, and a real service has seen those of every start before.
-    randomBytes: budget === undefined ? (count) => random.bytes(count) : randomBytes,
-  });
-  const speech = budget === undefined ? opened : withinBudget(opened, budget);
   const mask = new SecretMask(provider.tts.secrets);
+  const show = (event: ServerObservation): void => {
+    const text = describe(event);
+    if (text !== undefined) terminal.say(mask.text(`${seconds(event.atUs)}  ${text}`));
+  };
+  const { platform } = provider.tts;
+  const model = options.serverModel ?? scenario.server.model;
+  const compat = compatOf(model, scenario.server.compatExcept);
+  const speech = openCompatSpeech({
+    compat,
+    tts: provider.tts,
+    deps: {
+      clock,
+      dialer: network,
+      // Ids of requests are made of these, and a real service has seen those of every start before.
+      randomBytes: budget === undefined ? (count) => random.bytes(count) : randomBytes,
+    },
+    limit: (opened) => (budget === undefined ? opened : withinBudget(opened, budget)),
+    onRetry: (event) => show({ source: 'provider', ...event }),
+  });
   const server = createAdapterServer({
     clock,
     opus,
     voiceDetection,
     speech,
-    platform: provider.tts.platform,
-    settings: { endOfSpeech: { ...endOfSpeechDefaults, ...config?.endOfSpeech } },
+    platform,
+    settings: {
+      endOfSpeech: { ...endOfSpeechDefaults, ...config?.endOfSpeech, ...scenario.server.vad },
+      ...compatSettings(compat, platform),
+    },
     ...(hello === undefined ? {} : { hello: readFileSync(hello) }),
     recognizer: scriptedRecognizer(({ turn }) => turnOf(scenario, turn).heard, {
       clock,
@@ -102,10 +120,7 @@ export async function serveCommand(
       },
       { clock },
     ),
-    observe: (event) => {
-      const text = describe(event);
-      if (text !== undefined) terminal.say(mask.text(`${seconds(event.atUs)}  ${text}`));
-    },
+    observe: show,
   });
   for (const line of config === undefined ? [] : unusedSections(config)) terminal.say(line);
   const signal = interruptSignal(terminal, 'closing the connections.');
@@ -121,7 +136,7 @@ export async function serveCommand(
   }
   terminal.say(
     `Speaking with ${budget === undefined ? 'the stand-in of' : 'the real'} ${provider.name}, ` +
-      `answering from "${scenario.title}". Ctrl-C ends it.`,
+      `answering from "${scenario.title}"${model === 'harness' ? '' : `, as ${model}`}. Ctrl-C ends it.`,
   );
   await aborted(signal);
   await listener.close();
@@ -150,6 +165,9 @@ function turnOf({ turns }: Scenario, turn: number): Turn {
 function describe(event: ServerObservation): string | undefined {
   if (event.source === 'provider') {
     if (event.type === 'request') return `provider   request ${event.request}: ${event.url}`;
+    if (event.type === 'retry') {
+      return `provider   request ${event.request} failed and is made again: ${event.message}`;
+    }
     if (event.type === 'failure') return `provider   failed: ${event.kind}: ${event.message}`;
     return undefined;
   }

@@ -488,6 +488,7 @@ class ConversationReader {
         else request.cancelled ??= event;
         break;
       case 'responseHead':
+      case 'retry':
         break;
     }
   }

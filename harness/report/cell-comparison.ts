@@ -16,6 +16,12 @@ export interface Comparison {
   readonly seamP50Ms: number | null;
   /** The largest: with it no sentence would have had an underrun. */
   readonly prebufferNeededMs: number | null;
+  /** Audio that the provider delivered. */
+  readonly providerSeconds: number | null;
+  /** Of it, what the server dropped instead of sending it. */
+  readonly lostMs: number | null;
+  /** Zeros that the server added to fill packets. */
+  readonly paddedMs: number | null;
   readonly playedSeconds: number | null;
   /** Of several cells the median. */
   readonly loudnessLufs: number | null;
@@ -47,9 +53,16 @@ export function compareCells(cells: readonly CellReport[]): Comparison {
     underrunTotalMs: total('underruns.total_ms'),
     seamP50Ms: values('seam_ms')?.p50 ?? null,
     prebufferNeededMs: values('prebuffer_needed_ms')?.max ?? null,
+    providerSeconds: total('audio_seconds.provider'),
+    lostMs: milliseconds(total('conservation.lost_samples')),
+    paddedMs: milliseconds(total('conservation.padded_samples')),
     playedSeconds: total('audio_seconds.played'),
     loudnessLufs: loudness.length === 0 ? null : nearestRank(loudness, 50),
   };
+}
+
+function milliseconds(samples: number | null): number | null {
+  return samples === null ? null : samples / 16;
 }
 
 /** Null when the metric was not measured, or is a text or a whole distribution. */

@@ -17,6 +17,7 @@ export interface PlantedCellPlan {
   readonly provider: string;
   readonly device?: string;
   readonly network?: string;
+  readonly server?: Cell['server'];
   readonly turns: readonly PlantedTurn[];
   readonly expect?: readonly Expectation[];
   /** Of a live provider. */
@@ -82,16 +83,16 @@ export function plantReportedCell(plan: PlantedCellPlan): ReportedCell {
     file: `scenarios/${name}.toml`,
     title,
     tags: [],
-    matrix: { providers: [], devices: [], networks: [] },
+    matrix: { providers: [], devices: [], networks: [], servers: [] },
     personalities: new Map(),
     standIn: {},
     device: { quirksOff: [] },
-    server: { asr: 'stream', recognitionMs: 0 },
+    server: { asr: 'stream', recognitionMs: 0, vad: {}, model: 'harness', compatExcept: [] },
     turns: [],
     expect,
   };
-  const { provider, device = 'diy', network = 'good-wifi' } = plan;
-  const cell: Cell = { scenario, provider, device, network, seed: 7 };
+  const { provider, device = 'diy', network = 'good-wifi', server = 'harness' } = plan;
+  const cell: Cell = { scenario, provider, device, network, server, seed: 7 };
   const lastUs = Math.max(
     ...plan.turns.flatMap(({ endUs, sentences }) => [
       endUs,

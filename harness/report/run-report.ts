@@ -29,6 +29,7 @@ export interface NotRunReport {
   readonly provider: string;
   readonly device: string;
   readonly network: string;
+  readonly server: string;
   readonly reason: string;
 }
 
@@ -63,6 +64,8 @@ export interface CellReport {
   readonly provider: string;
   readonly device: string;
   readonly network: string;
+  /** Whose behavior the server had: `harness`, its own, or `echokit-server`. */
+  readonly server: string;
   /** Host and port of the real service that spoke; null: a stand-in did. */
   readonly host: string | null;
   /** Ids of the board's quirks that the scenario has switched off. Absent: none. */
@@ -158,6 +161,7 @@ export function buildRunReport(source: {
       provider: cell.provider,
       device: cell.device,
       network: cell.network,
+      server: cell.server,
       reason,
     })),
     environment: source.environment,
@@ -194,6 +198,7 @@ function cellReport({ cell, measurement, verdict, recording, host }: ReportedCel
     provider: cell.provider,
     device: cell.device,
     network: cell.network,
+    server: cell.server,
     host,
     ...(quirksOff.length === 0 ? {} : { quirksOff }),
     seed: cell.seed,

@@ -294,6 +294,7 @@ test('cells that were not run are listed with the reason, once per reason', (t) 
     provider: 'openai',
     device: 'diy',
     network: 'good-wifi',
+    server: 'harness',
     reason: 'it changes the stand-in',
   });
   const text = render(report);
@@ -305,4 +306,31 @@ test('cells that were not run are listed with the reason, once per reason', (t) 
     ),
     text,
   );
+});
+
+test('a server that behaves as the original is marked, and a table shows what it dropped', (t) => {
+  const report = plantRunReport([
+    { provider: 'openai', turns: [plantTurn()] },
+    { provider: 'openai', server: 'echokit-server', turns: [plantTurn()] },
+  ]);
+  t.deepEqual(
+    report.cells.map(({ server }) => server),
+    ['harness', 'echokit-server'],
+  );
+  // The planted sentence is 20000 samples from the provider, 1.25 s, and the framer lost none of them.
+  const lost = (samples: number): RunReport => ({
+    ...report,
+    cells: report.cells.map((cell, i) => ({
+      ...cell,
+      metrics:
+        i === 0 ? cell.metrics : { ...cell.metrics, conservation: { lost_samples: samples } },
+    })),
+  });
+  const text = render(lost(2000));
+  t.regex(text, /^openai +1\.25 +0 +0\.0 /m);
+  // 2000 samples are 125 ms, a tenth of 1.25 s.
+  t.regex(text, /^openai\* +1\.25 +125 +10\.0 /m);
+  t.true(text.includes('* behaves as the EchoKit server'));
+  const usual = render(plantRunReport([{ provider: 'openai', turns: [plantTurn()] }]));
+  t.false(usual.includes('dropped'));
 });

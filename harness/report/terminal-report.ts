@@ -29,6 +29,7 @@ export function renderTerminalReport(report: RunReport, settings: TerminalReport
           providerTable(cells, settings.width, colors),
           scenarioTables(cells, settings.width, colors),
           spanTable(cells, settings.width, colors),
+          lossTable(cells, settings.width, colors),
           failureList(cells, settings, colors),
         ]),
     notRunList(report, settings.width, colors),
@@ -100,16 +101,64 @@ function providerTable(cells: readonly CellReport[], width: number, colors: Colo
     different('device', 'board'),
     different('network', 'network'),
   ];
-  const rows = [...groupBy(cells, ({ provider }) => provider)];
+  const rows = [...groupBy(cells, rowLabel)];
   return comparisonTable(`Providers, over ${over.join(', ')}`, rows, width, colors);
 }
 
 function scenarioTables(cells: readonly CellReport[], width: number, colors: Colors): string[] {
   return [...groupBy(cells, conditionsOf)].flatMap(([conditions, group], i) => {
     const title = neutralize(`${conditions} — ${group[0]!.title}`);
-    const rows = group.map((cell): [string, CellReport[]] => [cell.provider, [cell]]);
+    const rows = group.map((cell): [string, CellReport[]] => [rowLabel(cell), [cell]]);
     return [...(i === 0 ? [] : ['']), ...comparisonTable(title, rows, width, colors)];
   });
+}
+
+/** A server that behaves as the EchoKit server is marked; {@link lossTable} says what that means. */
+function rowLabel({ provider, server }: CellReport): string {
+  return server === usualServer ? provider : `${provider}*`;
+}
+
+const usualServer = 'harness';
+
+const lossColumns: readonly TableColumn[] = [
+  { head: ['', 'provider'], align: 'left' },
+  { head: ['from', 'provider s'], align: 'right' },
+  { head: ['dropped', 'ms'], align: 'right' },
+  { head: ['', '%'], align: 'right' },
+  { head: ['added', 'ms'], align: 'right' },
+  { head: ['played', 's'], align: 'right' },
+];
+
+/** Before and after, where a server behaved as the EchoKit server. */
+function lossTable(cells: readonly CellReport[], width: number, colors: Colors): string[] {
+  if (cells.every(({ server }) => server === usualServer)) return [];
+  const number = (value: number | null, digits: number): TableCell => ({
+    text: value === null ? none : value.toFixed(digits),
+  });
+  const rows = [...groupBy(cells, rowLabel)].map(([label, group]): TableCell[] => {
+    const { providerSeconds, lostMs, paddedMs, playedSeconds } = compareCells(group);
+    const known = lostMs !== null && providerSeconds !== null && providerSeconds > 0;
+    const warn = (lostMs ?? 0) > 0 ? { paint: colors.yellow } : {};
+    return [
+      { text: neutralize(label) },
+      number(providerSeconds, 2),
+      { ...number(lostMs, 0), ...warn },
+      { ...number(known ? lostMs / 10 / providerSeconds : null, 1), ...warn },
+      number(paddedMs, 0),
+      number(playedSeconds, 2),
+    ];
+  });
+  const notes = [
+    '* behaves as the EchoKit server: what of a block of audio (0.5 s; from a socket, a message) fills ' +
+      'no packet of 120 ms is dropped, which is 20 ms of every 0.5 s and the end of a sentence. ' +
+      'Without * the rest is carried on, and only the end is padded.',
+    'What else it does in that way: "compat" in harness/server/README.md.',
+  ];
+  return [
+    colors.bold('Audio that the server dropped'),
+    ...renderTable(lossColumns, rows, width, colors.dim),
+    ...notes.flatMap((note) => wrapText(note, width)).map(colors.dim),
+  ];
 }
 
 /** Providers are comparable where these are the same. */
@@ -205,7 +254,7 @@ const rareSpans: ReadonlySet<string> = new Set(['text_optimization_ms', 'unattri
 
 /** The columns of a row add up to its last but one, to the millisecond. */
 function spanTable(cells: readonly CellReport[], width: number, colors: Colors): string[] {
-  const rows = [...groupBy(cells, ({ provider }) => provider)].map(
+  const rows = [...groupBy(cells, rowLabel)].map(
     ([provider, group]) => [provider, meanSpans(group)] as const,
   );
   const shown = spanMetricNames.flatMap((name, i) =>
@@ -246,7 +295,9 @@ function failureList(
     const failures = cell.failures.filter(({ expected }) => !expected);
     const missed = cell.expectations.filter(({ outcome }) => outcome === 'fail');
     if (failures.length + missed.length === 0) return [];
-    const { scenario, provider, device, network, verdict } = cell;
+    const { scenario, device, network, server, verdict } = cell;
+    const parts = [scenario, cell.provider, device, network];
+    if (server !== usualServer) parts.push(server);
     const paint = verdict === 'infra' ? colors.yellow : colors.red;
     const items = [
       ...failures.map(({ class: kind, message, seqs }) => `${kind}: ${message}${inTrace(seqs)}`),
@@ -254,10 +305,7 @@ function failureList(
       `recording: ${recordingsFolder}/${cell.recording}`,
     ];
     return [
-      ...wrapText(neutralize([scenario, provider, device, network].join(' · ')), width, [
-        '  ',
-        '    ',
-      ]).map(paint),
+      ...wrapText(neutralize(parts.join(' · ')), width, ['  ', '    ']).map(paint),
       ...items.flatMap((item) => wrapText(neutralize(item), width, ['    ', '      '])),
     ];
   });

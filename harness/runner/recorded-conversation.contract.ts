@@ -40,6 +40,7 @@ export interface RunOptions {
   readonly providers?: readonly string[];
   readonly devices?: readonly string[];
   readonly networks?: readonly string[];
+  readonly servers?: readonly string[];
   readonly seed?: number;
   readonly time?: 'virtual' | 'real';
   readonly live?: boolean;
@@ -77,6 +78,7 @@ export class ConversationRunner {
       providers: options.providers,
       devices: options.devices,
       networks: options.networks,
+      servers: options.servers,
       seed,
       time,
       live,

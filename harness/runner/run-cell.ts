@@ -6,7 +6,6 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
-import { adapterFor } from '../../adapters/index.ts';
 import type { Clock } from '../clock/clock.ts';
 import { SimulatedClock } from '../clock/simulated-clock.ts';
 import { SystemClock } from '../clock/system-clock.ts';
@@ -23,6 +22,8 @@ import type { Cell } from '../scenario/plan.ts';
 import type { Turn } from '../scenario/scenario.ts';
 import { readUserWav } from '../scenario/user-wav.ts';
 import { createAdapterServer } from '../server/adapter-server.ts';
+import { compatOf, compatSettings, openCompatSpeech } from '../server/compat.ts';
+import { endOfSpeechDefaults } from '../server/end-of-speech.ts';
 import { scriptedRecognizer } from '../server/recognizer.ts';
 import { scriptedReply } from '../server/reply-source.ts';
 import { overheard } from '../stand-ins/offline-voice.ts';
@@ -112,14 +113,20 @@ async function converse(
         ...(personality !== undefined && { personality }),
         onFault: (report) => record({ source: 'harness', type: 'fault', ...report }),
       });
-  const opened = adapterFor(provider.tts).open(provider.tts.config, {
-    clock,
-    dialer: network,
-    // Ids of requests are made of these, and a real service has seen those of every run before.
-    randomBytes: live ? randomBytes : (count) => random.bytes(count),
-    observe: (wire) => writer.wire(wire),
+  const compat = compatOf(cell.server, scenario.server.compatExcept);
+  const session = openCompatSpeech({
+    compat,
+    tts: provider.tts,
+    deps: {
+      clock,
+      dialer: network,
+      // Ids of requests are made of these, and a real service has seen those of every run before.
+      randomBytes: live ? randomBytes : (count) => random.bytes(count),
+      observe: (wire) => writer.wire(wire),
+    },
+    limit: (opened) => (budget === undefined ? opened : withinBudget(opened, budget)),
+    onRetry: (event) => record({ source: 'provider', ...event }),
   });
-  const session = budget === undefined ? opened : withinBudget(opened, budget);
   const hello = scenario.server.helloWav;
   const server = createAdapterServer({
     clock,
@@ -127,6 +134,10 @@ async function converse(
     voiceDetection,
     speech: session,
     platform: provider.tts.platform,
+    settings: {
+      endOfSpeech: { ...endOfSpeechDefaults, ...scenario.server.vad },
+      ...compatSettings(compat, provider.tts.platform),
+    },
     recognizer: scriptedRecognizer(({ turn }) => turnOf(turn)?.heard, {
       clock,
       durationMs: scenario.server.recognitionMs,

@@ -5,6 +5,7 @@ import { type CellMeasurement, measureCell } from '../metrics/measure.ts';
 import { endpointName } from '../network/laboratory-network.ts';
 import { type Cell, cellName, type Plan } from '../scenario/plan.ts';
 import type { Expectation } from '../scenario/scenario.ts';
+import { compatOf } from '../server/compat.ts';
 import type { Personality } from '../stand-ins/personality.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import { RecordingWriter } from '../trace/recording-writer.ts';
@@ -77,6 +78,7 @@ async function recordCell(
   const folder = join(options.folder, recording);
   const host = plan.live ? endpointName(provider.endpoint) : null;
   const { secrets } = provider.tts;
+  const except = cell.scenario.server.compatExcept;
   const writer = new RecordingWriter(folder, traceHeader(cell, plan.time, host), secrets);
   const { durationUs, spokenBy, personality } = await runCell({
     cell,
@@ -110,6 +112,8 @@ async function recordCell(
       platform: provider.tts.platform,
       device: cell.device,
       network: cell.network,
+      server: cell.server,
+      ...(cell.server === 'harness' ? {} : { compat: [...compatOf(cell.server, except)] }),
       seed: cell.seed,
       time: plan.time,
       live: plan.live,
@@ -151,7 +155,7 @@ function provenance({ name, title, evidence, date, sources }: Personality): obje
 }
 
 function traceHeader(cell: Cell, time: Plan['time'], live: string | null): TraceHeader {
-  const { scenario, provider, device, network, seed } = cell;
+  const { scenario, provider, device, network, server, seed } = cell;
   return {
     type: 'header',
     formatVersion: traceFormatVersion,
@@ -161,6 +165,7 @@ function traceHeader(cell: Cell, time: Plan['time'], live: string | null): Trace
     network,
     seed,
     time,
+    ...(server === 'harness' ? {} : { server }),
     ...(live === null ? {} : { live }),
   };
 }

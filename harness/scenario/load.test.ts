@@ -48,11 +48,11 @@ test('the smallest scenario gets every default', (t) => {
     file: 'folder/small-talk.toml',
     title: 'T',
     tags: [],
-    matrix: { providers: [], devices: [], networks: [] },
+    matrix: { providers: [], devices: [], networks: [], servers: [] },
     personalities: new Map(),
     standIn: {},
     device: { quirksOff: [] },
-    server: { asr: 'stream', recognitionMs: 200 },
+    server: { asr: 'stream', recognitionMs: 200, vad: {}, model: 'harness', compatExcept: [] },
     turns: [
       {
         number: 1,
@@ -78,6 +78,7 @@ tags = ["a", "b"]
 providers = ["stream_gsv"]
 devices = ["diy"]
 networks = ["good-wifi"]
+servers = ["harness", "echokit-server"]
 [stand_in]
 first_byte_ms = 2500
 speed = 0.8
@@ -128,7 +129,12 @@ failure.kind = "none"
     title: 'T',
     description: 'D',
     tags: ['a', 'b'],
-    matrix: { providers: ['stream_gsv'], devices: ['diy'], networks: ['good-wifi'] },
+    matrix: {
+      providers: ['stream_gsv'],
+      devices: ['diy'],
+      networks: ['good-wifi'],
+      servers: ['harness', 'echokit-server'],
+    },
     personalities: new Map([['openai', 'openai-tts-1-hd']]),
     standIn: {
       firstByteMs: 2500,
@@ -137,7 +143,7 @@ failure.kind = "none"
       fault: { kind: 'cut', request: 2, afterFraction: 0.4 },
     },
     device: { quirksOff: ['Q16'] },
-    server: { asr: 'submit', recognitionMs: 150 },
+    server: { asr: 'submit', recognitionMs: 150, vad: {}, model: 'harness', compatExcept: [] },
     turns: [
       {
         number: 1,
@@ -162,7 +168,7 @@ failure.kind = "none"
             after: { event: 'EndAudio', delayMs: 0 },
           },
         ],
-        expect: [{ metric: 'underruns.count', operator: '==', value: 0, turn: 1, at: at(39, 1) }],
+        expect: [{ metric: 'underruns.count', operator: '==', value: 0, turn: 1, at: at(40, 1) }],
       },
       {
         number: 2,
@@ -178,11 +184,11 @@ failure.kind = "none"
       },
     ],
     expect: [
-      { metric: 'turns.failed', operator: '==', value: 0, at: at(45, 1) },
-      { metric: 'ttfb_ms.p50', operator: '>', value: 0.5, at: at(46, 13) },
-      { metric: 'ttfb_ms.p95', operator: '<=', value: 1500, at: at(46, 28) },
-      { metric: 'underruns.longest_ms', operator: '!=', value: 16, at: at(47, 1) },
-      { metric: 'failure.kind', operator: '==', value: 'none', at: at(48, 1) },
+      { metric: 'turns.failed', operator: '==', value: 0, at: at(46, 1) },
+      { metric: 'ttfb_ms.p50', operator: '>', value: 0.5, at: at(47, 13) },
+      { metric: 'ttfb_ms.p95', operator: '<=', value: 1500, at: at(47, 28) },
+      { metric: 'underruns.longest_ms', operator: '!=', value: 16, at: at(48, 1) },
+      { metric: 'failure.kind', operator: '==', value: 'none', at: at(49, 1) },
     ],
   });
 });
@@ -658,4 +664,37 @@ test('quirks that a board does without are ids that exist', (t) => {
   });
   t.like(error?.problems, [{ code: 'SCENARIO_UNKNOWN_NAME', line: 3, column: 21 }]);
   t.regex(error?.problems[0]?.message ?? '', /unknown quirk "Q61"/);
+});
+
+test('[server] says when the user has finished and whose behavior it has', (t) => {
+  const of = (server: string) =>
+    loadScenario(
+      `title = "T"\n[server]\n${server}\n[[turn]]\nsay = "Hi."\nreply = "Hello."\n`,
+      'scenarios/a.toml',
+      catalog,
+    ).server;
+  t.like(of(''), { vad: {}, model: 'harness', compatExcept: [] });
+  const vad = 'vad = { threshold = 0.6, neg_threshold = 0.3, hangover_ms = 800 }';
+  t.deepEqual(of(vad).vad, { threshold: 0.6, negThreshold: 0.3, hangoverMs: 800 });
+  const compat = 'compat = "echokit-server"\ncompat_except = ["shared-workers"]';
+  t.like(of(compat), { model: 'echokit-server', compatExcept: ['shared-workers'] });
+});
+
+test('mistakes in compat are told with the possible values', (t) => {
+  const problems = (toml: string) => {
+    const text = `title = "T"\n${toml}\n[[turn]]\nsay = "Hi."\nreply = "Hello."\n`;
+    const error = t.throws(() => loadScenario(text, 'scenarios/a.toml', catalog), {
+      instanceOf: ScenarioError,
+    });
+    return error!.problems;
+  };
+  t.like(problems('[server]\ncompat = "echokit"')[0], { code: 'SCENARIO_BAD_VALUE', line: 3 });
+  t.regex(
+    problems('[server]\ncompat_except = ["shared-worker"]')[0]!.message,
+    /did you mean "shared-workers"/,
+  );
+  t.regex(
+    problems('[matrix]\nservers = ["harness"]\n[server]\ncompat = "echokit-server"')[0]!.message,
+    /"compat" means nothing beside "servers"/,
+  );
 });

@@ -235,6 +235,15 @@ function checkWavFiles(raw: WrittenTable, file: string, problems: ScenarioProble
 function checkCombinations(raw: WrittenTable, problems: ScenarioProblemList): void {
   const { source } = problems;
   const standIn = isTable(raw.stand_in) ? raw.stand_in : {};
+  const servers = isTable(raw.matrix) ? raw.matrix.servers : undefined;
+  if (isTable(raw.server) && raw.server.compat !== undefined && servers !== undefined) {
+    problems.add(
+      'SCENARIO_BAD_VALUE',
+      source.nearest(['server', 'compat']).key,
+      '"compat" means nothing beside "servers" in [matrix], which names the servers',
+      'leave one of them out',
+    );
+  }
   const fault = isTable(standIn.fault) ? standIn.fault : {};
   if (fault.after_fraction !== undefined && isFaultKind(fault.kind)) {
     const add = (message: string, hint: string): void =>
@@ -336,7 +345,7 @@ function toScenario(
   expect: readonly Expectation[],
   turnExpect: readonly (readonly Expectation[])[],
 ): Scenario {
-  const { asr, recognition_ms: recognitionMs, hello_wav: helloWav } = data.server;
+  const { asr, recognition_ms: recognitionMs, hello_wav: helloWav, vad } = data.server;
   return {
     name,
     file,
@@ -351,10 +360,24 @@ function toScenario(
       asr,
       recognitionMs,
       ...(helloWav !== undefined && { helloWav: beside(file, helloWav) }),
+      vad: toEndOfSpeech(vad),
+      model: data.server.compat ?? 'harness',
+      compatExcept: data.server.compat_except,
     },
     turns: data.turn.map((turn, index) => toTurn(turn, index, file, turnExpect[index] ?? [])),
     expect,
   };
+}
+
+function toEndOfSpeech(vad: ScenarioFile['server']['vad']): Scenario['server']['vad'] {
+  const written = {
+    threshold: vad.threshold,
+    negThreshold: vad.neg_threshold,
+    minSpeechDurationMs: vad.min_speech_duration_ms,
+    maxSilenceDurationMs: vad.max_silence_duration_ms,
+    hangoverMs: vad.hangover_ms,
+  };
+  return Object.fromEntries(Object.entries(written).filter(([, value]) => value !== undefined));
 }
 
 function toStandIn(data: ScenarioFile['stand_in']): StandInChanges {

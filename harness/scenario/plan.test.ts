@@ -16,6 +16,7 @@ const defaults = {
   providers: catalog.providers,
   devices: ['diy'],
   networks: ['good-wifi'],
+  servers: ['harness' as const],
 };
 const options: PlanOptions = { seed: 1, time: 'virtual', defaults, catalog };
 
@@ -49,11 +50,43 @@ test('the command line goes before the scenario, and the scenario before the def
     'a--openai--diy--ideal',
     'a--openai--diy--good-wifi',
   ]);
-  const others = { providers: ['stream_gsv'], devices: ['box'], networks: ['ideal'] };
+  const others = {
+    providers: ['stream_gsv'],
+    devices: ['box'],
+    networks: ['ideal'],
+    servers: ['harness' as const],
+  };
   t.deepEqual(names([own], { defaults: others }), [
     'a--elevenlabs--box--ideal',
     'a--elevenlabs--box--good-wifi',
   ]);
+});
+
+test('a server model is a dimension of its own, and the usual one is not named', (t) => {
+  const providers = ['openai'];
+  const both = scenario('a', 'servers = ["harness", "echokit-server"]');
+  const pair = ['a--openai--diy--good-wifi', 'a--openai--diy--good-wifi--echokit-server'];
+  t.deepEqual(names([both], { providers }), pair);
+  const text =
+    'title = "T"\n[server]\ncompat = "echokit-server"\n[[turn]]\nsay = "Hi."\nreply = "Yes."\n';
+  const compat = loadScenario(text, 'scenarios/a.toml', catalog);
+  t.deepEqual(names([compat], { providers }), pair.slice(1));
+  t.deepEqual(names([compat], { providers, servers: ['harness'] }), pair.slice(0, 1));
+  t.deepEqual(names([scenario('a')], { providers, servers: ['echokit-server'] }), pair.slice(1));
+  const cells = planRun([both], { ...options, providers }).cells;
+  t.deepEqual(
+    cells.map(({ server }) => server),
+    ['harness', 'echokit-server'],
+  );
+  // The same seed: only the server differs.
+  t.is(cells[0]!.seed, cells[1]!.seed);
+  const error = t.throws(() => names([both], { servers: ['echokit'] }), {
+    instanceOf: ScenarioError,
+  });
+  t.like(error?.problems[0], {
+    code: 'SCENARIO_UNKNOWN_NAME',
+    hint: 'servers: harness, echokit-server',
+  });
 });
 
 test('a name given twice makes one cell', (t) => {

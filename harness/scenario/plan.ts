@@ -1,5 +1,6 @@
 import { nearestName } from '../../adapters/nearest-name.ts';
 import { createRandom } from '../random/random.ts';
+import { type ServerModel, serverModels } from '../server/compat-items.ts';
 import type { ScenarioCatalog } from './load.ts';
 import type { Scenario } from './scenario.ts';
 import { ScenarioError, type ScenarioProblem } from './scenario-error.ts';
@@ -21,26 +22,31 @@ export interface SkippedCell {
   readonly reason: string;
 }
 
-/** One conversation: a scenario with one provider, one board and one network. */
+/** One conversation: a scenario with one provider, one board, one network and one server. */
 export interface Cell {
   readonly scenario: Scenario;
   /** Name of a provider entry, for example `openai-stream`. */
   readonly provider: string;
   readonly device: string;
   readonly network: string;
+  /** Whose behavior the server between them has. */
+  readonly server: ServerModel;
   /** Derived from the plan's seed and the scenario's name only, so that cells are comparable. */
   readonly seed: number;
 }
 
-/** File-name safe: `one-question--elevenlabs--diy--good-wifi`. */
+/** File-name safe: `one-question--elevenlabs--diy--good-wifi`. The usual server is not named. */
 export function cellName(cell: Cell): string {
-  return [cell.scenario.name, cell.provider, cell.device, cell.network].join('--');
+  const { scenario, provider, device, network, server } = cell;
+  const parts = [scenario.name, provider, device, network];
+  return [...parts, ...(server === 'harness' ? [] : [server])].join('--');
 }
 
 export interface Matrix {
   readonly providers: readonly string[];
   readonly devices: readonly string[];
   readonly networks: readonly string[];
+  readonly servers: readonly ServerModel[];
 }
 
 /** What a scenario runs on when neither it nor the command line says so. */
@@ -57,6 +63,7 @@ export const defaultMatrix: Matrix = {
   ],
   devices: ['diy'],
   networks: ['good-wifi'],
+  servers: ['harness'],
 };
 
 export interface PlanOptions {
@@ -64,6 +71,7 @@ export interface PlanOptions {
   readonly providers?: readonly string[] | undefined;
   readonly devices?: readonly string[] | undefined;
   readonly networks?: readonly string[] | undefined;
+  readonly servers?: readonly string[] | undefined;
   readonly seed: number;
   readonly time: 'virtual' | 'real';
   /** Speak with the real services. Only in real time, and only with `providers` named here. */
@@ -74,8 +82,8 @@ export interface PlanOptions {
 }
 
 /**
- * Every cell of every scenario, ordered by scenario as given, then by provider, device and network
- * as listed. A name listed twice makes one cell. What a scenario changes about a stand-in has no
+ * Every cell of every scenario, ordered by scenario as given, then by provider, device, network and
+ * server as listed. A name listed twice makes one cell. What a scenario changes about a stand-in has no
  * meaning for a real service: with `live` such cells are skipped.
  *
  * @throws {ScenarioError} `SCENARIO_UNKNOWN_NAME` for names of the command line,
@@ -94,11 +102,17 @@ export function planRun(scenarios: readonly Scenario[], options: PlanOptions): P
       const lists = [options[key], scenario.matrix[key], defaults[key]];
       return [...new Set(lists.find((list) => list !== undefined && list.length > 0))];
     };
+    const { model } = scenario.server;
+    const own = scenario.matrix.servers.length > 0 || model === 'harness' ? undefined : [model];
+    const servers = (options.servers?.length ? undefined : own) ?? names('servers');
     const cellSeed = createRandom(seed, `scenario/${scenario.name}`).integer(0, 0x7fff_ffff);
     return names('providers').flatMap((provider) =>
       names('devices').flatMap((device) =>
-        names('networks').map(
-          (network): Cell => ({ scenario, provider, device, network, seed: cellSeed }),
+        names('networks').flatMap((network) =>
+          servers.map((server): Cell => {
+            const place = { provider, device, network, server: server as ServerModel };
+            return { scenario, ...place, seed: cellSeed };
+          }),
         ),
       ),
     );
@@ -125,9 +139,14 @@ function skippedLive(cell: Cell): SkippedCell[] {
 }
 
 function unknownNames(options: PlanOptions): ScenarioProblem[] {
-  const kinds = { providers: 'provider', devices: 'device', networks: 'network' } as const;
-  return (['providers', 'devices', 'networks'] as const).flatMap((key) => {
-    const valid = options.catalog[key];
+  const kinds = {
+    providers: 'provider',
+    devices: 'device',
+    networks: 'network',
+    servers: 'server model',
+  } as const;
+  return (['providers', 'devices', 'networks', 'servers'] as const).flatMap((key) => {
+    const valid: readonly string[] = key === 'servers' ? serverModels : options.catalog[key];
     return (options[key] ?? [])
       .filter((name) => !valid.includes(name))
       .map((name): ScenarioProblem => {

@@ -1,3 +1,4 @@
+import type { CompatId, ServerModel } from '../server/compat-items.ts';
 import type { StandInChanges } from '../stand-ins/stand-in-changes.ts';
 
 /**
@@ -17,6 +18,7 @@ export interface Scenario {
     readonly providers: readonly string[];
     readonly devices: readonly string[];
     readonly networks: readonly string[];
+    readonly servers: readonly ServerModel[];
   };
   /** Personalities of stand-ins by name of a provider or a platform. */
   readonly personalities: ReadonlyMap<string, string>;
@@ -55,6 +57,18 @@ export interface ServerSettings {
   readonly recognitionMs: number;
   /** WAV file sent as hello on the first connection. */
   readonly helloWav?: string;
+  /** When the user has finished; what is absent is the server's default. */
+  readonly vad: {
+    readonly threshold?: number;
+    readonly negThreshold?: number;
+    readonly minSpeechDurationMs?: number;
+    readonly maxSilenceDurationMs?: number;
+    readonly hangoverMs?: number;
+  };
+  /** Whose behavior the server has unless the matrix or the command line says so. */
+  readonly model: ServerModel;
+  /** What it does in its own way nevertheless when it behaves as the EchoKit server. */
+  readonly compatExcept: readonly CompatId[];
 }
 
 export interface Turn {

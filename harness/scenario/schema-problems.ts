@@ -177,6 +177,7 @@ export function typeOf(value: unknown): string {
 export interface WrittenTable {
   readonly after?: unknown;
   readonly after_fraction?: unknown;
+  readonly compat?: unknown;
   readonly direction?: unknown;
   readonly disturb?: unknown;
   readonly duration_ms?: unknown;
@@ -196,6 +197,7 @@ export interface WrittenTable {
   readonly networks?: unknown;
   readonly say?: unknown;
   readonly server?: unknown;
+  readonly servers?: unknown;
   readonly stand_in?: unknown;
   readonly to?: unknown;
   readonly turn?: unknown;

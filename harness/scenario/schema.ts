@@ -4,6 +4,7 @@
  * key; a test keeps the two together.
  */
 import { z } from 'zod';
+import { compatIds, serverModels } from '../server/compat-items.ts';
 import { faultMoments, standInFaultKinds } from '../stand-ins/stand-in-changes.ts';
 
 /** An hour. A longer span is most likely given in the wrong unit. */
@@ -43,6 +44,14 @@ const turn = z.strictObject({
   expect,
 });
 
+const vad = z.strictObject({
+  threshold: z.number().gt(0).max(1).optional(),
+  neg_threshold: z.number().min(0).max(1).optional(),
+  min_speech_duration_ms: spanMs.optional(),
+  max_silence_duration_ms: spanMs.optional(),
+  hangover_ms: spanMs.optional(),
+});
+
 const fault = z.strictObject({
   kind: z.enum(standInFaultKinds),
   request: z.number().int().min(1).optional(),
@@ -54,7 +63,14 @@ export const scenarioSchema = z.strictObject({
   title: text,
   description: text.optional(),
   tags: names,
-  matrix: z.strictObject({ providers: names, devices: names, networks: names }).prefault({}),
+  matrix: z
+    .strictObject({
+      providers: names,
+      devices: names,
+      networks: names,
+      servers: z.array(z.enum(serverModels)).default([]),
+    })
+    .prefault({}),
   stand_in: z
     .strictObject({
       first_byte_ms: spanMs.optional(),
@@ -70,6 +86,9 @@ export const scenarioSchema = z.strictObject({
       asr: z.enum(['stream', 'submit']).default('stream'),
       recognition_ms: spanMs.default(200),
       hello_wav: text.optional(),
+      vad: vad.prefault({}),
+      compat: z.literal('echokit-server').optional(),
+      compat_except: z.array(z.enum(compatIds)).default([]),
     })
     .prefault({}),
   turn: z.array(turn).min(1),
@@ -117,7 +136,7 @@ export function tableName(path: TablePath): string {
   return `[${path.join('.')}]`;
 }
 
-const inlineTables: ReadonlySet<string> = new Set(['reply_pace', 'after', 'fault']);
+const inlineTables: ReadonlySet<string> = new Set(['reply_pace', 'after', 'fault', 'vad']);
 
 function tableShape(schema: z.ZodType): Readonly<Record<string, z.ZodType>> | undefined {
   if (schema instanceof z.ZodObject) return schema.shape;

@@ -127,18 +127,19 @@ test('the README states the defaults that apply', (t) => {
   t.is(stated('timeout_ms'), String(turn?.timeoutMs));
   t.is(stated('first_token_ms'), String(turn?.replyPace.firstTokenMs));
   t.is(stated('tokens_per_second'), String(turn?.replyPace.tokensPerSecond));
-  for (const key of ['providers', 'devices', 'networks'] as const) {
+  for (const key of ['providers', 'devices', 'networks', 'servers'] as const) {
     t.is(stated(key), defaultMatrix[key].map((name) => `\`${name}\``).join(', '));
   }
 });
 
 test('the examples of the README load', (t) => {
-  const [whole, personality, expectations] = [...readme.matchAll(/```toml\n(.*?)```/gs)].map(
+  const [whole, personality, both, expectations] = [...readme.matchAll(/```toml\n(.*?)```/gs)].map(
     (match) => match[1],
   );
   t.is(loadScenario(whole ?? '', 'example.toml', catalog).turns.length, 2);
   const load = (example: string | undefined) =>
     loadScenario(`title = "T"\n[[turn]]\nsay = "Hi."\nreply = "R."\n${example}`, 'x.toml', catalog);
   t.is(load(personality).personalities.size, 2);
+  t.deepEqual(load(both).matrix.servers, ['harness', 'echokit-server']);
   t.is(load(expectations).expect.length, 5);
 });

@@ -68,7 +68,9 @@ const lastAsrSamples = 9 * 16_000;
 type Heard =
   | { readonly kind: 'text'; readonly text: string | undefined }
   /** Another `StartChat`: the board has given up this utterance and begun a new one. */
-  | { readonly kind: 'restarted' };
+  | { readonly kind: 'restarted' }
+  /** The session of the connection is over, its socket is not. */
+  | { readonly kind: 'over' };
 
 interface Turn {
   readonly number: number;
@@ -85,6 +87,9 @@ export class Conversation {
   readonly #deviceId: string;
   readonly #options: ConversationOptions;
   readonly #detector: VoiceDetector;
+  readonly #latch: SpeechLatch;
+  /** Audio that came between two turns in submit mode, if that is kept. */
+  #stale: Int16Array[] = [];
   #history: Exchange[] = [];
   #turns = 0;
   /** Sentences whose `StartAudio` was sent. */
@@ -98,6 +103,7 @@ export class Conversation {
     this.#deviceId = deviceId;
     this.#options = options;
     this.#detector = options.voiceDetection.create(options.settings);
+    this.#latch = new SpeechLatch(options.settings.endOfSpeech);
   }
 
   /** Serves a new connection. The one before it, if there is one, serves no longer. */
@@ -129,7 +135,8 @@ export class Conversation {
         if (this.#options.hello !== undefined) await sendHello(link, this.#options.hello);
       }
       for await (const mail of link.inbox) {
-        if (mail.kind !== 'command') continue; // Audio between utterances is stale.
+        if (mail.kind === 'audio') this.#takeStale(link, mail.samples);
+        if (mail.kind !== 'command') continue;
         switch (mail.command.event) {
           case 'StartChat':
             await this.#spokenTurns(link);
@@ -169,7 +176,15 @@ export class Conversation {
       // An `EndResponse` would end the utterance that the board has just begun.
       if (again) this.#endTurn(turn, 'interrupted');
       else await this.#finishTurn(link, turn, heard?.kind === 'text' ? heard.text : undefined);
+      // Nothing is read any more until another connection takes over (section 2.5).
+      if (heard?.kind === 'over') await untilAborted(link.signal);
     }
+  }
+
+  /** Audio between two utterances belongs to none, unless submit mode is to mix it in. */
+  #takeStale(link: DeviceLink, samples: Int16Array): void {
+    if (link.query.streamAsr || this.#options.settings.submitStartsAfresh) return;
+    this.#stale.push(samples);
   }
 
   async #textTurn(link: DeviceLink, text: string): Promise<void> {
@@ -226,8 +241,9 @@ export class Conversation {
 
   /** Stream mode: the server finds the end of speech (section 7.3). */
   async #listen(link: DeviceLink, turn: Turn): Promise<Heard> {
+    const { settings } = this.#options;
     const utterance = new Utterance(this.#detector);
-    const endOfSpeech = new EndOfSpeech(this.#options.settings.endOfSpeech);
+    const endOfSpeech = new EndOfSpeech(settings.endOfSpeech);
     /** Of everything up to the last pause. */
     let recognition: Recognition | undefined;
     /** Of what was said when the board was about to lose patience. */
@@ -256,7 +272,8 @@ export class Conversation {
     };
 
     const keepPatient = async (): Promise<void> => {
-      if (asrSent || utterance.receivedSamples < earlyRecognitionSamples) return;
+      if (!settings.earlyText || asrSent) return;
+      if (utterance.receivedSamples < earlyRecognitionSamples) return;
       const text = recognition?.text || early?.text;
       if (text) await showInterim(text);
       else if (utterance.receivedSamples >= lastAsrSamples) await showInterim('');
@@ -278,18 +295,26 @@ export class Conversation {
           continue;
         }
         const { command } = mail;
-        if (command.event === 'StartChat') return { kind: 'restarted' };
+        if (command.event === 'StartChat') {
+          if (settings.restart === 'ignored') continue;
+          return { kind: 'restarted' };
+        }
         if (command.event === 'StartRecord') continue;
         const by = command.event === 'Text' ? 'Text' : 'Submit';
         this.#reportEndOfTurn(link, turn, by, utterance.receivedSamples, endOfSpeech.speech);
         await link.send({ type: 'EndVad' }, { turn: turn.number });
-        return { kind: 'text', text: command.event === 'Text' ? command.input : undefined };
+        if (command.event === 'Text') return { kind: 'text', text: command.input };
+        if (settings.submitInStreamMode === 'endsSession') return { kind: 'over' };
+        return { kind: 'text', text: undefined };
       }
 
       const { speech } = endOfSpeech;
       this.#reportEndOfTurn(link, turn, 'EndVad', utterance.receivedSamples, speech);
-      await link.send({ type: 'EndVad' }, { turn: turn.number });
-      const text = (await this.#recognized(turn, recognition)) || interimText;
+      const atOnce = settings.endVad === 'endOfSpeech';
+      if (atOnce) await link.send({ type: 'EndVad' }, { turn: turn.number });
+      const final = await this.#recognized(turn, recognition);
+      if (!atOnce) await link.send({ type: 'EndVad' }, { turn: turn.number });
+      const text = final || (settings.interimFallback ? interimText : '');
       return { kind: 'text', text: text === '' ? undefined : text };
     } finally {
       recognition?.cancel();
@@ -299,21 +324,27 @@ export class Conversation {
 
   /** Submit mode: the board says when the utterance is complete (section 7.2). */
   async #collect(link: DeviceLink, turn: Turn): Promise<Heard> {
-    const utterance = new Utterance(this.#detector);
-    const latch = new SpeechLatch(this.#options.settings.endOfSpeech);
+    const { settings } = this.#options;
+    const afresh = settings.submitStartsAfresh;
+    const utterance = new Utterance(this.#detector, afresh);
+    const latch = afresh ? new SpeechLatch(settings.endOfSpeech) : this.#latch;
+    latch.release();
+    const hear = (samples: Int16Array): void => {
+      utterance.push(samples);
+      for (let p = utterance.nextPiece(); p !== undefined; p = utterance.nextPiece()) {
+        latch.piece(p);
+      }
+    };
+    for (const samples of this.#stale.splice(0)) hear(samples);
     for (;;) {
       const mail = await nextMail(link);
-      if (mail.kind === 'audio') {
-        utterance.push(mail.samples);
-        for (let p = utterance.nextPiece(); p !== undefined; p = utterance.nextPiece()) {
-          latch.piece(p);
-        }
-      }
+      if (mail.kind === 'audio') hear(mail.samples);
       if (mail.kind !== 'command') continue;
       const { command } = mail;
       const samples = utterance.receivedSamples;
       switch (command.event) {
         case 'StartChat':
+          if (settings.restart === 'ignored') break;
           return { kind: 'restarted' };
         case 'Text':
           this.#reportEndOfTurn(link, turn, 'Text', samples, latch.speech);
@@ -472,6 +503,15 @@ export class Conversation {
 
 /** Omits the instant from each member of the union. */
 type WithoutInstant<Event> = Event extends unknown ? Omit<Event, 'atUs'> : never;
+
+/** Never resolves; rejects with the signal's reason. */
+function untilAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const abort = (): void => reject(signal.reason);
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort, { once: true });
+  });
+}
 
 async function nextMail(link: DeviceLink) {
   const mail = await link.inbox.take();

@@ -116,6 +116,11 @@ export class SpeechLatch {
     return this.#speech;
   }
 
+  /** Another utterance begins; whether the last piece was speech is remembered. */
+  release(): void {
+    this.#speech = false;
+  }
+
   /** @param probability of speech in the next 512 samples, 0 to 1. */
   piece(probability: number): void {
     if (this.#state.piece(probability)) this.#speech = true;

@@ -155,6 +155,16 @@ export type ProviderEvent = { readonly atUs: number; readonly request: number } 
       /** How long the provider asked to wait. */
       readonly retryAfterMs?: number;
     }
+  /** The request failed and is made again, as the EchoKit server does for some platforms. */
+  | {
+      readonly type: 'retry';
+      /** The try that failed, from 1. */
+      readonly attempt: number;
+      readonly kind: string;
+      readonly code: string;
+      readonly message: string;
+      readonly deliveredSamples: number;
+    }
   /** The server stopped the request because the turn was interrupted. */
   | {
       readonly type: 'cancelled';

@@ -1,6 +1,6 @@
 /** A server in virtual time with a fake recognizer, model and provider. For tests. */
 import type { ExecutionContext } from 'ava';
-import type { SpeechCapabilities } from '../../adapters/speech-adapter.ts';
+import type { SpeechCapabilities, SpeechSession } from '../../adapters/speech-adapter.ts';
 import { SimulatedClock } from '../clock/simulated-clock.ts';
 import { MemoryNetwork } from '../network/memory-network.ts';
 import { loadOpus } from '../opus/opus-codec.ts';
@@ -47,6 +47,8 @@ export interface LaboratoryOptions {
   readonly capabilities?: Partial<SpeechCapabilities>;
   readonly hello?: Uint8Array;
   readonly settings?: AdapterServerOptions['settings'];
+  /** Puts something between the server and the planted speech. */
+  readonly wrap?: (speech: SpeechSession) => SpeechSession;
   readonly onDefect?: (error: unknown) => void;
 }
 
@@ -66,7 +68,7 @@ export async function simulate<T>(
     clock,
     opus,
     voiceDetection,
-    speech,
+    speech: options.wrap?.(speech) ?? speech,
     platform: 'planted',
     recognizer:
       typeof heard === 'string'

@@ -12,13 +12,25 @@ export interface ServerSettings {
   readonly groupBytes: number;
   /** What becomes of samples that do not fill an opus packet. */
   readonly framing: Framing;
+  /** When `EndVad` is sent in stream mode: when speech has ended, or when it is recognised, too. */
+  readonly endVad: 'endOfSpeech' | 'recognized';
+  /** Whether the board is shown a text, or an empty one, before it loses patience (section 3.3). */
+  readonly earlyText: boolean;
+  /** Whether the last interim text is used when the final one is empty. */
+  readonly interimFallback: boolean;
+  /** Whether a `StartChat` in mid utterance begins a new one. */
+  readonly restart: 'noticed' | 'ignored';
+  /** What a `Submit` in stream mode ends: the turn, or everything but the socket. */
+  readonly submitInStreamMode: 'endsTurn' | 'endsSession';
+  /** Whether submit mode starts each turn afresh: without older audio, the detector at rest. */
+  readonly submitStartsAfresh: boolean;
   /** Speech requests of one answer that run at the same time. */
   readonly parallelRequests: number;
-  /** Bytes waiting in a device's socket before the server stops writing to it. */
+  /** Bytes waiting in a device's socket before the server stops writing to it; `Infinity`: never. */
   readonly downlinkBufferBytes: number;
-  /** A recognition that takes longer has failed. */
+  /** A recognition that takes longer has failed; `Infinity`: none has. */
   readonly recognitionTimeoutMs: number;
-  /** A reply that is silent for longer, before or between its pieces, has failed. */
+  /** A reply that is silent for longer, before or between its pieces, has failed; `Infinity`: none. */
   readonly replyTimeoutMs: number;
   /** Largest message taken from a device. */
   readonly uplinkMessageBytes: number;
@@ -30,6 +42,12 @@ export const serverSettingsDefaults: ServerSettings = {
   energyGateDbfs: -50,
   groupBytes: 50,
   framing: { mode: 'carry' },
+  endVad: 'endOfSpeech',
+  earlyText: true,
+  interimFallback: true,
+  restart: 'noticed',
+  submitInStreamMode: 'endsTurn',
+  submitStartsAfresh: true,
   parallelRequests: 4,
   downlinkBufferBytes: 32 * 1024,
   recognitionTimeoutMs: 30_000,

@@ -136,6 +136,24 @@ test('lossy framing loses what the reference server loses', (t) => {
   }
 });
 
+test('lossy framing of raw audio loses nothing and keeps the blocks', (t) => {
+  // Section 4.2: blocks as they are, cut at one second.
+  const lengths = (framing: Framing, total: number, block: number): number[] => {
+    const framer = new SpeechFramer(undefined, framing);
+    const frames = frame(framer, counting(total), block);
+    t.is(framer.ledger.lostSamples, 0);
+    t.is(unexplained(framer), 0);
+    t.deepEqual(
+      frames.flatMap(({ samples }) => [...samples]),
+      [...counting(total)],
+    );
+    return frames.map(({ samples }) => samples.length);
+  };
+  t.deepEqual(lengths({ mode: 'lossy', blockSamples: 8000 }, 20_000, 333), [8000, 8000, 4000]);
+  t.deepEqual(lengths({ mode: 'lossy' }, 20_000, 100), Array(200).fill(100));
+  t.deepEqual(lengths({ mode: 'lossy' }, 33_000, 33_000), [16_000, 16_000, 1000]);
+});
+
 test('an abandoned sentence counts what it did not send as lost', (t) => {
   const framer = new SpeechFramer(recordingEncoder());
   framer.begin();

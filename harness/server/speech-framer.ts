@@ -17,9 +17,8 @@ export const rawPieceSamples = 16_000;
 export type Framing =
   | { readonly mode: 'carry' }
   /**
-   * They are dropped, as the reference server does (section 4.4). With `blockSamples` the audio is
-   * first regrouped into blocks of that size; the reference server does so, with 8000, for every
-   * platform but ElevenLabs, CosyVoice and Gemini.
+   * They are dropped, as the reference server does (section 4.4); raw PCM goes out block by block
+   * (section 4.2). With `blockSamples` the audio is first regrouped into blocks of that size.
    */
   | { readonly mode: 'lossy'; readonly blockSamples?: number };
 
@@ -52,6 +51,8 @@ export class SpeechFramer {
   /** Lossy framing only: what has not filled a block yet. */
   readonly #block = new SampleQueue();
   readonly #pending = new SampleQueue();
+  /** Raw pieces of lossy framing: one for each block, none above the largest. */
+  readonly #pieces: Int16Array[] = [];
   #ended = false;
   #samplesIn = 0;
   #samplesOut = 0;
@@ -79,6 +80,7 @@ export class SpeechFramer {
     this.#encoder?.reset();
     this.#block.clear();
     this.#pending.clear();
+    this.#pieces.length = 0;
     this.#ended = false;
     this.#samplesIn = 0;
     this.#samplesOut = 0;
@@ -90,7 +92,7 @@ export class SpeechFramer {
   /** @param samples given away by the caller. */
   push(samples: Int16Array): void {
     this.#samplesIn += samples.length;
-    if (this.#encoder === undefined || this.#framing.mode === 'carry') {
+    if (this.#framing.mode === 'carry') {
       this.#pending.push(samples);
     } else if (this.#framing.blockSamples === undefined) {
       this.#pushLossy(samples);
@@ -104,14 +106,12 @@ export class SpeechFramer {
 
   /** The next complete frame; after `end` also the padded (opus) or short (raw) last one. */
   take(): Frame | undefined {
+    const piece = this.#pieces.shift();
+    if (piece !== undefined) return this.#rawFrame(piece);
     const waiting = this.#pending.length;
     if (waiting === 0 || (waiting < packetSamples && !this.#ended)) return undefined;
+    if (this.#encoder === undefined) return this.#rawFrame(this.#pending.take(rawPieceSamples));
     this.#frames += 1;
-    if (this.#encoder === undefined) {
-      const samples = this.#pending.take(rawPieceSamples);
-      this.#samplesOut += samples.length;
-      return { payload: littleEndian(samples), samples };
-    }
     let samples = this.#pending.take(packetSamples);
     if (samples.length < packetSamples) {
       this.#paddedSamples += packetSamples - samples.length;
@@ -131,10 +131,23 @@ export class SpeechFramer {
 
   /** The sentence is given up: what has not been taken is lost. */
   abandon(): void {
-    this.#lostSamples += this.#block.clear() + this.#pending.clear();
+    const pieces = this.#pieces.splice(0).reduce((sum, { length }) => sum + length, 0);
+    this.#lostSamples += this.#block.clear() + this.#pending.clear() + pieces;
+  }
+
+  #rawFrame(samples: Int16Array): Frame {
+    this.#frames += 1;
+    this.#samplesOut += samples.length;
+    return { payload: littleEndian(samples), samples };
   }
 
   #pushLossy(block: Int16Array): void {
+    if (this.#encoder === undefined) {
+      for (let at = 0; at < block.length; at += rawPieceSamples) {
+        this.#pieces.push(block.slice(at, at + rawPieceSamples));
+      }
+      return;
+    }
     const kept = block.length - (block.length % packetSamples);
     this.#lostSamples += block.length - kept;
     this.#pending.push(block.subarray(0, kept));

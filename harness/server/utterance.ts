@@ -8,9 +8,10 @@ export class Utterance {
   #received = 0;
   #judged = 0;
 
-  constructor(detector: VoiceDetector) {
+  /** @param afresh whether the detector forgets what it heard before */
+  constructor(detector: VoiceDetector, afresh = true) {
     this.#detector = detector;
-    detector.reset();
+    if (afresh) detector.reset();
   }
 
   get receivedSamples(): number {

@@ -1,7 +1,7 @@
 import type { Alarm, Clock } from '../clock/clock.ts';
 
 /**
- * Stops work that has been silent for too long. The work runs under `signal`, which aborts when
+ * Stops work that has been silent for too long; a limit of `Infinity` never is. The work runs under `signal`, which aborts when
  * the watchdog expires (with its own reason) or when `parent` aborts (with the parent's reason).
  * `stop` MUST be called when the work is over.
  */
@@ -36,7 +36,7 @@ export class Watchdog {
   /** There was a sign of life: the limit starts anew. */
   kick(): void {
     this.#alarm?.cancel();
-    if (this.signal.aborted) return;
+    if (this.signal.aborted || this.#limitMs === Number.POSITIVE_INFINITY) return;
     this.#alarm = this.#clock.after(this.#limitMs * 1000, () =>
       this.#controller.abort(this.#reason()),
     );

@@ -20,6 +20,8 @@ export interface TraceHeader {
   readonly network: string;
   readonly seed: number;
   readonly time: 'virtual' | 'real';
+  /** Whose behavior the server had. Absent: its own. */
+  readonly server?: string;
   /** Host and port of the real service that spoke. Absent: a stand-in did. */
   readonly live?: string;
 }

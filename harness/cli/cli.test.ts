@@ -115,7 +115,16 @@ test.serial('run --json prints one document with the percentiles where scripts l
   t.is(report.schemaVersion, 1);
   t.deepEqual(
     report.cells.map(({ provider, verdict }) => `${provider} ${verdict}`),
-    ['openai pass', 'openai-stream pass', 'stream_gsv pass', 'elevenlabs pass'],
+    [
+      'openai pass',
+      'openai-stream pass',
+      'groq pass',
+      'gsv pass',
+      'stream_gsv pass',
+      'elevenlabs pass',
+      'fish pass',
+      'cosyvoice pass',
+    ],
   );
   for (const { metrics } of report.cells) {
     t.true(Number.isFinite(metrics.ttfa_ms.p50) && metrics.ttfa_ms.p50 > 0);

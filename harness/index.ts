@@ -7,10 +7,12 @@
 export type { Alarm, Clock } from './clock/clock.ts';
 export { SimulatedClock } from './clock/simulated-clock.ts';
 export { SystemClock } from './clock/system-clock.ts';
+export { ConsolePrinter, type ConsoleSettings } from './device/console.ts';
 export type { DeviceEvent, DeviceState } from './device/device-event.ts';
 // The emulated board
 export { type DeviceProfile, deviceProfiles } from './device/device-profile.ts';
 export { createEmulatedDevice, type EmulatedDevice } from './device/emulated-device.ts';
+export { type QuirkId, quirks } from './device/quirk.ts';
 // Configurations
 export { EchoKitConfigError } from './echokit-config/config-problem.ts';
 export { type EchoKitConfig, readEchoKitConfigFile } from './echokit-config/echokit-config.ts';

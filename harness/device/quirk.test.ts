@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
 import type { ServerEvent } from '../../firmware-protocol/server-event.ts';
+import { ConsolePrinter } from './console.ts';
 import { Bench, babble, conserved, sentence } from './device-bench.contract.ts';
+
 import type { DeviceConstants } from './device-profile.ts';
 import { diy } from './device-profile.ts';
 import { absentQuirks, type QuirkId, quirkIds, quirks, traitsWithout } from './quirk.ts';
@@ -420,6 +422,27 @@ quirkTest(
     t.like(on, { heldSamples: 1920, clearedSamples: 0 });
     t.like(off, { heldSamples: 0, clearedSamples: 1920 });
     t.true(conserved(on) && conserved(off));
+  },
+);
+
+quirkTest(
+  'Q23',
+  'the console shows the password, or asterisks',
+  {},
+  async (bench) => {
+    await idle(bench);
+    return (quirksOff: readonly QuirkId[]) => {
+      const serverUrl = 'ws://echokit.test/ws/';
+      const profile = { ...diy, quirksOff };
+      const printer = new ConsolePrinter({ profile, serverUrl, password: 'hunter2' });
+      return bench.events.map((event) => printer.print(event)).join('');
+    };
+  },
+  (t, on, off) => {
+    t.true(on([]).includes('PASS: "hunter2"'));
+    const text = off(['Q23']);
+    t.false(text.includes('hunter2'));
+    t.true(text.includes('PASS: ***'));
   },
 );
 

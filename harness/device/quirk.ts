@@ -189,6 +189,14 @@ export const quirks = [
     section: '5.6',
   },
   {
+    id: 'Q23',
+    trait: 'printsPassword',
+    title: 'The Wi-Fi password is printed at every boot',
+    on: 'the console shows it in clear text',
+    off: 'the console shows three asterisks',
+    section: '8.4',
+  },
+  {
     id: 'Q25',
     trait: 'hearsDuringHello',
     title: 'Speech during the hello begins an utterance',
@@ -234,13 +242,6 @@ export type QuirkId = (typeof quirks)[number]['id'];
 
 /** Rows of section 10 that cannot be seen here, and why. */
 export const absentQuirks: readonly AbsentQuirk[] = [
-  {
-    id: 'Q23',
-    title: 'The Wi-Fi password is printed at every boot',
-    on: 'the console shows it in clear text',
-    section: '8.4',
-    reason: 'the board has no Wi-Fi settings, and the lines of its boot are not printed',
-  },
   {
     id: 'Q22',
     title: 'No reconnection of Wi-Fi',

@@ -265,6 +265,8 @@ const madeFor: { readonly [Event in MachineEventName]?: DeviceProfile } = {
   answerTimer: { ...diy, quirksOff: ['Q41'] },
 };
 const reachable = machineEvents.filter((event) => event !== 'newServerUrl');
+/** Event × state, as the tests have reached it. */
+const covered = new Set<string>();
 
 for (const event of reachable) {
   test(`every state has its answer to ${event}`, (t) => {
@@ -275,9 +277,19 @@ for (const event of reachable) {
       bench.pass(1_000_000);
       t.is(bench.machine.state, stateAfter[event][i] as DeviceState, `in ${state}`);
       t.is(bench.count('reboot'), 0);
+      covered.add(`${event} × ${state}`);
     }
   });
 }
+
+test('the answers above cover every event in every state', (t) => {
+  const all = reachable.flatMap((event) => deviceStates.map((state) => `${event} × ${state}`));
+  t.deepEqual([...covered], all);
+  t.is(all.length, 23 * 4);
+  t.log(
+    `protocol coverage: ${covered.size} of ${all.length} (event × state); newServerUrl needs NFC`,
+  );
+});
 
 test('which events close the gate, in which states', (t) => {
   const closing: Partial<Record<MachineEventName, readonly DeviceState[]>> = {
@@ -777,4 +789,31 @@ test('K0 while listening closes the connection and keeps what was captured', (t)
 
 test('texts are printed as Rust prints them for debugging', (t) => {
   t.is(debugString('a "b"\n\\ 你好'), '"a \\"b\\"\\n\\\\ 你好"');
+});
+
+test('the queue to the socket task holds 32 messages, the queue of local events 64', (t) => {
+  const bench = new Bench({ redrawUs: 0 }).reach('Listening');
+  bench.transmits = false;
+  bench.mic(1);
+  bench.server({ type: 'ASR', text: 'x' });
+  let taken = 1;
+  while (bench.mic(1)[0] === true) taken++;
+  // `StartChat` is with the socket, 32 frames of 16 chunks wait, and the main loop waits with the next.
+  t.is(taken, 33 * 16 + 64);
+  t.is(bench.machine.freeLocalEvents, 0);
+  // Keys and mouth shapes are in the same queue.
+  t.deepEqual(bench.give(k0, { type: 'vowel', vowel: 1 }), [false, false]);
+});
+
+test('a mouth shape stops the main loop for a redrawing only where an avatar is stored', (t) => {
+  for (const avatar of [false, true]) {
+    const bench = new Bench({}, { ...diy, avatar }).reach('Speaking');
+    const fromUs = bench.nowUs;
+    bench.give({ type: 'vowel', vowel: 1 });
+    bench.server({ type: 'EndAudio' });
+    bench.pass(100_000);
+    const line = bench.reports('log').find(({ message }) => message === 'Received audio end')!;
+    t.is(line.atUs - fromUs, avatar ? 23_040 : 0);
+    t.is(bench.reports('display').length, 0);
+  }
 });

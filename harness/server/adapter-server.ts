@@ -142,6 +142,9 @@ function createHttpServer(
 /** Why a client that asks for an upgrade does not get it; nothing when it does. */
 function refuseUpgrade(request: IncomingMessage, target: ConnectTarget): Refusal | undefined {
   if (request.method !== 'GET') return { status: 405, reason: 'Only GET can become a WebSocket.' };
+  if (request.httpVersion === '1.0') {
+    return { status: 426, reason: 'An HTTP/1.0 connection cannot become a WebSocket.' };
+  }
   if (request.headers['sec-websocket-version'] !== '13') {
     return { status: 400, reason: 'Sec-WebSocket-Version must be 13.' };
   }

@@ -66,7 +66,12 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   ],
   'harness/metrics': ['firmware-protocol', 'harness/trace', 'harness/device', 'harness/server'],
   'harness/verdict': ['harness/metrics', 'harness/scenario'],
-  'harness/report': ['harness/metrics', 'harness/scenario', 'harness/verdict'],
+  'harness/report': [
+    'harness/conformance',
+    'harness/metrics',
+    'harness/scenario',
+    'harness/verdict',
+  ],
   'harness/runner': ['*'],
   'harness/bench': ['*'],
   'harness/cli': ['*'],

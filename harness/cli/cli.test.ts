@@ -35,7 +35,7 @@ test.serial('--help names every command and what it is for', async (t) => {
   const { exit, stdout, stderr } = await start('--help').ended;
   t.is(exit, exitCode.passed);
   t.is(stderr, '');
-  for (const command of ['run', 'validate', 'serve', 'device', 'stand-ins', 'bench']) {
+  for (const command of ['run', 'validate', 'serve', 'device', 'conform', 'stand-ins', 'bench']) {
     t.regex(stdout, new RegExp(`^  ${command}\\b.*  \\w+`, 'm'));
   }
 });
@@ -461,3 +461,32 @@ test.serial('serve --config listens at addr and greets with hello_wav', async (t
   t.is(exit, exitCode.interrupted);
   t.true(stderr.includes('[asr] is not used'), stderr);
 });
+
+test.serial(
+  'conform server judges a server, names a case that does not exist, and finds nobody',
+  async (t) => {
+    const server = start('serve', '--port', '0');
+    const [url] = await server.printed(/ws:\/\/\S+/);
+    const judged = await start('conform', 'server', url, '--only', 'http,hello', '--json').ended;
+    t.is(judged.exit, exitCode.passed, judged.stderr);
+    const report = JSON.parse(judged.stdout) as {
+      counts: object;
+      target: string;
+      complete: boolean;
+    };
+    t.deepEqual(report.counts, { pass: 5, fail: 0, unsupported: 5, skipped: 0 });
+    t.true(report.complete);
+    t.is(report.target, url);
+    const unknown = await start('conform', 'server', url, '--only', 'nonsense').ended;
+    t.is(unknown.exit, exitCode.usage);
+    t.regex(
+      unknown.stderr,
+      /families: handshake, .*CONFORMANCE_CASE_UNKNOWN|CONFORMANCE_CASE_UNKNOWN.*families: handshake/s,
+    );
+    server.child.kill('SIGTERM');
+    await server.ended;
+    const nobody = await start('conform', 'server', url, '--only', 'http').ended;
+    t.is(nobody.exit, exitCode.environment);
+    t.regex(nobody.stderr, /NETWORK_REFUSED/);
+  },
+);

@@ -212,6 +212,55 @@ program
     process.exitCode = await deviceCommand(terminal, url, options);
   });
 
+const conform = program
+  .command('conform')
+  .description('conformance suites: does a server, or a board, keep to the device protocol?');
+
+const conformOptions = (command: Command): Command =>
+  command
+    .option('--only <names>', 'families or ids of cases, separated by commas', list, [])
+    .option('--list', 'show the cases and play none')
+    .option('--json', 'print one JSON document, with everything that was sent and came');
+
+conformOptions(
+  conform
+    .command('server')
+    .description('plays a board, also a badly behaved one, against any EchoKit server')
+    .argument('[url]', 'server URL as stored on a board, for example ws://127.0.0.1:8080/ws/'),
+)
+  .addOption(
+    new Option('--timeout <seconds>', 'how long a server may take for one answer')
+      .default(30)
+      .argParser(whole('--timeout', 1, 600)),
+  )
+  .addOption(
+    new Option('--idle <seconds>', 'how long a silent board must stay connected; boards need 300')
+      .default(15)
+      .argParser(whole('--idle', 1, 3600)),
+  )
+  .option(
+    '--say <text or file.wav>',
+    'what the user says; a WAV is 16-bit mono at 16 kHz',
+    'How far away is the moon?',
+  )
+  .addHelpText(
+    'after',
+    `
+Examples:
+  echokit-harness conform server ws://127.0.0.1:8080/ws/
+  echokit-harness conform server ws://127.0.0.1:8080/ws/ --only handshake,malformed
+  echokit-harness conform server --list
+
+It asks the server some 250 questions, most of them by the command Text, and speaks some 60 times; with a
+server that answers at once it takes six minutes.
+
+Exit codes: 0 every case passed or is unsupported, 1 a case failed, 4 nobody answers at the URL.`,
+  )
+  .action(async (url: string | undefined, options) => {
+    const { conformServerCommand } = await import('./conform-server-command.ts');
+    process.exitCode = await conformServerCommand(terminal, url, options);
+  });
+
 program
   .command('stand-ins')
   .description('everything an EchoKit server calls, on this machine: speech, chat, transcription')

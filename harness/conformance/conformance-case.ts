@@ -59,3 +59,20 @@ export function demand(condition: boolean, otherwise: string | (() => string)): 
   if (condition) return;
   throw new Nonconformity(typeof otherwise === 'string' ? otherwise : otherwise());
 }
+
+export function familyOf({ id }: { readonly id: string }): string {
+  return id.slice(0, id.indexOf('/'));
+}
+
+/**
+ * Cases of the named families, or with the named ids, in their own order.
+ *
+ * @returns an empty list when nothing has any of the names
+ */
+export function chosenCases<Case extends { readonly id: string }>(
+  cases: readonly Case[],
+  names: readonly string[],
+): Case[] {
+  if (names.length === 0) return [...cases];
+  return cases.filter((each) => names.includes(each.id) || names.includes(familyOf(each)));
+}

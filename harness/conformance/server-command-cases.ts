@@ -1,4 +1,4 @@
-/** Commands and audio at odd times and in odd forms: FP-1.13, FP-4, FP-5.10, FP-6.11, FP-6.12. */
+/** Commands and audio at odd times and in odd forms: FP-1.13, FP-4, FP-5.10, FP-7.11, FP-7.12. */
 import { type ConformanceCase, demand } from './conformance-case.ts';
 import { answered, playTurn } from './server-scenes.ts';
 import { endOf, type Mode, modeQuery, type ServerStage } from './server-stage.ts';
@@ -131,7 +131,7 @@ const oddCases: readonly ServerCase[] = (['stream', 'submit'] as const).flatMap(
         name === 'StartChat' || name === 'StartRecord'
           ? `${name} outside of an utterance is answered by nothing in ${mode} mode, and a turn can follow.`
           : `${name} outside of an utterance is answered by EndResponse or nothing in ${mode} mode, and a turn can follow.`,
-      clause: 'FP-6.11',
+      clause: 'FP-7.11',
       async play(stage) {
         const peer = await stage.connect(quietly(mode));
         peer.text(commands[name]);
@@ -144,7 +144,7 @@ const oddCases: readonly ServerCase[] = (['stream', 'submit'] as const).flatMap(
     {
       id: `odd/${mode}-listening-${name.toLowerCase()}`,
       title: `${name} in mid utterance leaves the connection alive in ${mode} mode.`,
-      clause: 'FP-6.11',
+      clause: 'FP-7.11',
       async play(stage) {
         const peer = await stage.connect(quietly(mode));
         stage.startChat(peer);
@@ -157,7 +157,7 @@ const oddCases: readonly ServerCase[] = (['stream', 'submit'] as const).flatMap(
     {
       id: `odd/${mode}-answering-${name.toLowerCase()}`,
       title: `${name} during an answer does not break it in ${mode} mode.`,
-      clause: 'FP-6.11',
+      clause: 'FP-7.11',
       async play(stage) {
         const peer = await stage.connect(quietly(mode));
         const turn = await playTurn(stage, peer, async () => {
@@ -189,7 +189,7 @@ const restartCases: readonly ServerCase[] = [
   {
     id: 'odd/stream-starts-over',
     title: 'A second StartChat begins a new utterance, which is answered once.',
-    clause: 'FP-6.11',
+    clause: 'FP-7.11',
     async play(stage) {
       const peer = await stage.connect(quietly('stream'));
       const turn = await playTurn(stage, peer, async () => {
@@ -204,7 +204,7 @@ const restartCases: readonly ServerCase[] = [
     id: 'odd/stream-submit-ends-the-utterance',
     title:
       'Submit in mid utterance of stream mode is answered to its end, and the next turn works.',
-    clause: 'FP-6.7',
+    clause: 'FP-7.7',
     async play(stage) {
       const peer = await stage.connect(quietly('stream'));
       stage.startChat(peer);
@@ -232,7 +232,7 @@ const binaryCases: readonly ServerCase[] = [
     (bytes): ServerCase => ({
       id: `audio-frames/idle-${bytes}`,
       title: `A binary message of ${bytes} bytes outside of an utterance is not answered, and a turn can follow.`,
-      clause: bytes === 1_048_576 ? 'FP-1.15' : 'FP-6.12',
+      clause: bytes === 1_048_576 ? 'FP-1.15' : 'FP-7.12',
       async play(stage) {
         const peer = await stage.connect(quietly('stream'));
         peer.binary(new Uint8Array(bytes).fill(0x11));
@@ -295,7 +295,7 @@ const binaryCases: readonly ServerCase[] = [
     {
       id: `audio-frames/stale-before-${mode}`,
       title: `Speech before StartChat is no part of the utterance in ${mode} mode.`,
-      clause: 'FP-6.12',
+      clause: 'FP-7.12',
       async play(stage) {
         const peer = await stage.connect(quietly(mode));
         await stage.upload(peer, stage.said);
@@ -311,7 +311,7 @@ const binaryCases: readonly ServerCase[] = [
   {
     id: 'audio-frames/late-after-vad',
     title: 'Audio that comes after EndVad changes nothing in the answer.',
-    clause: 'FP-6.12',
+    clause: 'FP-7.12',
     async play(stage) {
       const peer = await stage.connect(quietly('stream'));
       const turn = await playTurn(stage, peer, async () => {
@@ -329,7 +329,7 @@ const binaryCases: readonly ServerCase[] = [
   {
     id: 'audio-frames/late-after-end',
     title: 'Audio that comes after EndResponse is not answered, and the next turn is in order.',
-    clause: 'FP-6.12',
+    clause: 'FP-7.12',
     async play(stage) {
       const peer = await stage.connect(quietly('stream'));
       demand(await stage.speak(peer, 'stream'), 'no EndResponse came');

@@ -1,4 +1,4 @@
-/** Several connections, lost ones, slow ones and silent ones; recordings and plain HTTP: FP-1.12, FP-7. */
+/** Several connections, lost ones, slow ones and silent ones; recordings and plain HTTP: FP-1.12, FP-8. */
 import {
   type ConformanceCase,
   demand,
@@ -36,7 +36,7 @@ const newestCases: readonly ServerCase[] = [
   {
     id: 'connections/old-gets-the-end',
     title: 'An idle connection gets EndResponse when its board connects again.',
-    clause: 'FP-7.1',
+    clause: 'FP-8.1',
     async play(stage) {
       const id = stage.newId();
       const old = await stage.connect(again('stream'), id);
@@ -49,7 +49,7 @@ const newestCases: readonly ServerCase[] = [
   {
     id: 'connections/old-stays-open',
     title: 'The old connection is left for the board to close.',
-    clause: 'FP-7.1',
+    clause: 'FP-8.1',
     async play(stage) {
       const id = stage.newId();
       const old = await stage.connect(again('stream'), id);
@@ -61,7 +61,7 @@ const newestCases: readonly ServerCase[] = [
   {
     id: 'connections/newest-is-served',
     title: 'The newest connection is served while the old one is open.',
-    clause: 'FP-7.1',
+    clause: 'FP-8.1',
     async play(stage) {
       const id = stage.newId();
       await stage.connect(again('stream'), id);
@@ -71,7 +71,7 @@ const newestCases: readonly ServerCase[] = [
   {
     id: 'connections/old-is-not-served',
     title: 'What is asked on the old connection is not answered with audio.',
-    clause: 'FP-7.1',
+    clause: 'FP-8.1',
     async play(stage) {
       const id = stage.newId();
       const old = await stage.connect(again('stream'), id);
@@ -85,7 +85,7 @@ const newestCases: readonly ServerCase[] = [
   {
     id: 'connections/newest-of-five',
     title: 'Of five connections of one board the newest is served.',
-    clause: 'FP-7.1',
+    clause: 'FP-8.1',
     async play(stage) {
       const id = stage.newId();
       for (let i = 0; i < 4; i++) await stage.connect(again('stream'), id);
@@ -96,7 +96,7 @@ const newestCases: readonly ServerCase[] = [
   {
     id: 'connections/end-of-the-old-changes-nothing',
     title: 'The end of the old connection does not disturb an answer on the new one.',
-    clause: 'FP-7.2',
+    clause: 'FP-8.2',
     async play(stage) {
       const id = stage.newId();
       const old = await stage.connect(again('stream'), id);
@@ -109,7 +109,7 @@ const newestCases: readonly ServerCase[] = [
   {
     id: 'connections/two-boards',
     title: 'Two boards are answered at the same time.',
-    clause: 'FP-7.6',
+    clause: 'FP-8.6',
     async play(stage) {
       const peers = [await stage.connect(again('stream')), await stage.connect(again('stream'))];
       const over = await Promise.all(peers.map((peer) => stage.ask(peer)));
@@ -119,7 +119,7 @@ const newestCases: readonly ServerCase[] = [
   {
     id: 'connections/boards-do-not-hear-each-other',
     title: 'A board gets nothing of what another one is answered.',
-    clause: 'FP-7.6',
+    clause: 'FP-8.6',
     async play(stage) {
       const other = await stage.connect(again('stream'));
       const asking = await stage.connect(again('stream'));
@@ -139,13 +139,22 @@ const newestCases: readonly ServerCase[] = [
       demand(old.count('EndResponse') === 1, `the old connection got ${orderOf(old.events)}`);
     },
   },
+  {
+    id: 'connections/stable-path-records-not',
+    title: 'At /v2/stable_ws/ the flag record has no effect.',
+    clause: 'FP-1.3',
+    async play(stage) {
+      const target = stage.beside(`/v2/stable_ws/${stage.newId()}?record=true&opus=true`);
+      await stage.demandAlive(await stage.connectTo(target));
+    },
+  },
 ];
 
 const interruptCases: readonly ServerCase[] = [
   {
     id: 'interrupt/answer-stops',
     title: 'A board that connects again in mid answer gets no more audio on the old connection.',
-    clause: 'FP-7.1',
+    clause: 'FP-8.1',
     async play(stage) {
       const id = stage.newId();
       const old = await stage.connect(again('stream'), id);
@@ -162,7 +171,7 @@ const interruptCases: readonly ServerCase[] = [
   {
     id: 'interrupt/new-utterance',
     title: 'A board that interrupts an answer by connecting again is understood.',
-    clause: 'FP-7.1',
+    clause: 'FP-8.1',
     async play(stage) {
       const id = stage.newId();
       await interruptible(stage, await stage.connect(again('stream'), id));
@@ -174,7 +183,7 @@ const interruptCases: readonly ServerCase[] = [
   {
     id: 'interrupt/no-ghosts',
     title: 'Nothing of the interrupted answer comes on the new connection.',
-    clause: 'FP-7.1',
+    clause: 'FP-8.1',
     async play(stage) {
       const id = stage.newId();
       await interruptible(stage, await stage.connect(again('stream'), id));
@@ -185,7 +194,7 @@ const interruptCases: readonly ServerCase[] = [
   {
     id: 'interrupt/hello-after-it',
     title: 'A board that restarts in mid answer is greeted and served like any other.',
-    clause: 'FP-7.3',
+    clause: 'FP-8.3',
     async play(stage) {
       const id = stage.newId();
       await interruptible(stage, await stage.connect(again('stream'), id));
@@ -196,7 +205,7 @@ const interruptCases: readonly ServerCase[] = [
   {
     id: 'interrupt/while-listening',
     title: 'A board that connects again in mid utterance begins with a clean one.',
-    clause: 'FP-7.1',
+    clause: 'FP-8.1',
     async play(stage) {
       const id = stage.newId();
       const old = await stage.connect(again('stream'), id);
@@ -247,7 +256,7 @@ const lossCases: readonly ServerCase[] = [
       (reconnect): ServerCase => ({
         id: `loss/${name}${reconnect ? '' : '-then-boot'}`,
         title: `A board whose connection breaks ${title} is served when it ${reconnect ? 'connects again' : 'boots'}.`,
-        clause: 'FP-7.2',
+        clause: 'FP-8.2',
         async play(stage) {
           const id = stage.newId();
           const lost = await stage.connect(modeQuery.stream, id);
@@ -263,7 +272,7 @@ const lossCases: readonly ServerCase[] = [
   {
     id: 'loss/ten-times',
     title: 'A board that loses ten connections in a row is served on the next one.',
-    clause: 'FP-7.2',
+    clause: 'FP-8.2',
     async play(stage) {
       const id = stage.newId();
       for (let i = 0; i < 10; i++) (await stage.connect(again('stream'), id)).drop();
@@ -274,7 +283,7 @@ const lossCases: readonly ServerCase[] = [
   {
     id: 'history/unknown-id-returns',
     title: 'A board the server has not seen is served with reconnect=true.',
-    clause: 'FP-7.3',
+    clause: 'FP-8.3',
     async play(stage) {
       const peer = await stage.connect(again('stream'));
       answered(await playTurn(stage, peer, () => stage.ask(peer)));
@@ -283,7 +292,7 @@ const lossCases: readonly ServerCase[] = [
   {
     id: 'history/goes-on',
     title: 'Conversations go on over three connections with reconnect=true.',
-    clause: 'FP-7.3',
+    clause: 'FP-8.3',
     async play(stage) {
       const id = stage.newId();
       for (let i = 0; i < 3; i++) {
@@ -296,7 +305,7 @@ const lossCases: readonly ServerCase[] = [
   {
     id: 'history/begins-anew',
     title: 'A board that boots after a conversation is served as a new one.',
-    clause: 'FP-7.3',
+    clause: 'FP-8.3',
     async play(stage) {
       const id = stage.newId();
       for (const query of [again('stream'), modeQuery.stream]) {
@@ -312,7 +321,7 @@ const patienceCases: readonly ServerCase[] = [
   {
     id: 'patience/idle-at-first',
     title: 'A board that is silent after it has connected is served later.',
-    clause: 'FP-7.4',
+    clause: 'FP-8.4',
     async play(stage) {
       const peer = await stage.connect(again('stream'));
       await peer.until(() => !peer.open, stage.limits.idleMs);
@@ -323,7 +332,7 @@ const patienceCases: readonly ServerCase[] = [
   {
     id: 'patience/idle-between-turns',
     title: 'A board that is silent between two turns is served later.',
-    clause: 'FP-7.4',
+    clause: 'FP-8.4',
     async play(stage) {
       const peer = await stage.connect(again('stream'));
       demand(await stage.ask(peer), 'the first turn got no EndResponse');
@@ -347,7 +356,7 @@ const patienceCases: readonly ServerCase[] = [
   {
     id: 'patience/paused-utterance',
     title: 'An utterance whose audio stops for a while in mid word is not forgotten.',
-    clause: 'FP-6.7',
+    clause: 'FP-7.7',
     async play(stage) {
       const peer = await stage.connect(again('submit'));
       stage.startChat(peer);
@@ -361,7 +370,7 @@ const patienceCases: readonly ServerCase[] = [
     (mode): ServerCase => ({
       id: `patience/stops-reading-${mode}`,
       title: `A board that stops reading for 5 s in mid answer gets all of it later, in order (${mode} mode).`,
-      clause: 'FP-7.5',
+      clause: 'FP-8.5',
       async play(stage) {
         const peer = await stage.connect(again(mode));
         const turn = await playTurn(stage, peer, async () => {
@@ -383,7 +392,7 @@ const patienceCases: readonly ServerCase[] = [
   {
     id: 'patience/slow-board-holds-up-nobody',
     title: 'A board that does not read holds up no other board.',
-    clause: 'FP-7.6',
+    clause: 'FP-8.6',
     async play(stage) {
       const slow = await stage.connect(again('stream'));
       await interruptible(stage, slow);
@@ -475,7 +484,7 @@ const recordCases: readonly ServerCase[] = [
     {
       id: `record/${door}-silent`,
       title: `A recording connection by ${door} gets nothing for its audio.`,
-      clause: 'FP-7.7',
+      clause: 'FP-8.7',
       async play(stage) {
         const peer = await record(stage, target(stage, stage.newId()));
         await stage.upload(peer, stage.said.subarray(0, 16_384));
@@ -486,7 +495,7 @@ const recordCases: readonly ServerCase[] = [
     {
       id: `record/${door}-ignores-text`,
       title: `Commands have no effect on a recording connection by ${door}.`,
-      clause: 'FP-7.7',
+      clause: 'FP-8.7',
       async play(stage) {
         const peer = await record(stage, target(stage, stage.newId()));
         peer.text('{"event":"StartRecord"}');
@@ -500,7 +509,7 @@ const recordCases: readonly ServerCase[] = [
     {
       id: `record/${door}-file`,
       title: `What was sent by ${door} is in a WAV file of 16 kHz, mono, 16 bits.`,
-      clause: 'FP-7.8',
+      clause: 'FP-8.8',
       async play(stage) {
         const { name, file, sent } = await recording(stage, target);
         demand(/\.wav$/.test(name), `the file is called ${name}`);
@@ -517,7 +526,7 @@ const recordCases: readonly ServerCase[] = [
   {
     id: 'record/missing-file',
     title: 'A recording that does not exist is answered with 404.',
-    clause: 'FP-7.8',
+    clause: 'FP-8.8',
     async play(stage) {
       const { status } = await get(stage, `/downloads/download/${stage.newId()}/no-such.wav`);
       demand(status === 404, `the status is ${status}`);
@@ -527,7 +536,7 @@ const recordCases: readonly ServerCase[] = [
     (path, i): ServerCase => ({
       id: `record/no-way-out-${i + 1}`,
       title: `${path} leads to no file outside of the recordings.`,
-      clause: 'FP-7.8',
+      clause: 'FP-8.8',
       async play(stage) {
         const { status } = await get(stage, `/downloads/download/${stage.newId()}/${path}`);
         demand(status !== 200, 'the server handed out a file');

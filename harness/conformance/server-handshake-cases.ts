@@ -184,15 +184,6 @@ export const serverHandshakeCases: readonly ServerCase[] = [
     clause: 'FP-1.3',
     play: (stage) => letIn(stage, { target: stage.beside(`/v2/stable_ws/${stage.newId()}`) }),
   },
-  {
-    id: 'handshake/path-stable-record',
-    title: 'At /v2/stable_ws/ the flag record has no effect.',
-    clause: 'FP-1.3',
-    async play(stage) {
-      const target = stage.beside(`/v2/stable_ws/${stage.newId()}?record=true&opus=true`);
-      await stage.demandAlive(await stage.connectTo(target));
-    },
-  },
   ...methods.map(
     (method): ServerCase => ({
       id: `handshake/method-${method.toLowerCase()}`,
@@ -323,7 +314,7 @@ export const serverHandshakeCases: readonly ServerCase[] = [
   {
     id: 'handshake/slow-neighbour',
     title: 'A client that never finishes its request keeps nobody else out.',
-    clause: 'FP-7.6',
+    clause: 'FP-8.6',
     async play(stage) {
       const slow = stage.request({
         target: stage.target(stage.newId()),

@@ -169,6 +169,8 @@ export class ServerStage {
     };
     const stream = await dialer.dial({ ...address, secure: false }, this.signal);
     this.#streams.add(stream);
+    // It may break before anybody listens; `close` follows.
+    stream.on('error', () => {});
     const first = `${method} ${target} ${version}`;
     note('sent', `${first}, ${headers.map(([n, v]) => `${n}: ${v}`).join(', ')}`);
     const bytes = encodeHead({
@@ -386,6 +388,7 @@ export class ServerStage {
     const onEnd = end('the server closed the stream without an answer');
     const onError = (error: NodeJS.ErrnoException): void =>
       end(`the stream broke: ${error.code ?? error.message}`)();
+    if (stream.destroyed) ended = 'the server closed the stream without an answer';
     stream.on('data', onData).on('end', onEnd).on('close', onEnd).on('error', onError);
     try {
       for (;;) {
@@ -422,8 +425,6 @@ export class ServerStage {
       }
     } finally {
       stream.off('data', onData).off('end', onEnd).off('close', onEnd).off('error', onError);
-      // Until its new owner listens, an error must not take the process down.
-      stream.on('error', () => {});
     }
   }
 }

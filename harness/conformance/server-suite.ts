@@ -4,7 +4,7 @@
  */
 
 import { runCases } from './case-runner.ts';
-import { type CaseResult, type ConformanceCase, Skipped } from './conformance-case.ts';
+import { type CaseResult, type ConformanceCase, familyOf, Skipped } from './conformance-case.ts';
 import { serverAudioCases } from './server-audio-cases.ts';
 import { serverCommandCases } from './server-command-cases.ts';
 import { serverConnectionCases } from './server-connection-cases.ts';
@@ -38,10 +38,6 @@ export const serverCases: readonly ConformanceCase<ServerStage>[] = [
 ].map((each) =>
   withoutAnswers.has(familyOf(each)) ? each : { ...each, play: (stage) => afterProof(each, stage) },
 );
-
-export function familyOf({ id }: { readonly id: string }): string {
-  return id.slice(0, id.indexOf('/'));
-}
 
 /** @returns a result for each case; fewer when `signal` has aborted */
 export async function runServerSuite(

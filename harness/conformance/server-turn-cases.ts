@@ -1,4 +1,4 @@
-/** What a server says, in which order, and how it is written: FP-2, FP-5, FP-6. */
+/** What a server says, in which order, and how it is written: FP-2, FP-5, FP-7. */
 import {
   encodeServerEvent,
   type ServerEvent,
@@ -49,7 +49,7 @@ const queryCases: readonly ServerCase[] = queries.flatMap((set) => {
       title: has('reconnect')
         ? `With ${set.join(', ')} the server sends nothing by itself.`
         : `With ${set.join(', ') || 'no flags'} the server sends its hello and nothing else by itself.`,
-      clause: has('reconnect') ? 'FP-6.2' : 'FP-6.1',
+      clause: has('reconnect') ? 'FP-7.2' : 'FP-7.1',
       async play(stage) {
         const { before } = await play(stage);
         if (has('reconnect')) {
@@ -81,7 +81,7 @@ const queryCases: readonly ServerCase[] = queries.flatMap((set) => {
     {
       id: `query/order-${nameOf(set)}`,
       title: `With ${set.join(', ') || 'no flags'} a turn is answered in order and to its end.`,
-      clause: 'FP-6.7',
+      clause: 'FP-7.7',
       async play(stage) {
         const { turn } = await play(stage);
         const { events } = answered(turn);
@@ -98,7 +98,7 @@ const queryCases: readonly ServerCase[] = queries.flatMap((set) => {
 const greet = (name: string, title: string, judge: (pieces: Uint8Array[]) => void): ServerCase => ({
   id: `hello/${name}`,
   title,
-  clause: 'FP-6.1',
+  clause: 'FP-7.1',
   async play(stage) {
     const { before } = await stage.scene(queryConversation(modeQuery.stream));
     if (before.length === 0) throw new Unsupported('the server has no hello');
@@ -145,7 +145,7 @@ const helloCases: readonly ServerCase[] = [
   {
     id: 'hello/every-time',
     title: 'Every connection without reconnect gets the same hello.',
-    clause: 'FP-6.1',
+    clause: 'FP-7.1',
     async play(stage) {
       const { before } = await stage.scene(queryConversation(modeQuery.stream));
       if (before.length === 0) throw new Unsupported('the server has no hello');
@@ -164,7 +164,7 @@ const helloCases: readonly ServerCase[] = [
   {
     id: 'hello/not-when-it-returns',
     title: 'A board that connects again with reconnect gets no second hello.',
-    clause: 'FP-6.2',
+    clause: 'FP-7.2',
     async play(stage) {
       const id = stage.newId();
       const first = await stage.connect(modeQuery.stream, id);
@@ -204,7 +204,7 @@ const bothModes: readonly ((mode: Mode) => ServerCase)[] = [
     spoken(
       mode,
       'order',
-      mode === 'stream' ? 'FP-6.3' : 'FP-6.4',
+      mode === 'stream' ? 'FP-7.3' : 'FP-7.4',
       `A spoken turn is ${turnGrammars[mode].words}.`,
       (turn) => inOrder(mode, turn),
     ),
@@ -212,7 +212,7 @@ const bothModes: readonly ((mode: Mode) => ServerCase)[] = [
     spoken(
       mode,
       'second-turn',
-      mode === 'stream' ? 'FP-6.3' : 'FP-6.4',
+      mode === 'stream' ? 'FP-7.3' : 'FP-7.4',
       'The next turn on the same connection is in order, too.',
       (turn) => inOrder(mode, turn),
       1,
@@ -221,7 +221,7 @@ const bothModes: readonly ((mode: Mode) => ServerCase)[] = [
     spoken(
       mode,
       'end-once',
-      'FP-6.7',
+      'FP-7.7',
       'EndResponse is sent once in a turn.',
       async ({ events }, stage) => {
         const { afterwards } = await stage.scene(spokenConversation(mode));
@@ -233,7 +233,7 @@ const bothModes: readonly ((mode: Mode) => ServerCase)[] = [
     spoken(
       mode,
       'nothing-after-the-end',
-      'FP-6.7',
+      'FP-7.7',
       'Nothing comes in the second after EndResponse.',
       async (_turn, stage) => {
         const { afterwards } = await stage.scene(spokenConversation(mode));
@@ -244,7 +244,7 @@ const bothModes: readonly ((mode: Mode) => ServerCase)[] = [
     spoken(
       mode,
       'recognized',
-      'FP-6.3',
+      'FP-7.3',
       'What was said is recognized: ASR carries a text.',
       ({ events }) => {
         const texts = events.flatMap((event) => (event.type === 'ASR' ? [event.text] : []));
@@ -258,7 +258,7 @@ const bothModes: readonly ((mode: Mode) => ServerCase)[] = [
     spoken(
       mode,
       'sentences-closed',
-      'FP-6.10',
+      'FP-7.10',
       'Each StartAudio has its EndAudio before the next one.',
       ({ events }) => {
         const open = sentencesOf(events).find(({ endUs }) => endUs === undefined);
@@ -273,7 +273,7 @@ const bothModes: readonly ((mode: Mode) => ServerCase)[] = [
     spoken(
       mode,
       'audio-in-sentences',
-      'FP-6.10',
+      'FP-7.10',
       'No audio comes outside of StartAudio and EndAudio.',
       ({ events }) => {
         const inside = sentencesOf(events).reduce((sum, { chunks }) => sum + chunks.length, 0);
@@ -291,7 +291,7 @@ const bothModes: readonly ((mode: Mode) => ServerCase)[] = [
       },
     ),
   (mode) =>
-    spoken(mode, 'sentence-text', 'FP-6.14', 'Each StartAudio carries a text.', ({ events }) => {
+    spoken(mode, 'sentence-text', 'FP-7.14', 'Each StartAudio carries a text.', ({ events }) => {
       const sentences = sentencesOf(events);
       if (sentences.length === 0) throw new Unsupported('the answer has no sentence');
       demand(
@@ -300,7 +300,7 @@ const bothModes: readonly ((mode: Mode) => ServerCase)[] = [
       );
     }),
   (mode) =>
-    spoken(mode, 'known-events', 'FP-6.13', 'Only events a board knows are sent.', ({ events }) => {
+    spoken(mode, 'known-events', 'FP-7.13', 'Only events a board knows are sent.', ({ events }) => {
       const unknown = events.find(({ type }) => type === 'Choices' || type === 'DisplayText');
       demand(unknown === undefined, `${unknown?.type} was sent, which no board knows`);
     }),
@@ -308,13 +308,13 @@ const bothModes: readonly ((mode: Mode) => ServerCase)[] = [
 
 const spokenCases: readonly ServerCase[] = [
   ...bothModes.flatMap((make) => [make('stream'), make('submit')]),
-  spoken('stream', 'vad-once', 'FP-6.8', 'EndVad is sent once in a turn.', ({ events }) => {
+  spoken('stream', 'vad-once', 'FP-7.8', 'EndVad is sent once in a turn.', ({ events }) => {
     demand(only(events, 'EndVad') === 1, `EndVad came ${only(events, 'EndVad')} times`);
   }),
   spoken(
     'stream',
     'vad-once-again',
-    'FP-6.8',
+    'FP-7.8',
     'EndVad is sent once in the second turn, too.',
     ({ events }) =>
       demand(only(events, 'EndVad') === 1, `EndVad came ${only(events, 'EndVad')} times`),
@@ -323,7 +323,7 @@ const spokenCases: readonly ServerCase[] = [
   spoken(
     'stream',
     'vad-before-final-text',
-    'FP-6.3',
+    'FP-7.3',
     'The last ASR comes after EndVad and before the first sentence.',
     ({ events }) => {
       const kinds = events.map(({ type }) => type);
@@ -339,7 +339,7 @@ const spokenCases: readonly ServerCase[] = [
   spoken(
     'stream',
     'vad-not-early',
-    'FP-6.8',
+    'FP-7.8',
     'EndVad does not come while the first half is being said.',
     ({ events, startUs, saidUs }) => {
       const atUs = events.find(({ type }) => type === 'EndVad')?.atUs ?? saidUs;
@@ -354,7 +354,7 @@ const spokenCases: readonly ServerCase[] = [
   spoken(
     'stream',
     'vad-in-time',
-    'FP-6.8',
+    'FP-7.8',
     'EndVad comes within 4 s after the last word.',
     ({ events, saidUs }) => {
       const atUs = events.find(({ type }) => type === 'EndVad')?.atUs ?? Number.POSITIVE_INFINITY;
@@ -367,14 +367,14 @@ const spokenCases: readonly ServerCase[] = [
   spoken(
     'submit',
     'no-vad',
-    'FP-6.8',
+    'FP-7.8',
     'EndVad is not sent in submit mode, where older firmware cannot decode it.',
     ({ events }) => demand(only(events, 'EndVad') === 0, 'EndVad came'),
   ),
   {
     id: 'submit/waits-for-submit',
     title: 'Nothing comes before Submit.',
-    clause: 'FP-6.4',
+    clause: 'FP-7.4',
     async play(stage) {
       const peer = await stage.connect(`reconnect=true&${modeQuery.submit}`);
       stage.startChat(peer);
@@ -385,7 +385,7 @@ const spokenCases: readonly ServerCase[] = [
   {
     id: 'stream/early-text',
     title: 'In a speech of 11 s an ASR or EndVad comes before 10.24 s, when a board gives up.',
-    clause: 'FP-6.9',
+    clause: 'FP-7.9',
     async play(stage) {
       const peer = await stage.connect(`reconnect=true&${modeQuery.stream}`);
       const long = new Int16Array(11 * 16_000);
@@ -419,7 +419,7 @@ const emptyCases: readonly ServerCase[] = [
     ([mode, name, seconds, title]): ServerCase => ({
       id: `empty/${mode}-${name}`,
       title,
-      clause: 'FP-6.5',
+      clause: 'FP-7.5',
       async play(stage) {
         const turn = answered(await stage.scene(emptyTurn(mode, seconds)));
         if (turn.events.some(({ type }) => type === 'StartAudio')) {
@@ -433,7 +433,7 @@ const emptyCases: readonly ServerCase[] = [
     (mode): ServerCase => ({
       id: `empty/${mode}-then-speech`,
       title: 'After a turn in which nothing was said the next one is understood.',
-      clause: 'FP-6.7',
+      clause: 'FP-7.7',
       async play(stage) {
         const peer = await stage.connect(`reconnect=true&${modeQuery[mode]}`);
         const silence = new Int16Array(2 * 16_000);
@@ -461,7 +461,7 @@ const textCases: readonly ServerCase[] = [
     ([name, title, text]): ServerCase => ({
       id: `text/echo-${name}`,
       title: `Text with ${title} comes back in ASR as it was.`,
-      clause: 'FP-6.6',
+      clause: 'FP-7.6',
       async play(stage) {
         await stage.demandText();
         const peer = await stage.connect(`reconnect=true&${modeQuery.stream}`);
@@ -477,7 +477,7 @@ const textCases: readonly ServerCase[] = [
     (mode): ServerCase => ({
       id: `text/order-${mode}`,
       title: `Text in ${mode} mode is answered by ${turnGrammars.text.words}.`,
-      clause: 'FP-6.6',
+      clause: 'FP-7.6',
       async play(stage) {
         await stage.demandText();
         const { turn } = await stage.scene(queryConversation(modeQuery[mode]));
@@ -489,7 +489,7 @@ const textCases: readonly ServerCase[] = [
     id: 'text/within-an-utterance',
     title:
       'Text after StartChat in stream mode is answered to its end, with at most one EndVad before.',
-    clause: 'FP-6.6',
+    clause: 'FP-7.6',
     async play(stage) {
       await stage.demandText();
       const peer = await stage.connect(`reconnect=true&${modeQuery.stream}`);
@@ -509,7 +509,7 @@ const textCases: readonly ServerCase[] = [
   {
     id: 'text/two-in-a-row',
     title: 'Two Texts at once are answered one after the other.',
-    clause: 'FP-6.6',
+    clause: 'FP-7.6',
     async play(stage) {
       await stage.demandText();
       const peer = await stage.connect(`reconnect=true&${modeQuery.stream}`);
@@ -640,7 +640,7 @@ const encodingCases: readonly ServerCase[] = [
         'a length has more bytes than it needs',
       ),
   ),
-  overall('no-close', 'FP-7.4', 'The server does not close a connection by itself.', (peer) => {
+  overall('no-close', 'FP-8.4', 'The server does not close a connection by itself.', (peer) => {
     const close = peer.arrivals.find(({ kind }) => kind === 'close');
     demand(close === undefined, 'the server sent Close');
   }),

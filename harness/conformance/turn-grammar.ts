@@ -1,4 +1,4 @@
-/** The order of events in a turn (FP-6) as a regular language over one letter for each event. */
+/** The order of events in a turn (FP-7) as a regular language over one letter for each event. */
 import type { ServerEvent } from '../../firmware-protocol/server-event.ts';
 
 const letters: Readonly<Record<ServerEvent['type'], string>> = {

@@ -1,0 +1,80 @@
+import test from 'ava';
+import { SimulatedClock } from '../clock/simulated-clock.ts';
+import type { DeviceEvent, DeviceState } from '../device/device-event.ts';
+import type { EmulatedDevice } from '../device/emulated-device.ts';
+import { MemoryNetwork } from '../network/memory-network.ts';
+import { createRandom } from '../random/random.ts';
+import type { UnnumberedEvent } from '../trace/recording-writer.ts';
+import { scenarioOf } from './recorded-conversation.contract.ts';
+import { ScriptedUser } from './scripted-user.ts';
+
+test('after a restart the user waits for the board, presses K0 and goes on with the next turn', async (t) => {
+  const clock = new SimulatedClock();
+  const records: UnnumberedEvent[] = [];
+  const pressed: number[] = [];
+  let state: DeviceState = 'Idle';
+  let heard = 0;
+  const report = (event: DeviceEvent): void => user.hearOf(event);
+  const become = (to: DeviceState): void => {
+    const from = state;
+    state = to;
+    report({ type: 'state', atUs: clock.nowUs(), from, to, cause: 'planted' });
+  };
+  /** Restarts in the first turn, 5 s long, and answers in the second. */
+  const device: EmulatedDevice = {
+    boot: () => Promise.resolve(),
+    press: () => {
+      pressed.push(clock.nowUs());
+      become('Listening');
+    },
+    hear: () => {
+      heard += 1;
+      const first = heard === 1;
+      clock.after(1_000_000, () => {
+        const atUs = clock.nowUs();
+        if (!first) {
+          report({ type: 'frameHandled', atUs, connection: 3, frame: 1, event: 'EndResponse' });
+          return;
+        }
+        state = 'Idle';
+        report({ type: 'reboot', atUs, cause: 'planted' });
+        clock.after(5_000_000, () =>
+          report({
+            type: 'boot',
+            atUs: clock.nowUs(),
+            profile: 'diy',
+            firmware: '0.3.2',
+            deviceId: '000000000000',
+            speakerStartUs: clock.nowUs(),
+          }),
+        );
+      });
+    },
+    get state() {
+      return state;
+    },
+    speaker: () => ({ samples: new Int16Array(0), startUs: 0 }),
+    close: () => Promise.resolve(),
+  };
+  const turn = '[[turn]]\nsay = "Hi."\nreply = "Hello."\n';
+  const user = new ScriptedUser({
+    scenario: scenarioOf('restart', turn + turn),
+    clock,
+    device,
+    network: new MemoryNetwork(clock, createRandom(1, 'network')),
+    networkName: 'ideal',
+    serverEndpoint: { host: 'nowhere', port: 1 },
+    clip: () => new Int16Array(1600).fill(3000),
+    recordClip: () => 0,
+    record: (event) => records.push(event),
+  });
+  await clock.run(user.converse(new AbortController().signal));
+
+  const ends = records.flatMap((event) =>
+    event.type === 'turnEnd' && 'outcome' in event ? [event.outcome] : [],
+  );
+  t.deepEqual(ends, ['reboot', 'finished']);
+  // At the beginning, and when the board runs again: 0.3 s pause, 1 s until the restart, 5 s of it.
+  t.deepEqual(pressed, [0, 6_300_000]);
+  t.is(heard, 2);
+});

@@ -170,6 +170,7 @@ program
     ).argParser(whole('--port', 0, 65535)),
   )
   .option('--scenario <file>', 'what is understood and answered, turn by turn, over and over')
+  .option('--record <folder>', 'take recordings of boards (/v1/record/{id}) into this folder')
   .addOption(
     new Option(
       '--server-model <name>',

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
-import { SystemClock } from '../clock/system-clock.ts';
+import { SystemClock, wallClockStamp } from '../clock/system-clock.ts';
+import { endpointOfUrl, isLoopback } from '../network/endpoint-url.ts';
 import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
 import { personalityOf } from '../runner/personality-choice.ts';
@@ -10,13 +11,15 @@ import { impersonateProvider } from '../runner/provider-stand-ins.ts';
 import { withinBudget } from '../runner/request-budget.ts';
 import { changesStandIn } from '../scenario/plan.ts';
 import type { Scenario, Turn } from '../scenario/scenario.ts';
-import { createAdapterServer } from '../server/adapter-server.ts';
+import { createAdapterServer, type RecordNotice } from '../server/adapter-server.ts';
 import { compatOf, compatSettings, openCompatSpeech } from '../server/compat.ts';
 import type { ServerModel } from '../server/compat-items.ts';
 import type { ServerObservation } from '../server/conversation.ts';
 import { endOfSpeechDefaults } from '../server/end-of-speech.ts';
 import { scriptedRecognizer } from '../server/recognizer.ts';
+import { recordFolder } from '../server/record-store.ts';
 import { scriptedReply } from '../server/reply-source.ts';
+import { Service, textOf } from '../server/service-call.ts';
 import { SecretMask } from '../trace/secret-mask.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { CommandError, exitCode } from './exit-code.ts';
@@ -35,6 +38,8 @@ export interface ServeCommandOptions extends LiveOptions {
   /** Default: `addr` of `config`, without one 8080. */
   readonly port?: number;
   readonly scenario?: string;
+  /** Folder for recordings of boards; without one there are none. */
+  readonly record?: string;
   /** Default: what the scenario says. */
   readonly serverModel?: ServerModel;
 }
@@ -45,7 +50,12 @@ export async function serveCommand(
   options: ServeCommandOptions,
 ): Promise<number> {
   const budget = liveBudget(options);
-  const choice = chooseProviders(terminal, options.config, ['addr', 'hello_wav', 'asr.vad']);
+  const choice = chooseProviders(terminal, options.config, [
+    'addr',
+    'hello_wav',
+    'record',
+    'asr.vad',
+  ]);
   const { config } = choice;
   const host = options.host ?? config?.addr?.host ?? '127.0.0.1';
   const port = options.port ?? config?.addr?.port ?? 8080;
@@ -59,7 +69,10 @@ export async function serveCommand(
   const clock = new SystemClock();
   const random = createRandom(1, 'serve');
   const { opus, voiceDetection, voice, encoder } = await openCommandLaboratory(terminal);
-  const outside = budget === undefined ? [] : endpointsOf(provider);
+  const callbackUrl = options.record === undefined ? undefined : config?.recordCallback;
+  const callback = callbackUrl === undefined ? undefined : endpointOfUrl(new URL(callbackUrl));
+  const outside =
+    budget === undefined ? [] : [...endpointsOf(provider), ...(callback ? [callback] : [])];
   const network = new SocketNetwork({ clock, random: random.fork('network'), outside });
   const personality = personalityOf(provider, { scenario });
   const standIns =
@@ -98,6 +111,11 @@ export async function serveCommand(
     limit: (opened) => (budget === undefined ? opened : withinBudget(opened, budget)),
     onRetry: (event) => show({ source: 'provider', ...event }),
   });
+  const isCallable = callback !== undefined && (budget !== undefined || isLoopback(callback.host));
+  if (callback !== undefined && !isCallable) {
+    terminal.say(`${callbackUrl} is not called without --live: it is not on this machine.`);
+  }
+  const notices = isCallable ? new Service(callbackUrl!, { clock, dialer: network }) : undefined;
   const server = createAdapterServer({
     clock,
     opus,
@@ -120,6 +138,8 @@ export async function serveCommand(
       },
       { clock },
     ),
+    ...(options.record !== undefined && { records: recordFolder(options.record, wallClockStamp) }),
+    ...(notices && { recordCallback: (notice) => postNotice(notices, notice, clock) }),
     observe: show,
   });
   for (const line of config === undefined ? [] : unusedSections(config)) terminal.say(line);
@@ -142,6 +162,7 @@ export async function serveCommand(
   await listener.close();
   await server.close();
   await speech.close();
+  notices?.close();
   await standIns?.close();
   return exitCode.interrupted;
 }
@@ -154,6 +175,32 @@ function refuseStandInChanges(scenario: Scenario): void {
     `${scenario.file} says in [stand_in] how a stand-in behaves, and a real service cannot be told how to behave.`,
     'name another scenario, or leave --live out',
   );
+}
+
+/** Longest wait for whoever is told of a recording. */
+const noticeLimitUs = 10_000_000;
+
+/** @throws when the notice was not taken */
+async function postNotice(
+  service: Service,
+  notice: RecordNotice,
+  clock: SystemClock,
+): Promise<void> {
+  const stop = new AbortController();
+  const alarm = clock.after(noticeLimitUs, () =>
+    stop.abort(new Error('It was not answered in 10 s.')),
+  );
+  const body = Buffer.from(JSON.stringify(notice));
+  const headers = { 'Content-Type': 'application/json' };
+  try {
+    const answer = await service.post({ headers, body }, stop.signal);
+    const text = await textOf(answer, 1024);
+    if (answer.status < 200 || answer.status > 299) {
+      throw new Error(`It was answered with ${answer.status}: ${text.slice(0, 200)}`);
+    }
+  } finally {
+    alarm.cancel();
+  }
 }
 
 /** The script starts again when it has come to its end. */
@@ -176,6 +223,13 @@ function describe(event: ServerObservation): string | undefined {
       return `board ${event.deviceId} connected${event.reconnect ? ' again' : ''} (opus ${event.opus}, stream_asr ${event.streamAsr})`;
     case 'disconnected':
       return `connection ${event.connection} closed (${event.code})`;
+    case 'recordStart':
+      return `board ${event.deviceId} is recorded in ${event.file}`;
+    case 'recordEnd': {
+      const told = event.callback === 'none' ? '' : `; callback ${event.callback}`;
+      const why = event.message === undefined ? '' : `: ${event.message}`;
+      return `recorded ${(event.samples / 16_000).toFixed(1)} s in ${event.file} (${event.by})${told}${why}`;
+    }
     case 'turnStart':
       return `turn ${event.turn}     the user speaks`;
     case 'endOfTurn':

@@ -79,6 +79,17 @@ export class SystemClock implements Clock {
   }
 }
 
+/** Local time with its offset in the name of a file: `20261126_194121+0100`. */
+export function wallClockStamp(): string {
+  const now = new Date();
+  const minutes = -now.getTimezoneOffset();
+  const local = new Date(now.getTime() + minutes * 60_000).toISOString();
+  const [date, time] = local.slice(0, 19).replaceAll(/[-:]/g, '').split('T');
+  const offset = Math.abs(minutes);
+  const hhmm = `${Math.floor(offset / 60)}`.padStart(2, '0') + `${offset % 60}`.padStart(2, '0');
+  return `${date}_${time}${minutes < 0 ? '-' : '+'}${hhmm}`;
+}
+
 /** Facts of the wall clock for manifests: never for behaviour, never in a trace. */
 export function wallClockIso(): string {
   return new Date().toISOString();

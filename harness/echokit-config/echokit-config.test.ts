@@ -151,7 +151,7 @@ call_mcp_message = "One moment."
   });
   t.deepEqual(
     config.sections.map(({ name, used }) => `${name} ${used}`),
-    ['addr true', '[record] false', '[asr] false', '[asr.vad] true', '[tts] true', '[llm] false'],
+    ['addr true', '[record] true', '[asr] false', '[asr.vad] true', '[tts] true', '[llm] false'],
   );
   t.is(config.sections.find(({ name }) => name === '[llm]')!.note, 'replies are scripted');
   t.is(config.backend, 'EchoKit takes [llm], [tts] and [asr]');

@@ -63,6 +63,8 @@ export interface EchoKitConfig {
   readonly addr?: { readonly host: string; readonly port: number };
   /** Path that can be opened from here. */
   readonly helloWav?: string;
+  /** `[record] callback_url`: whom `serve --record` tells of recordings. */
+  readonly recordCallback?: string;
   /** `[asr.vad]`, what of it is written. */
   readonly endOfSpeech?: Partial<EndOfSpeechSettings>;
   /** What EchoKit itself would make of the file, as one sentence. */
@@ -181,7 +183,7 @@ class ConfigReading {
     const { addr, hello_wav: hello } = top.table.values;
     const address = addr === undefined ? undefined : this.#address(addr);
     const helloWav = hello === undefined ? undefined : this.#hello(hello);
-    this.#unused('record', 'nothing is uploaded', recordKeys);
+    const recordCallback = this.#record();
     const endOfSpeech = this.#recognition();
     this.#speech();
     this.#replies();
@@ -194,6 +196,7 @@ class ConfigReading {
       ...(address !== undefined && { addr: address }),
       ...(helloWav !== undefined && { helloWav }),
       ...(endOfSpeech !== undefined && { endOfSpeech }),
+      ...(recordCallback !== undefined && { recordCallback }),
       backend,
     };
   }
@@ -223,6 +226,14 @@ class ConfigReading {
       this.#add('warning', 'hello_wav', 'CONFIG_HELLO_WAV', ['hello_wav'], message, hint);
     }
     return usable ? path : undefined;
+  }
+
+  #record(): string | undefined {
+    if (!isTable(this.#raw['record'])) return undefined;
+    const checked = this.#check(['record'], recordKeys, '[record]', true);
+    const note = 'whom serve --record tells of recordings';
+    this.#sections.push({ name: '[record]', used: true, note });
+    return checked.table.values['callback_url'];
   }
 
   /** `[asr]`: of it, the moment in which the user has finished is used. */

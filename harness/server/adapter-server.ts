@@ -14,11 +14,17 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { type ConnectTarget, parseConnectUrl } from '../../firmware-protocol/connect-url.ts';
 import { type AudioObservation, Conversation, type ConversationOptions } from './conversation.ts';
 import { DeviceLink } from './device-link.ts';
+import { RecordSession } from './record-session.ts';
+import type { RecordStore } from './record-store.ts';
 import { type ServerSettings, serverSettingsDefaults } from './server-settings.ts';
 
 export interface AdapterServerOptions
   extends Omit<ConversationOptions, 'settings' | 'observeAudio' | 'onDefect'> {
   readonly settings?: Partial<ServerSettings>;
+  /** Where record mode writes. Absent: it is refused, and there are no downloads. */
+  readonly records?: RecordStore;
+  /** Tells of a recording: `[record] callback_url`. */
+  recordCallback?(body: RecordNotice): Promise<void>;
   /** Audio for the recording. */
   observeAudio?(audio: AudioObservation): void;
   /**
@@ -26,6 +32,12 @@ export interface AdapterServerOptions
    * the turn by then. Default: the error is thrown outside of any call, which ends the process.
    */
   onDefect?(error: unknown): void;
+}
+
+/** What a callback is told, as JSON. */
+export interface RecordNotice {
+  readonly id: string;
+  readonly download_uri: string;
 }
 
 export interface AdapterServer {
@@ -47,14 +59,41 @@ export function createAdapterServer(options: AdapterServerOptions): AdapterServe
     observeAudio: options.observeAudio ?? (() => {}),
     onDefect: options.onDefect ?? throwOutside,
   };
+  const { records, recordCallback } = options;
   const conversations = new Map<string, Conversation>();
+  const recordings = new Set<RecordSession>();
   const links = new Set<DeviceLink>();
   const streams = new Set<Duplex>();
   let connections = 0;
   let closed = false;
 
+  const record = (socket: WebSocket, deviceId: string, store: RecordStore): void => {
+    const file = store.begin(deviceId);
+    const asEchoKit = settings.recordAsEchoKit;
+    const session = new RecordSession({
+      clock: options.clock,
+      socket,
+      connection: connections,
+      deviceId,
+      file,
+      asEchoKit,
+      ...(recordCallback && {
+        callback: (name) =>
+          recordCallback({ id: deviceId, download_uri: downloadUri(deviceId, name, asEchoKit) }),
+      }),
+      report: (event) => options.observe({ source: 'server', ...event }),
+    });
+    recordings.add(session);
+    void session.closed.then(() => recordings.delete(session));
+  };
+
   const connect = (socket: WebSocket, { deviceId, query }: ConnectTarget): void => {
     connections += 1;
+    if (query.record) {
+      // The upgrade is refused when there is no store.
+      record(socket, deviceId, records!);
+      return;
+    }
     const link = new DeviceLink({
       clock: options.clock,
       socket,
@@ -86,7 +125,7 @@ export function createAdapterServer(options: AdapterServerOptions): AdapterServe
     conversation.attach(link);
   };
 
-  const http = createHttpServer(settings.uplinkMessageBytes, connect);
+  const http = createHttpServer(settings, records, connect);
 
   return {
     accept(stream) {
@@ -103,7 +142,9 @@ export function createAdapterServer(options: AdapterServerOptions): AdapterServe
       await Promise.all([...conversations.values()].map((conversation) => conversation.close()));
       const closing = [...links];
       for (const link of closing) link.terminate();
-      await Promise.all(closing.map((link) => link.closed));
+      const writing = [...recordings];
+      for (const session of writing) session.terminate();
+      await Promise.all([...closing, ...writing].map(({ closed }) => closed));
       for (const stream of streams) stream.destroy();
     },
   };
@@ -111,7 +152,8 @@ export function createAdapterServer(options: AdapterServerOptions): AdapterServe
 
 /** Routes of EchoKit device protocol reference, section 1.1. */
 function createHttpServer(
-  maxPayload: number,
+  { uplinkMessageBytes: maxPayload, recordAsEchoKit }: ServerSettings,
+  records: RecordStore | undefined,
   connect: (socket: WebSocket, target: ConnectTarget) => void,
 ): Server {
   const webSockets = new WebSocketServer({
@@ -126,11 +168,13 @@ function createHttpServer(
   const http = createServer({ requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 0 });
   http.timeout = 0;
 
-  http.on('request', answerPlain);
+  http.on('request', (request: IncomingMessage, response: ServerResponse) =>
+    answerPlain(request, response, records, recordAsEchoKit),
+  );
   http.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
     stream.on('error', () => {}); // `close` follows.
     const target = parseConnectUrl(request.url ?? '/');
-    const refusal = target.ok ? refuseUpgrade(request, target) : target;
+    const refusal = target.ok ? refuseUpgrade(request, target, records) : target;
     if (refusal !== undefined) refuse(stream, refusal);
     else if (target.ok) {
       webSockets.handleUpgrade(request, stream, head, (socket) => connect(socket, target));
@@ -140,7 +184,11 @@ function createHttpServer(
 }
 
 /** Why a client that asks for an upgrade does not get it; nothing when it does. */
-function refuseUpgrade(request: IncomingMessage, target: ConnectTarget): Refusal | undefined {
+function refuseUpgrade(
+  request: IncomingMessage,
+  target: ConnectTarget,
+  records: RecordStore | undefined,
+): Refusal | undefined {
   if (request.method !== 'GET') return { status: 405, reason: 'Only GET can become a WebSocket.' };
   if (request.httpVersion === '1.0') {
     return { status: 426, reason: 'An HTTP/1.0 connection cannot become a WebSocket.' };
@@ -148,8 +196,11 @@ function refuseUpgrade(request: IncomingMessage, target: ConnectTarget): Refusal
   if (request.headers['sec-websocket-version'] !== '13') {
     return { status: 400, reason: 'Sec-WebSocket-Version must be 13.' };
   }
-  if (target.query.record) {
-    return { status: 501, reason: 'This server does not record; leave out record=true.' };
+  if (target.query.record && records === undefined) {
+    return { status: 501, reason: 'This server does not record; start it with --record <folder>.' };
+  }
+  if (target.query.record && records?.accepts(target.deviceId) === false) {
+    return { status: 400, reason: 'This id cannot name a folder of recordings.' };
   }
   return undefined;
 }
@@ -175,8 +226,17 @@ function refuse(stream: Duplex, { status, reason }: Refusal): void {
 }
 
 /** A request that does not ask for an upgrade. */
-function answerPlain(request: IncomingMessage, response: ServerResponse): void {
-  const answer = (status: number, body: string, type = 'text/plain; charset=utf-8'): void => {
+function answerPlain(
+  request: IncomingMessage,
+  response: ServerResponse,
+  records: RecordStore | undefined,
+  asEchoKit: boolean,
+): void {
+  const answer = (
+    status: number,
+    body: string | Uint8Array,
+    type = 'text/plain; charset=utf-8',
+  ): void => {
     response.sendDate = false;
     response.writeHead(status, {
       'Content-Type': type,
@@ -186,7 +246,24 @@ function answerPlain(request: IncomingMessage, response: ServerResponse): void {
     response.end(body);
   };
   const url = request.url ?? '/';
-  const isVersion = url.split('?')[0] === '/version';
+  const path = url.split('?')[0]!;
+  const isVersion = path === '/version';
+  const download = records && request.method === 'GET' ? downloadAt(path) : undefined;
+  if (records !== undefined && download !== undefined) {
+    if (download.file === undefined) {
+      const files = records.list(download.deviceId);
+      const shown = (files ?? []).map((name) => ({
+        file_name: name,
+        download_url: listedUrl(download.deviceId, name, asEchoKit),
+      }));
+      answer(files === undefined ? 500 : 200, JSON.stringify(shown), 'application/json');
+      return;
+    }
+    const content = records.read(download.deviceId, download.file);
+    if (content === undefined) answer(404, 'Not found');
+    else answer(200, content, 'audio/wav');
+    return;
+  }
   const target = parseConnectUrl(url);
   if (!isVersion && !target.ok) answer(target.status, `${target.reason}\n`);
   else if (request.method !== 'GET') answer(405, 'Only GET is answered here.\n');
@@ -197,6 +274,32 @@ function answerPlain(request: IncomingMessage, response: ServerResponse): void {
   } else {
     answer(400, 'This is a WebSocket address: the headers Connection and Upgrade are missing.\n');
   }
+}
+
+/** `/downloads/list/{id}` and `/downloads/download/{id}/{file}`; names may be percent-encoded. */
+function downloadAt(path: string): { deviceId: string; file?: string } | undefined {
+  const [, id, of, file] =
+    /^\/downloads\/(?:list\/([^/]+)|download\/([^/]+)\/([^/]+))$/.exec(path) ?? [];
+  const deviceId = id ?? of;
+  if (deviceId === undefined) return undefined;
+  try {
+    return {
+      deviceId: decodeURIComponent(deviceId),
+      ...(file === undefined ? {} : { file: decodeURIComponent(file) }),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+function downloadUri(deviceId: string, file: string, asEchoKit: boolean): string {
+  const path = `${encodeURIComponent(deviceId)}/${encodeURIComponent(file)}`;
+  return `/downloads/${asEchoKit ? '' : 'download/'}${path}`;
+}
+
+function listedUrl(deviceId: string, file: string, asEchoKit: boolean): string {
+  if (!asEchoKit) return downloadUri(deviceId, file, false);
+  return `/record/download/${encodeURIComponent(deviceId)}/${encodeURIComponent(file)}`;
 }
 
 /** Throws where nobody can catch it, so that a defect is never silent. */

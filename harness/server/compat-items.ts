@@ -91,6 +91,12 @@ export const compatItems = [
     does: 'A StartChat in mid utterance changes nothing.',
   },
   {
+    id: 'record-faults',
+    section: '1.8',
+    quirk: 'Q32',
+    does: 'Record mode: the WAV header never tells the length, a close suppresses the callback, and both published paths are wrong.',
+  },
+  {
     id: 'unbounded-downlink',
     section: '7.1',
     does: 'Any number of bytes waits for a slow board.',

@@ -43,6 +43,7 @@ export function compatSettings(compat: Compat, platform: string): Partial<Server
     'submit-leaks': { submitStartsAfresh: false },
     'submit-ends-session': { submitInStreamMode: 'endsSession' },
     'restart-unnoticed': { restart: 'ignored' },
+    'record-faults': { recordAsEchoKit: true },
     'unbounded-downlink': { downlinkBufferBytes: forever },
   };
   return Object.assign({}, ...[...compat].map((id) => settings[id]));

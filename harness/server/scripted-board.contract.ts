@@ -45,14 +45,18 @@ export class ScriptedBoard {
     clock: Clock,
     deviceId: string,
     query = 'opus=true&vowel=true&stream_asr=true',
+    path = '/ws',
   ): Promise<ScriptedBoard> {
     const stream = await network.dial({ host: 'server', port: 80, secure: false });
-    const socket = new WebSocket(`ws://server/ws/${deviceId}${query === '' ? '' : `?${query}`}`, {
-      // A real board offers compression, and a server must not take it.
-      perMessageDeflate: true,
-      createConnection: () => stream as never,
-      generateMask: (mask) => mask.fill(1),
-    });
+    const socket = new WebSocket(
+      `ws://server${path}/${deviceId}${query === '' ? '' : `?${query}`}`,
+      {
+        // A real board offers compression, and a server must not take it.
+        perMessageDeflate: true,
+        createConnection: () => stream as never,
+        generateMask: (mask) => mask.fill(1),
+      },
+    );
     const board = new ScriptedBoard(clock, socket);
     await new Promise((resolve, reject) => {
       socket.once('open', resolve);

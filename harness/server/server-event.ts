@@ -16,6 +16,25 @@ export type ServerEvent = { readonly atUs: number } & (
       readonly streamAsr: boolean;
     }
   | { readonly type: 'disconnected'; readonly connection: number; readonly code: number }
+  /** A connection in record mode: its audio goes into this file. */
+  | {
+      readonly type: 'recordStart';
+      readonly connection: number;
+      readonly deviceId: string;
+      readonly file: string;
+    }
+  | {
+      readonly type: 'recordEnd';
+      readonly connection: number;
+      readonly file: string;
+      readonly samples: number;
+      /** 60 s of silence, the board, or this server closing. */
+      readonly by: 'idle' | 'close' | 'server';
+      /** What became of the call to whoever waits for recordings; `none` when there was none. */
+      readonly callback: 'none' | 'made' | 'failed';
+      /** Why it failed. */
+      readonly message?: string;
+    }
   | {
       readonly type: 'turnStart';
       readonly connection: number;

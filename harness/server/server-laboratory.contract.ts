@@ -47,6 +47,8 @@ export interface LaboratoryOptions {
   readonly capabilities?: Partial<SpeechCapabilities>;
   readonly hello?: Uint8Array;
   readonly settings?: AdapterServerOptions['settings'];
+  readonly records?: AdapterServerOptions['records'];
+  readonly recordCallback?: AdapterServerOptions['recordCallback'];
   /** Puts something between the server and the planted speech. */
   readonly wrap?: (speech: SpeechSession) => SpeechSession;
   readonly onDefect?: (error: unknown) => void;
@@ -80,6 +82,8 @@ export async function simulate<T>(
         : reply,
     ...(options.hello === undefined ? {} : { hello: options.hello }),
     ...(options.settings === undefined ? {} : { settings: options.settings }),
+    ...(options.records === undefined ? {} : { records: options.records }),
+    ...(options.recordCallback === undefined ? {} : { recordCallback: options.recordCallback }),
     ...(options.onDefect === undefined ? {} : { onDefect: options.onDefect }),
     observe: (event) => events.push(event),
     observeAudio: (piece) => audio.push({ ...piece, samples: piece.samples.slice() }),

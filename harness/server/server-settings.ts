@@ -24,6 +24,8 @@ export interface ServerSettings {
   readonly submitInStreamMode: 'endsTurn' | 'endsSession';
   /** Whether submit mode starts each turn afresh: without older audio, the detector at rest. */
   readonly submitStartsAfresh: boolean;
+  /** Whether record mode has the faults of the EchoKit server (section 1.8). */
+  readonly recordAsEchoKit: boolean;
   /** Speech requests of one answer that run at the same time. */
   readonly parallelRequests: number;
   /** Bytes waiting in a device's socket before the server stops writing to it; `Infinity`: never. */
@@ -48,6 +50,7 @@ export const serverSettingsDefaults: ServerSettings = {
   restart: 'noticed',
   submitInStreamMode: 'endsTurn',
   submitStartsAfresh: true,
+  recordAsEchoKit: false,
   parallelRequests: 4,
   downlinkBufferBytes: 32 * 1024,
   recognitionTimeoutMs: 30_000,

@@ -28,9 +28,10 @@ import {
   speechError,
   waitInWords,
 } from './provider-failure.ts';
-import { SpeechDelivery, untilStopped } from './speech-delivery.ts';
+import { type SpeechDelivery, untilStopped } from './speech-delivery.ts';
 import { textParts } from './text-parts.ts';
 import { alarmAfter, TimeLimit, type TimeLimitsMs } from './time-limit.ts';
+import { checkText, Utterances } from './utterances.ts';
 
 /** What distinguishes one platform that takes a text by POST and answers with audio. */
 export interface HttpSpeechPlatform {
@@ -92,36 +93,25 @@ class HttpSpeechSession implements SpeechSession {
   readonly #deps: AdapterDeps;
   readonly #connections: HttpConnections;
   readonly #optimizer: TextOptimizer | undefined;
-  readonly #running = new Set<SpeechDelivery>();
+  readonly #utterances: Utterances;
   #requests = 0;
-  #closed = false;
 
   constructor(platform: HttpSpeechPlatform, deps: AdapterDeps) {
     this.capabilities = platform.capabilities;
     this.#platform = platform;
     this.#deps = deps;
+    this.#utterances = new Utterances(platform.platform);
     this.#connections = new HttpConnections(platform.url, platform.timeoutMs.connect, deps);
     const { textOptimization } = platform;
     this.#optimizer = textOptimization && new TextOptimizer(textOptimization, deps);
   }
 
   speak(text: AsyncIterable<string>, signal: AbortSignal): AsyncIterable<SpeechEvent> {
-    return new SpeechDelivery(signal, async (delivery) => {
-      this.#running.add(delivery);
-      try {
-        if (this.#closed) throw closedError(this.#platform.platform, delivery);
-        await this.#speak(text, delivery);
-      } finally {
-        this.#running.delete(delivery);
-      }
-    });
+    return this.#utterances.begin(signal, (delivery) => this.#speak(text, delivery));
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
-    for (const delivery of this.#running) {
-      delivery.fail(closedError(this.#platform.platform, delivery));
-    }
+    this.#utterances.close();
     this.#connections.close();
     this.#optimizer?.close();
   }
@@ -640,39 +630,6 @@ class HttpExchange {
       this.#observe('received', redactBytes(piece, this.#platform.secrets, true), atUs);
     }
   }
-}
-
-/**
- * Counts the Unicode code points of a text.
- *
- * @throws {SpeechError} `bad-request` for nothing to say, `too-long` above the limit
- */
-export function checkText(platform: string, text: string, charactersMax?: number): number {
-  if (text.trim() === '') {
-    throw speechError(
-      { kind: 'bad-request', message: 'The text is empty: nothing was sent to the provider.' },
-      0,
-    );
-  }
-  let characters = 0;
-  for (const _ of text) characters++;
-  if (charactersMax !== undefined && characters > charactersMax) {
-    throw speechError(
-      {
-        kind: 'too-long',
-        message: `The text has ${characters} characters, ${platform} takes ${charactersMax} in one request; nothing was sent. Speak it in shorter pieces.`,
-      },
-      0,
-    );
-  }
-  return characters;
-}
-
-export function closedError(platform: string, delivery: SpeechDelivery): Error {
-  return speechError(
-    { kind: 'network', message: `The ${platform} session was closed.`, retryable: false },
-    delivery.samples,
-  );
 }
 
 /** A failure to connect does not know what earlier requests of the utterance have delivered. */

@@ -8,7 +8,6 @@ import type {
   SpeechSession,
   SpeechUsage,
 } from '../speech-adapter.ts';
-import { checkText, closedError } from './http-speech.ts';
 import {
   classifyRefusal,
   classifyWords,
@@ -22,8 +21,9 @@ import {
   speechError,
   waitInWords,
 } from './provider-failure.ts';
-import { SpeechDelivery, untilStopped } from './speech-delivery.ts';
+import { type SpeechDelivery, untilStopped } from './speech-delivery.ts';
 import { TimeLimit, type TimeLimitsMs } from './time-limit.ts';
+import { checkText, Utterances } from './utterances.ts';
 import {
   bytesOf,
   discard,
@@ -119,35 +119,24 @@ class WebSocketSpeechSession implements SpeechSession {
   readonly #platform: WebSocketSpeechPlatform;
   readonly #deps: AdapterDeps;
   readonly #connections: WebSocketConnections;
-  readonly #running = new Set<SpeechDelivery>();
+  readonly #utterances: Utterances;
   #requests = 0;
-  #closed = false;
 
   constructor(platform: WebSocketSpeechPlatform, deps: AdapterDeps) {
     const { url, headers, timeoutMs, reuse } = platform;
     this.capabilities = platform.capabilities;
     this.#platform = platform;
     this.#deps = deps;
+    this.#utterances = new Utterances(platform.platform);
     this.#connections = new WebSocketConnections(url, headers, timeoutMs.connect, reuse, deps);
   }
 
   speak(text: AsyncIterable<string>, signal: AbortSignal): AsyncIterable<SpeechEvent> {
-    return new SpeechDelivery(signal, async (delivery) => {
-      this.#running.add(delivery);
-      try {
-        if (this.#closed) throw closedError(this.#platform.platform, delivery);
-        await this.#speak(text, delivery);
-      } finally {
-        this.#running.delete(delivery);
-      }
-    });
+    return this.#utterances.begin(signal, (delivery) => this.#speak(text, delivery));
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
-    for (const delivery of this.#running) {
-      delivery.fail(closedError(this.#platform.platform, delivery));
-    }
+    this.#utterances.close();
     this.#connections.close();
   }
 

@@ -87,7 +87,15 @@ export function plantReportedCell(plan: PlantedCellPlan): ReportedCell {
     personalities: new Map(),
     standIn: {},
     device: { quirksOff: [] },
-    server: { asr: 'stream', recognitionMs: 0, vad: {}, model: 'harness', compatExcept: [] },
+    server: {
+      asr: 'stream',
+      recognitionMs: 0,
+      asrService: 'script',
+      llmService: 'script',
+      vad: {},
+      model: 'harness',
+      compatExcept: [],
+    },
     turns: [],
     expect,
   };

@@ -24,11 +24,10 @@ import { readUserWav } from '../scenario/user-wav.ts';
 import { createAdapterServer } from '../server/adapter-server.ts';
 import { compatOf, compatSettings, openCompatSpeech } from '../server/compat.ts';
 import { endOfSpeechDefaults } from '../server/end-of-speech.ts';
-import { scriptedRecognizer } from '../server/recognizer.ts';
-import { scriptedReply } from '../server/reply-source.ts';
 import { overheard } from '../stand-ins/offline-voice.ts';
 import type { Personality } from '../stand-ins/personality.ts';
 import type { RecordingWriter, UnnumberedEvent } from '../trace/recording-writer.ts';
+import { openDialogueServices } from './dialogue-services.ts';
 import type { Laboratory } from './laboratory.ts';
 import { personalityOf } from './personality-choice.ts';
 import { endpointsOf, type ProviderEntry } from './provider-catalog.ts';
@@ -99,7 +98,6 @@ async function converse(
   });
   const random = createRandom(cell.seed, 'cell');
   const record = (event: UnnumberedEvent): void => writer.event(event);
-  const turnOf = (turn: number): Turn | undefined => scenario.turns[turn - 1];
 
   const personality = personalityOf(provider, cell);
   const standIns = live
@@ -127,6 +125,11 @@ async function converse(
     limit: (opened) => (budget === undefined ? opened : withinBudget(opened, budget)),
     onRetry: (event) => record({ source: 'provider', ...event }),
   });
+  const dialogue = await openDialogueServices(scenario, network, {
+    clock,
+    random: random.fork('dialogue'),
+    turnOf: (turn): Turn | undefined => scenario.turns[turn - 1],
+  });
   const hello = scenario.server.helloWav;
   const server = createAdapterServer({
     clock,
@@ -138,17 +141,8 @@ async function converse(
       endOfSpeech: { ...endOfSpeechDefaults, ...scenario.server.vad },
       ...compatSettings(compat, provider.tts.platform),
     },
-    recognizer: scriptedRecognizer(({ turn }) => turnOf(turn)?.heard, {
-      clock,
-      durationMs: scenario.server.recognitionMs,
-    }),
-    replies: scriptedReply(
-      ({ turn }) => {
-        const script = turnOf(turn);
-        return script && { text: script.reply, ...script.replyPace };
-      },
-      { clock },
-    ),
+    recognizer: dialogue.recognizer,
+    replies: dialogue.replies,
     ...(hello === undefined ? {} : { hello: readFileSync(hello) }),
     observe: record,
     observeAudio: (audio) => {
@@ -215,6 +209,7 @@ async function converse(
     const speaker = device.speaker().samples;
     await server.close();
     await session.close();
+    await dialogue.close();
     await standIns?.close();
     await listener.close();
     writer.close(speaker);

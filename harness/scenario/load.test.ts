@@ -52,7 +52,15 @@ test('the smallest scenario gets every default', (t) => {
     personalities: new Map(),
     standIn: {},
     device: { quirksOff: [] },
-    server: { asr: 'stream', recognitionMs: 200, vad: {}, model: 'harness', compatExcept: [] },
+    server: {
+      asr: 'stream',
+      recognitionMs: 200,
+      asrService: 'script',
+      llmService: 'script',
+      vad: {},
+      model: 'harness',
+      compatExcept: [],
+    },
     turns: [
       {
         number: 1,
@@ -143,7 +151,15 @@ failure.kind = "none"
       fault: { kind: 'cut', request: 2, afterFraction: 0.4 },
     },
     device: { quirksOff: ['Q16'] },
-    server: { asr: 'submit', recognitionMs: 150, vad: {}, model: 'harness', compatExcept: [] },
+    server: {
+      asr: 'submit',
+      recognitionMs: 150,
+      asrService: 'script',
+      llmService: 'script',
+      vad: {},
+      model: 'harness',
+      compatExcept: [],
+    },
     turns: [
       {
         number: 1,
@@ -673,7 +689,13 @@ test('[server] says when the user has finished and whose behavior it has', (t) =
       'scenarios/a.toml',
       catalog,
     ).server;
-  t.like(of(''), { vad: {}, model: 'harness', compatExcept: [] });
+  t.like(of(''), {
+    asrService: 'script',
+    llmService: 'script',
+    vad: {},
+    model: 'harness',
+    compatExcept: [],
+  });
   const vad = 'vad = { threshold = 0.6, neg_threshold = 0.3, hangover_ms = 800 }';
   t.deepEqual(of(vad).vad, { threshold: 0.6, negThreshold: 0.3, hangoverMs: 800 });
   const compat = 'compat = "echokit-server"\ncompat_except = ["shared-workers"]';

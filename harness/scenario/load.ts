@@ -359,6 +359,8 @@ function toScenario(
     server: {
       asr,
       recognitionMs,
+      asrService: data.server.asr_service,
+      llmService: data.server.llm_service,
       ...(helloWav !== undefined && { helloWav: beside(file, helloWav) }),
       vad: toEndOfSpeech(vad),
       model: data.server.compat ?? 'harness',

@@ -55,6 +55,10 @@ export interface ServerSettings {
   readonly asr: 'stream' | 'submit';
   /** How long the scripted recogniser takes. */
   readonly recognitionMs: number;
+  /** How speech is understood: by the script itself, or through a service that knows the script. */
+  readonly asrService: 'script' | 'whisper';
+  /** Where replies come from, in the same way. */
+  readonly llmService: 'script' | 'chat' | 'responses';
   /** WAV file sent as hello on the first connection. */
   readonly helloWav?: string;
   /** When the user has finished; what is absent is the server's default. */

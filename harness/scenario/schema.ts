@@ -85,6 +85,8 @@ export const scenarioSchema = z.strictObject({
     .strictObject({
       asr: z.enum(['stream', 'submit']).default('stream'),
       recognition_ms: spanMs.default(200),
+      asr_service: z.enum(['script', 'whisper']).default('script'),
+      llm_service: z.enum(['script', 'chat', 'responses']).default('script'),
       hello_wav: text.optional(),
       vad: vad.prefault({}),
       compat: z.literal('echokit-server').optional(),

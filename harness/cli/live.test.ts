@@ -215,3 +215,75 @@ test.serial('serve --live keeps to the same limit, and tells when it is reached'
   t.regex(stderr, /failed: budget: The budget is used up/);
   t.false(stderr.includes(canary));
 });
+
+test.serial('serve --live asks [asr] and [llm] of the configuration', async (t) => {
+  const service = await ScriptedService.open({
+    answer: (request) => {
+      if (request.url === '/v1/audio/transcriptions') {
+        return {
+          headers: { 'content-type': 'application/json' },
+          body: ['{"text":"What is new?"}'],
+        };
+      }
+      if (request.url === '/v1/chat/completions') {
+        const content = JSON.stringify({ choices: [{ delta: { content: 'Nothing much.' } }] });
+        return {
+          headers: { 'content-type': 'text/event-stream' },
+          body: [`data: ${content}\n\n`],
+        };
+      }
+      return { body: [tonePcm(24_000, 0.4)] };
+    },
+  });
+  const base = `http://127.0.0.1:${service.port}/v1`;
+  const file = program.file(
+    'config/all.toml',
+    `addr = "127.0.0.1:0"
+[tts]
+platform = "openai"
+url = "${base}/audio/speech"
+model = "m"
+api_key = "${canary}"
+voice = "ash"
+stream = "pcm"
+[asr]
+platform = "whisper"
+url = "${base}/audio/transcriptions"
+api_key = "${canary}-asr"
+[llm]
+platform = "openai_chat"
+url = "${base}/chat/completions"
+api_key = "${canary}-llm"
+history = 5
+sys_prompts = [{ role = "system", content = "Be short." }]
+extra = { temperature = 0.5 }
+`,
+  );
+  const server = start('serve', '--live', '--config', file, '--max-requests', '8');
+  const [address] = await server.printed(/^ws:\/\/127\.0\.0\.1:\d+\/ws\/$/m);
+  const device = await start('device', address, '--say', 'Well, what is new?', '--timeout', '20')
+    .ended;
+  server.child.kill('SIGINT');
+  const { stderr } = await server.ended;
+  await service.close();
+  const paths = new Set(service.requests.map(({ url: path }) => path));
+  t.deepEqual(
+    [...paths].sort(),
+    ['/v1/audio/speech', '/v1/audio/transcriptions', '/v1/chat/completions'],
+    device.stderr,
+  );
+  t.regex(stderr, /understood: What is new\?/);
+  t.regex(stderr, /sentence 1: Nothing much\./);
+  t.regex(stderr, /\[asr\]: 127\.0\.0\.1:\d+ is asked, too/);
+  t.regex(stderr, /answering from \[llm\]/);
+  t.notRegex(stderr, /is not used/);
+  t.false(stderr.includes(canary));
+  const chat = service.requests.find(({ url: path }) => path === '/v1/chat/completions')!;
+  t.like(JSON.parse(String(chat.body)), {
+    temperature: 0.5,
+    messages: [
+      { role: 'system', content: 'Be short.' },
+      { role: 'user', content: 'What is new?' },
+    ],
+  });
+});

@@ -63,10 +63,17 @@ export function chooseProviders(
   return { entries, configured: config.providers.map(({ name }) => name), config };
 }
 
-/** What of the configuration has no effect, one line for each table. */
-export function unusedSections({ file, sections }: EchoKitConfig): string[] {
+/**
+ * What of the configuration has no effect, one line for each table.
+ *
+ * @param besides tables that are used in this case
+ */
+export function unusedSections(
+  { file, sections }: EchoKitConfig,
+  besides: readonly string[] = [],
+): string[] {
   return sections
-    .filter(({ used }) => !used)
+    .filter(({ used, name }) => !used && !besides.includes(name))
     .map(({ name, note }) => `${file}: ${name} is not used: ${note}.`);
 }
 

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import { SystemClock, wallClockStamp } from '../clock/system-clock.ts';
 import { endpointOfUrl, isLoopback } from '../network/endpoint-url.ts';
+import { endpointName } from '../network/laboratory-network.ts';
 import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
 import { personalityOf } from '../runner/personality-choice.ts';
@@ -24,6 +25,7 @@ import { SecretMask } from '../trace/secret-mask.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import { type LiveOptions, liveAnnouncement, liveBudget, liveProviders } from './live-providers.ts';
+import { liveServices, openLiveServices } from './live-services.ts';
 import { chooseProviders, findProvider, unusedSections } from './provider-choice.ts';
 import { obstacleLine } from './request-log.ts';
 import { loadScript } from './scenario-files.ts';
@@ -50,11 +52,14 @@ export async function serveCommand(
   options: ServeCommandOptions,
 ): Promise<number> {
   const budget = liveBudget(options);
+  // A scenario that is named is what the server follows.
+  const asks = budget !== undefined && options.scenario === undefined;
   const choice = chooseProviders(terminal, options.config, [
     'addr',
     'hello_wav',
     'record',
     'asr.vad',
+    ...(asks ? (['asr', 'llm'] as const) : []),
   ]);
   const { config } = choice;
   const host = options.host ?? config?.addr?.host ?? '127.0.0.1';
@@ -69,10 +74,17 @@ export async function serveCommand(
   const clock = new SystemClock();
   const random = createRandom(1, 'serve');
   const { opus, voiceDetection, voice, encoder } = await openCommandLaboratory(terminal);
+  const services = asks ? liveServices(config) : [];
   const callbackUrl = options.record === undefined ? undefined : config?.recordCallback;
   const callback = callbackUrl === undefined ? undefined : endpointOfUrl(new URL(callbackUrl));
   const outside =
-    budget === undefined ? [] : [...endpointsOf(provider), ...(callback ? [callback] : [])];
+    budget === undefined
+      ? []
+      : [
+          ...endpointsOf(provider),
+          ...services.map(({ endpoint }) => endpoint),
+          ...(callback ? [callback] : []),
+        ];
   const network = new SocketNetwork({ clock, random: random.fork('network'), outside });
   const personality = personalityOf(provider, { scenario });
   const standIns =
@@ -91,7 +103,8 @@ export async function serveCommand(
           ...(personality !== undefined && { personality }),
         });
   const hello = scenario.server.helloWav ?? config?.helloWav;
-  const mask = new SecretMask(provider.tts.secrets);
+  const keys = services.flatMap(({ apiKey }) => (apiKey ? [apiKey] : []));
+  const mask = new SecretMask([...provider.tts.secrets, ...keys]);
   const show = (event: ServerObservation): void => {
     const text = describe(event);
     if (text !== undefined) terminal.say(mask.text(`${seconds(event.atUs)}  ${text}`));
@@ -111,6 +124,11 @@ export async function serveCommand(
     limit: (opened) => (budget === undefined ? opened : withinBudget(opened, budget)),
     onRetry: (event) => show({ source: 'provider', ...event }),
   });
+  const admit = (): void => budget?.take({ requests: 1, characters: 0 });
+  const asked =
+    config && services.length > 0
+      ? openLiveServices(config, { clock, dialer: network, randomBytes, admit })
+      : undefined;
   const isCallable = callback !== undefined && (budget !== undefined || isLoopback(callback.host));
   if (callback !== undefined && !isCallable) {
     terminal.say(`${callbackUrl} is not called without --live: it is not on this machine.`);
@@ -127,22 +145,28 @@ export async function serveCommand(
       ...compatSettings(compat, platform),
     },
     ...(hello === undefined ? {} : { hello: readFileSync(hello) }),
-    recognizer: scriptedRecognizer(({ turn }) => turnOf(scenario, turn).heard, {
-      clock,
-      durationMs: scenario.server.recognitionMs,
-    }),
-    replies: scriptedReply(
-      ({ turn }) => {
-        const { reply, replyPace } = turnOf(scenario, turn);
-        return { text: reply, ...replyPace };
-      },
-      { clock },
-    ),
+    recognizer:
+      asked?.recognizer ??
+      scriptedRecognizer(({ turn }) => turnOf(scenario, turn).heard, {
+        clock,
+        durationMs: scenario.server.recognitionMs,
+      }),
+    replies:
+      asked?.replies ??
+      scriptedReply(
+        ({ turn }) => {
+          const { reply, replyPace } = turnOf(scenario, turn);
+          return { text: reply, ...replyPace };
+        },
+        { clock },
+      ),
     ...(options.record !== undefined && { records: recordFolder(options.record, wallClockStamp) }),
     ...(notices && { recordCallback: (notice) => postNotice(notices, notice, clock) }),
     observe: show,
   });
-  for (const line of config === undefined ? [] : unusedSections(config)) terminal.say(line);
+  const askedSections = services.map(({ section }) => section);
+  const unused = config === undefined ? [] : unusedSections(config, askedSections);
+  for (const line of unused) terminal.say(line);
   const signal = interruptSignal(terminal, 'closing the connections.');
   const listener = await network.listen({ host, port }, (stream: Duplex) => server.accept(stream));
   const shown = host === '0.0.0.0' ? '<address of this machine>' : host;
@@ -153,16 +177,20 @@ export async function serveCommand(
   if (budget !== undefined) {
     const announced = new Map([[provider.name, provider]]);
     terminal.say(liveAnnouncement(announced, budget).join('\n'));
+    for (const { section, endpoint } of services) {
+      terminal.say(`  ${section}: ${endpointName(endpoint)} is asked, too; its requests count.`);
+    }
   }
   terminal.say(
     `Speaking with ${budget === undefined ? 'the stand-in of' : 'the real'} ${provider.name}, ` +
-      `answering from "${scenario.title}"${model === 'harness' ? '' : `, as ${model}`}. Ctrl-C ends it.`,
+      `answering from ${asked?.replies ? '[llm]' : `"${scenario.title}"`}${model === 'harness' ? '' : `, as ${model}`}. Ctrl-C ends it.`,
   );
   await aborted(signal);
   await listener.close();
   await server.close();
   await speech.close();
   notices?.close();
+  asked?.close();
   await standIns?.close();
   return exitCode.interrupted;
 }

@@ -153,7 +153,10 @@ call_mcp_message = "One moment."
     config.sections.map(({ name, used }) => `${name} ${used}`),
     ['addr true', '[record] true', '[asr] false', '[asr.vad] true', '[tts] true', '[llm] false'],
   );
-  t.is(config.sections.find(({ name }) => name === '[llm]')!.note, 'replies are scripted');
+  t.is(
+    config.sections.find(({ name }) => name === '[llm]')!.note,
+    'what is answered is known from the scenario; serve --live asks this service',
+  );
   t.is(config.backend, 'EchoKit takes [llm], [tts] and [asr]');
 });
 

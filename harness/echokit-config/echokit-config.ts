@@ -14,10 +14,17 @@ import {
   type Environment,
   isTable,
 } from '../../adapters/config-table.ts';
-import { type CheckedTtsConfig, type ConfigSetting, checkTtsConfig } from '../../adapters/index.ts';
+import {
+  type CheckedTtsConfig,
+  type ConfigSetting,
+  type ConfigTable,
+  checkTtsConfig,
+} from '../../adapters/index.ts';
 import { redact } from '../../adapters/transport/provider-failure.ts';
 import { decodeUserWav, UserWavError } from '../scenario/user-wav.ts';
 import type { EndOfSpeechSettings } from '../server/end-of-speech.ts';
+import type { ChatConfig, PromptMessage, ResponsesConfig } from '../server/model-replies.ts';
+import type { WhisperConfig } from '../server/whisper-recognizer.ts';
 import { placeOf } from '../toml/problem-list.ts';
 import { sourceExcerpt } from '../toml/source-excerpt.ts';
 import { type KeyPath, SourceMap, type SourceRange } from '../toml/source-position.ts';
@@ -63,6 +70,10 @@ export interface EchoKitConfig {
   readonly addr?: { readonly host: string; readonly port: number };
   /** Path that can be opened from here. */
   readonly helloWav?: string;
+  /** `[asr]` of a service that is asked with a whole recording; absent for any other. */
+  readonly recognition?: WhisperConfig;
+  /** `[llm]`; exactly one of the two. */
+  readonly model?: { readonly chat: ChatConfig } | { readonly responses: ResponsesConfig };
   /** `[record] callback_url`: whom `serve --record` tells of recordings. */
   readonly recordCallback?: string;
   /** `[asr.vad]`, what of it is written. */
@@ -184,9 +195,9 @@ class ConfigReading {
     const address = addr === undefined ? undefined : this.#address(addr);
     const helloWav = hello === undefined ? undefined : this.#hello(hello);
     const recordCallback = this.#record();
-    const endOfSpeech = this.#recognition();
+    const { endOfSpeech, recognition } = this.#recognition();
     this.#speech();
-    this.#replies();
+    const model = this.#replies();
     const backend = this.#backend(top);
     return {
       file: this.#file,
@@ -196,6 +207,8 @@ class ConfigReading {
       ...(address !== undefined && { addr: address }),
       ...(helloWav !== undefined && { helloWav }),
       ...(endOfSpeech !== undefined && { endOfSpeech }),
+      ...(recognition !== undefined && { recognition }),
+      ...(model !== undefined && { model }),
       ...(recordCallback !== undefined && { recordCallback }),
       backend,
     };
@@ -236,11 +249,19 @@ class ConfigReading {
     return checked.table.values['callback_url'];
   }
 
-  /** `[asr]`: of it, the moment in which the user has finished is used. */
-  #recognition(): Partial<EndOfSpeechSettings> | undefined {
-    const note = 'what the user says is known from the scenario';
-    const checked = this.#unusedPlatform('asr', note, asrPlatforms);
-    const [vad] = checked?.table.tables['vad'] ?? [];
+  /** `[asr]`: what of it is not about the end of speech is for real services only. */
+  #recognition(): Pick<EchoKitConfig, 'endOfSpeech' | 'recognition'> {
+    const checked = this.#unusedPlatform('asr', fromScenario('what the user says'), asrPlatforms);
+    const recognition = checked && whisperConfig(checked.table.values);
+    const endOfSpeech = checked && this.#endOfSpeech(checked);
+    return {
+      ...(recognition !== undefined && { recognition }),
+      ...(endOfSpeech !== undefined && { endOfSpeech }),
+    };
+  }
+
+  #endOfSpeech(checked: CheckedTable): Partial<EndOfSpeechSettings> | undefined {
+    const [vad] = checked.table.tables['vad'] ?? [];
     if (vad === undefined) return undefined;
     this.#sections.push({ name: '[asr.vad]', used: true, note: 'when serve ends a turn' });
     const written = (key: string): number | undefined => {
@@ -330,10 +351,10 @@ class ConfigReading {
     return free;
   }
 
-  /** `[llm]`, `[gemini]`, `[claude]`: where replies come from, which are scripted here. */
-  #replies(): void {
+  /** `[llm]`, `[gemini]`, `[claude]`: where replies come from; the first is for real services only. */
+  #replies(): EchoKitConfig['model'] {
     const note = 'replies are scripted';
-    const llm = this.#unusedPlatform('llm', note, llmPlatforms);
+    const llm = this.#unusedPlatform('llm', fromScenario('what is answered'), llmPlatforms);
     const [first] = llm?.table.tables['sys_prompts'] ?? [];
     if (first !== undefined && /\{\{\s*https?:/.test(first.values['content'] ?? '')) {
       const path = ['llm', 'sys_prompts', 0, 'content'];
@@ -346,6 +367,8 @@ class ConfigReading {
       const message = 'gemini.sys_prompts has more than one entry, and only the first is used';
       this.#add('warning', 'gemini', 'CONFIG_NO_EFFECT', ['gemini', 'sys_prompts', 1], message);
     }
+    const { extra } = (this.#raw['llm'] ?? {}) as { readonly extra?: unknown };
+    return llm && modelConfig(llm.table, isTable(extra) ? extra : {});
   }
 
   /** What EchoKit makes of the file. A file with nothing but providers is meant for this program. */
@@ -509,6 +532,37 @@ function configuredProvider(
   { platform, tts, settings }: CheckedTtsConfig,
 ): ConfiguredProvider {
   return { name, table, ...(platform !== undefined && { platform }), tts, settings };
+}
+
+function fromScenario(what: string): string {
+  return `${what} is known from the scenario; serve --live asks this service`;
+}
+
+function whisperConfig(values: ConfigTable['values']): WhisperConfig | undefined {
+  const { url, api_key: apiKey, lang: language, model, prompt, paraformer_token: other } = values;
+  if (url === undefined || other !== undefined || !/^https?:/i.test(url)) return undefined;
+  return { url, ...withoutAbsent({ apiKey, language, model, prompt }) };
+}
+
+function modelConfig(
+  { values, tables }: ConfigTable,
+  extra: TomlTable,
+): EchoKitConfig['model'] | undefined {
+  const prompts = (key: string): PromptMessage[] =>
+    (tables[key] ?? []).map(({ values: { role = 'assistant', content = '' } }) => ({
+      role,
+      content,
+    }));
+  const { api_key: apiKey, model, instructions, history } = values;
+  const chatUrl = values['llm_chat_url'];
+  const responsesUrl = values['llm_responses_url'];
+  const common = { ...withoutAbsent({ apiKey, model }), extra, sysPrompts: prompts('sys_prompts') };
+  if (chatUrl !== undefined && history !== undefined) {
+    const dynamicPrompts = prompts('dynamic_prompts');
+    return { chat: { ...common, url: chatUrl, history: Number(history), dynamicPrompts } };
+  }
+  if (responsesUrl === undefined) return undefined;
+  return { responses: { ...common, url: responsesUrl, ...withoutAbsent({ instructions }) } };
 }
 
 function partOf([first, second]: KeyPath): ConfigPart {

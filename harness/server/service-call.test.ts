@@ -72,3 +72,19 @@ test('an abort ends the call in the same instant, before and in the body', async
     });
   }
 });
+
+test('a request that is not admitted is not made', async (t) => {
+  const clock = new SimulatedClock();
+  const network = new MemoryNetwork(clock, createRandom(1));
+  let connections = 0;
+  await network.listen({ host: 'service', port: 80 }, () => {
+    connections += 1;
+  });
+  const admit = (): void => {
+    throw new Error('used up');
+  };
+  const service = new Service('http://service/', { clock, dialer: network, admit });
+  const asked = service.post(request, new AbortController().signal);
+  await clock.run(t.throwsAsync(asked, { message: 'used up' }));
+  t.is(connections, 0);
+});

@@ -7,7 +7,10 @@ import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import type { AdapterDeps } from '../../adapters/index.ts';
 import { HttpConnections } from '../../adapters/transport/http-connections.ts';
 
-export type ServiceDeps = Pick<AdapterDeps, 'clock' | 'dialer'>;
+export type ServiceDeps = Pick<AdapterDeps, 'clock' | 'dialer'> & {
+  /** Is asked before every request and throws for one that must not be made; absent: all may be. */
+  readonly admit?: () => void;
+};
 
 export interface ServiceRequest {
   readonly headers: Readonly<Record<string, string>>;
@@ -33,9 +36,11 @@ const neverMs = Number.POSITIVE_INFINITY;
 export class Service {
   readonly #url: URL;
   readonly #connections: HttpConnections;
+  readonly #admit: (() => void) | undefined;
 
   constructor(url: string, deps: ServiceDeps) {
     this.#url = new URL(url);
+    this.#admit = deps.admit;
     const noBytes = (): Uint8Array => new Uint8Array(0);
     this.#connections = new HttpConnections(this.#url, neverMs, { ...deps, randomBytes: noBytes });
   }
@@ -44,9 +49,11 @@ export class Service {
    * POSTs and resolves when the head of the answer is there.
    *
    * @param signal ends everything about the request at once, also while the body is read
-   * @throws {ServiceError}; {@link SpeechError} when there is no connection; the signal's reason
+   * @throws {ServiceError}; {@link SpeechError} when there is no connection; the signal's reason; what
+   *   `admit` throws
    */
   async post({ headers, body }: ServiceRequest, signal: AbortSignal): Promise<ServiceAnswer> {
+    this.#admit?.();
     const { stream, agent } = await this.#connections.acquire(signal);
     return new Promise((resolve, reject) => {
       const stop = (): void => {

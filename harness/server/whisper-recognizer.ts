@@ -4,7 +4,7 @@
  */
 import type { AdapterDeps } from '../../adapters/index.ts';
 import type { Recognizer } from './recognizer.ts';
-import { Service, textOf } from './service-call.ts';
+import { Service, type ServiceDeps, textOf } from './service-call.ts';
 
 export interface WhisperConfig {
   readonly url: string;
@@ -22,7 +22,7 @@ const tryLimitUs = 10_000_000;
 /** @returns a recognizer that MUST be closed */
 export function whisperRecognizer(
   config: WhisperConfig,
-  deps: Pick<AdapterDeps, 'clock' | 'dialer' | 'randomBytes'>,
+  deps: ServiceDeps & Pick<AdapterDeps, 'randomBytes'>,
 ): Recognizer & { close(): void } {
   const service = new Service(config.url, deps);
 

@@ -385,7 +385,12 @@ test.serial('run --config runs all providers of the file, and --provider picks',
     const args = ['run', path, '--config', config, '--json', '--out', out, ...more];
     const { exit, stdout, stderr } = await start(...args).ended;
     t.is(exit, exitCode.passed, stderr);
-    t.true(stderr.includes(`${config}: [llm] is not used: replies are scripted.\n`), stderr);
+    t.true(
+      stderr.includes(
+        `${config}: [llm] is not used: replies are scripted; only serve --live asks.\n`,
+      ),
+      stderr,
+    );
     const { cells } = JSON.parse(stdout) as { cells: { provider: string }[] };
     return cells.map(({ provider }) => provider);
   };
@@ -403,7 +408,7 @@ test.serial('validate says what a configuration holds, without showing its keys'
   t.is(exit, exitCode.passed, stderr);
   t.is(stderr, '');
   t.regex(stdout, /^ {2}\[asr\.vad\] +used: /m);
-  t.regex(stdout, /^ {2}\[llm\] +not used: replies are scripted$/m);
+  t.regex(stdout, /^ {2}\[llm\] +not used: replies are scripted; only serve --live asks$/m);
   t.regex(stdout, /^ {2}backend +EchoKit takes \[llm\], \[tts\] and \[asr\]$/m);
   t.regex(stdout, /^provider quick: \[providers\.quick\], platform elevenlabs$/m);
   t.regex(stdout, /^ {2}token +set$/m);

@@ -155,7 +155,7 @@ call_mcp_message = "One moment."
   );
   t.is(
     config.sections.find(({ name }) => name === '[llm]')!.note,
-    'what is answered is known from the scenario; serve --live asks this service',
+    'replies are scripted; only serve --live asks',
   );
   t.is(config.backend, 'EchoKit takes [llm], [tts] and [asr]');
 });

@@ -251,7 +251,11 @@ class ConfigReading {
 
   /** `[asr]`: what of it is not about the end of speech is for real services only. */
   #recognition(): Pick<EchoKitConfig, 'endOfSpeech' | 'recognition'> {
-    const checked = this.#unusedPlatform('asr', fromScenario('what the user says'), asrPlatforms);
+    const checked = this.#unusedPlatform(
+      'asr',
+      `what the user says is known from the scenario${butLive}`,
+      asrPlatforms,
+    );
     const recognition = checked && whisperConfig(checked.table.values);
     const endOfSpeech = checked && this.#endOfSpeech(checked);
     return {
@@ -354,7 +358,7 @@ class ConfigReading {
   /** `[llm]`, `[gemini]`, `[claude]`: where replies come from; the first is for real services only. */
   #replies(): EchoKitConfig['model'] {
     const note = 'replies are scripted';
-    const llm = this.#unusedPlatform('llm', fromScenario('what is answered'), llmPlatforms);
+    const llm = this.#unusedPlatform('llm', `replies are scripted${butLive}`, llmPlatforms);
     const [first] = llm?.table.tables['sys_prompts'] ?? [];
     if (first !== undefined && /\{\{\s*https?:/.test(first.values['content'] ?? '')) {
       const path = ['llm', 'sys_prompts', 0, 'content'];
@@ -534,9 +538,7 @@ function configuredProvider(
   return { name, table, ...(platform !== undefined && { platform }), tts, settings };
 }
 
-function fromScenario(what: string): string {
-  return `${what} is known from the scenario; serve --live asks this service`;
-}
+const butLive = '; only serve --live asks';
 
 function whisperConfig(values: ConfigTable['values']): WhisperConfig | undefined {
   const { url, api_key: apiKey, lang: language, model, prompt, paraformer_token: other } = values;

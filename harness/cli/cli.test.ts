@@ -495,3 +495,16 @@ test.serial(
     t.regex(nobody.stderr, /NETWORK_REFUSED/);
   },
 );
+
+test.serial(
+  'conform device passes the emulated board and refuses one of older firmware',
+  async (t) => {
+    const { exit, stdout } = await start('conform', 'device', '--only', 'request,rest').ended;
+    t.is(exit, exitCode.passed);
+    t.regex(stdout, /^request +18 passed$/m);
+    t.regex(stdout, /23 cases against the emulated diy: 23 passed/);
+    const older = await start('conform', 'device', '--board', 'diy@0.2.0').ended;
+    t.is(older.exit, exitCode.usage);
+    t.regex(older.stderr, /boards: diy, box, cube2/);
+  },
+);

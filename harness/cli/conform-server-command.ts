@@ -14,6 +14,7 @@ import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
 import { renderConformanceSummary, renderFamily } from '../report/conformance-text.ts';
 import { readUserWav } from '../scenario/user-wav.ts';
+import type { OfflineVoice } from '../stand-ins/offline-voice.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import { interruptSignal, type Terminal } from './terminal.ts';
@@ -51,11 +52,7 @@ export async function conformServerCommand(
   // Before anything is said about a server: is there one?
   (await network.dial({ ...address, secure: false })).destroy();
   const { opus, voice } = await openCommandLaboratory(terminal);
-  const isWav = /\.wav$/i.test(options.say);
-  if (isWav && !existsSync(options.say)) {
-    throw new CommandError('USAGE', exitCode.usage, `There is no file ${options.say}.`);
-  }
-  const clip = isWav ? readUserWav(options.say) : voice.speak(options.say, 'rms').samples;
+  const speech = spokenClip(options.say, voice);
   const signal = interruptSignal(terminal, 'stopping before the next case.');
   const show = familyPrinter(terminal, options, cases);
   const results = await runServerSuite(
@@ -69,8 +66,8 @@ export async function conformServerCommand(
         answerMs: options.timeout * 1000,
         idleMs: options.idle * 1000,
       },
-      speech: audiblePart(clip),
-      text: isWav ? 'How far away is the moon?' : options.say,
+      speech,
+      text: isWav(options.say) ? 'How far away is the moon?' : options.say,
       createDecoder: () => opus.createDecoder(),
     },
     { cases, signal, onResult: show.result },
@@ -175,8 +172,17 @@ function serverAddress(url: string | undefined) {
   return { ...endpointOfUrl(parsed), basePath, authority: host };
 }
 
-/** Silence around it would be taken for the end of speech. */
-function audiblePart(clip: Int16Array): Int16Array {
+const isWav = (say: string): boolean => /\.wav$/i.test(say);
+
+/**
+ * What the user says, from a WAV file or spoken by the offline voice, without the silence around it, which
+ * would be taken for the end of speech.
+ */
+export function spokenClip(say: string, voice: OfflineVoice): Int16Array {
+  if (isWav(say) && !existsSync(say)) {
+    throw new CommandError('USAGE', exitCode.usage, `There is no file ${say}.`);
+  }
+  const clip = isWav(say) ? readUserWav(say) : voice.speak(say, 'rms').samples;
   const audible = findAudible(clip);
   return audible === null ? clip : clip.slice(audible.first, audible.last + 1);
 }

@@ -262,6 +262,39 @@ Exit codes: 0 every case passed or is unsupported, 1 a case failed, 4 nobody ans
     process.exitCode = await conformServerCommand(terminal, url, options);
   });
 
+conformOptions(
+  conform
+    .command('device')
+    .description('plays a server against the emulated board, or against a real one that connects'),
+)
+  .option('--board <name>', 'board to emulate', 'diy')
+  .addOption(
+    new Option('--time <mode>', 'of the emulated board: a simulated clock, or loopback sockets')
+      .choices(['virtual', 'real'])
+      .default('virtual'),
+  )
+  .option('--listen <host:port>', 'wait for a real board instead; its wire is all that is seen')
+  .option('--long', 'in real time: also the cases that wait for minutes')
+  .option(
+    '--say <text or file.wav>',
+    'what the emulated board hears; a WAV is 16-bit mono at 16 kHz',
+    'How far away is the moon?',
+  )
+  .addHelpText(
+    'after',
+    `
+Examples:
+  echokit-harness conform device
+  echokit-harness conform device --board box --only upload,interrupt
+  echokit-harness conform device --listen 0.0.0.0:8080      a board on the desk; somebody must press its keys
+
+Exit codes: 0 every case passed or is unsupported, 1 a case failed, 4 the address cannot be listened on.`,
+  )
+  .action(async (options) => {
+    const { conformDeviceCommand } = await import('./conform-device-command.ts');
+    process.exitCode = await conformDeviceCommand(terminal, options);
+  });
+
 program
   .command('stand-ins')
   .description('everything an EchoKit server calls, on this machine: speech, chat, transcription')

@@ -5,6 +5,8 @@ import type { Random } from '../random/random.ts';
 
 /** The firmware's own limit of one message (EchoKit device protocol reference, section 1.5). */
 const messageBytesMaximum = 64 * 1024 * 1024;
+/** More make its parser give up (section 1.4). */
+const responseHeadersMaximum = 25;
 /** Offered although the board cannot do it, to please a hosting proxy (section 1.4). */
 const offeredExtension = 'permessage-deflate; client_max_window_bits';
 
@@ -118,9 +120,16 @@ export class SocketTask {
       },
     });
     this.#socket = socket;
-    // The board does not look at this header; a compressed frame is what makes it give up.
-    socket.on('upgrade', (response) => {
-      delete response.headers['sec-websocket-extensions'];
+    socket.on('upgrade', ({ headers, rawHeaders }) => {
+      if (rawHeaders.length > 2 * responseHeadersMaximum) {
+        this.#fail(`more than ${responseHeadersMaximum} response headers`);
+        socket.terminate();
+        return;
+      }
+      // The board looks at status and key only (section 1.4); a compressed frame is what makes it give up.
+      headers.upgrade = 'websocket';
+      delete headers['sec-websocket-protocol'];
+      delete headers['sec-websocket-extensions'];
     });
     socket.on('unexpected-response', (_request, response) => {
       this.#fail(

@@ -53,7 +53,7 @@ export function renderConformanceSummary(
 ): string {
   const colors = picocolors.createColors(color);
   const { pass, fail, unsupported, skipped } = counts;
-  const what = `${cases.length} cases against ${suite === 'server' ? '' : 'board '}${neutralize(target)}`;
+  const what = `${cases.length} ${cases.length === 1 ? 'case' : 'cases'} against ${neutralize(target)}`;
   const parts = [
     colors.green(`${pass} passed`),
     ...(fail > 0 ? [colors.red(`${fail} failed`)] : []),

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { SystemClock } from '../clock/system-clock.ts';
 import type { DeviceEvent } from '../device/device-event.ts';
 import { deviceProfiles } from '../device/device-profile.ts';
-import { createEmulatedDevice } from '../device/emulated-device.ts';
+import { createEmulatedDevice, type EmulatedDevice } from '../device/emulated-device.ts';
 import { findAudible } from '../metrics/audibility.ts';
 import { endpointOfUrl } from '../network/endpoint-url.ts';
 import { SocketNetwork } from '../network/socket-network.ts';
@@ -10,6 +10,8 @@ import { createRandom } from '../random/random.ts';
 import { encodeWav } from '../trace/wav-file.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { CommandError, exitCode } from './exit-code.ts';
+import { playInteractively } from './interactive-device.ts';
+import { processKeyboard } from './keyboard.ts';
 import { interruptSignal, type Terminal } from './terminal.ts';
 
 export interface DeviceCommandOptions {
@@ -22,7 +24,10 @@ export interface DeviceCommandOptions {
 
 const readyLimitSeconds = 20;
 
-/** `device`: an emulated board against any EchoKit server, in real time. */
+/**
+ * `device`: an emulated board against any EchoKit server, in real time: at a keyboard with its keys, otherwise, or
+ * with `--say`, as a conversation that ends by itself.
+ */
 export async function deviceCommand(
   terminal: Terminal,
   url: string,
@@ -33,34 +38,54 @@ export async function deviceCommand(
   const clock = new SystemClock();
   const random = createRandom(1, 'device');
   const { opus, voiceDetection, voice } = await openCommandLaboratory(terminal);
-  const clips = texts.map((text) => voice.speak(text, 'rms').samples);
   const signal = interruptSignal(terminal, 'switching the board off.');
+  const create = (observe: (event: DeviceEvent) => void): EmulatedDevice =>
+    createEmulatedDevice({
+      profile: deviceProfiles[options.board]!,
+      deviceId: options.id,
+      serverUrl: url,
+      clock,
+      dialer: new SocketNetwork({
+        clock,
+        random: random.fork('network'),
+        outside: [endpointOfUrl(new URL(url))],
+      }),
+      random,
+      opus,
+      voiceDetection,
+      observe,
+    });
+  const keyboard = options.say.length > 0 ? undefined : processKeyboard();
+  if (keyboard !== undefined) {
+    let device: EmulatedDevice | undefined;
+    await playInteractively({
+      clock,
+      profile: deviceProfiles[options.board]!,
+      serverUrl: url,
+      keyboard,
+      speak: (text) => voice.speak(text, 'rms').samples,
+      createDevice: (observe) => {
+        device = create(observe);
+        return device;
+      },
+      signal,
+    });
+    if (options.save !== undefined) saveSpeaker(terminal, options.save, device!);
+    return exitCode.passed;
+  }
 
+  const clips = texts.map((text) => voice.speak(text, 'rms').samples);
   let changed = (): void => {};
   let answered = 0;
   let rebooted: string | undefined;
   let firstSound: ((atUs: number) => void) | undefined;
-  const device = createEmulatedDevice({
-    profile: deviceProfiles[options.board]!,
-    deviceId: options.id,
-    serverUrl: url,
-    clock,
-    dialer: new SocketNetwork({
-      clock,
-      random: random.fork('network'),
-      outside: [endpointOfUrl(new URL(url))],
-    }),
-    random,
-    opus,
-    voiceDetection,
-    observe: (event) => {
-      const line = describe(event);
-      if (line !== undefined) terminal.say(`${seconds(event.atUs)}  ${line}`);
-      if (event.type === 'frameHandled' && event.event === 'EndResponse') answered++;
-      if (event.type === 'playStart') firstSound?.(event.atUs);
-      if (event.type === 'reboot') rebooted = event.cause;
-      changed();
-    },
+  const device = create((event) => {
+    const line = describe(event);
+    if (line !== undefined) terminal.say(`${seconds(event.atUs)}  ${line}`);
+    if (event.type === 'frameHandled' && event.event === 'EndResponse') answered++;
+    if (event.type === 'playStart') firstSound?.(event.atUs);
+    if (event.type === 'reboot') rebooted = event.cause;
+    changed();
   });
   const until = async (condition: () => boolean, limitSeconds: number): Promise<boolean> => {
     const limitUs = clock.nowUs() + limitSeconds * 1_000_000;
@@ -110,16 +135,18 @@ export async function deviceCommand(
     }
   } finally {
     await device.close();
-    if (options.save !== undefined) {
-      const { samples } = device.speaker();
-      writeFileSync(options.save, encodeWav(samples));
-      terminal.print(`${options.save}: ${(samples.length / 16_000).toFixed(1)} s from the speaker`);
-    }
+    if (options.save !== undefined) saveSpeaker(terminal, options.save, device);
   }
   if (signal.aborted) return exitCode.interrupted;
   if (failure === undefined) return exitCode.passed;
   terminal.say(`The conversation failed: ${failure}.`);
   return exitCode.expectationFailed;
+}
+
+function saveSpeaker(terminal: Terminal, path: string, device: EmulatedDevice): void {
+  const { samples } = device.speaker();
+  writeFileSync(path, encodeWav(samples));
+  terminal.print(`${path}: ${(samples.length / 16_000).toFixed(1)} s from the speaker`);
 }
 
 function checkArguments(url: string, options: DeviceCommandOptions): void {

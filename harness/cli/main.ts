@@ -199,7 +199,12 @@ program
   .command('device')
   .description('an emulated board that talks to any EchoKit server')
   .argument('<url>', 'server URL as stored on a board, for example ws://127.0.0.1:8080/ws/')
-  .option('--say <text>', 'what the user says; repeat it for several turns', collect, [])
+  .option(
+    '--say <text>',
+    'what the user says; repeat it for several turns; without it, at a terminal, keys and typed text are',
+    collect,
+    [],
+  )
   .option('--board <name>', 'board profile', 'diy')
   .option('--id <mac>', 'device id, 12 hex digits', '02ec0e000002')
   .option('--save <file>', 'write what the speaker played to this WAV file')

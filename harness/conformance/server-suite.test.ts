@@ -1,3 +1,6 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test from 'ava';
 import { encodeServerEvent, type ServerEvent } from '../../firmware-protocol/server-event.ts';
 import { SimulatedClock } from '../clock/simulated-clock.ts';
@@ -7,6 +10,7 @@ import { createRandom } from '../random/random.ts';
 import { createAdapterServer } from '../server/adapter-server.ts';
 import { plantedSpeech, tone } from '../server/planted-speech.contract.ts';
 import { scriptedRecognizer } from '../server/recognizer.ts';
+import { recordFolder } from '../server/record-store.ts';
 import { scriptedReply } from '../server/reply-source.ts';
 import { opus, voiceDetection } from '../server/server-laboratory.contract.ts';
 import type { ServerSettings } from '../server/server-settings.ts';
@@ -18,6 +22,9 @@ import type { HttpHead } from './http-message.ts';
 import { serverLimitDefaults } from './server-stage.ts';
 import { runServerSuite, serverCases } from './server-suite.ts';
 import { type Frame, opcodes } from './web-socket-frame.ts';
+
+const records = mkdtempSync(join(tmpdir(), 'echokit-conformance-'));
+test.after.always(() => rmSync(records, { recursive: true, force: true }));
 
 interface Examined {
   readonly results: readonly CaseResult[];
@@ -53,6 +60,7 @@ async function examine(
       { clock },
     ),
     hello: encodeWav(tone(500, 5000)),
+    records: recordFolder(mkdtempSync(join(records, 'run-')), () => 'today'),
     settings,
     observe: () => {},
   });
@@ -84,11 +92,9 @@ const idsOf = (results: readonly CaseResult[], status: CaseResult['status']): st
 
 test('our own server conforms in every case', async (t) => {
   const { results } = await examine();
-  const others = results.filter(({ status }) => status !== 'pass');
-  // Recordings are not there yet.
   t.deepEqual(
-    others
-      .filter(({ id, status }) => !(status === 'unsupported' && id.startsWith('record/')))
+    results
+      .filter(({ status }) => status !== 'pass')
       .map(({ id, status, detail }) => `${id}: ${status}: ${detail}`),
     [],
   );
@@ -296,8 +302,7 @@ test('a server that lets boards in and never says a word is through in finite ti
   t.true(seconds < 1800, `${seconds} s`);
 });
 
-test('every case has an id of its own, a sentence and a clause of the protocol documentation', async (t) => {
-  const { readFileSync } = await import('node:fs');
+test('every case has an id of its own, a sentence and a clause of the protocol documentation', (t) => {
   const text = readFileSync(new URL('../../firmware-protocol/README.md', import.meta.url), 'utf8');
   const clauses = new Set([...text.matchAll(/^- \*\*(FP-[\d.]+)\*\*/gm)].map(([, id]) => id));
   t.is(new Set(serverCases.map(({ id }) => id)).size, serverCases.length);

@@ -64,6 +64,8 @@ export interface EmulatedDevice {
    * array. Empty before `boot`.
    */
   speaker(): { readonly samples: Int16Array; readonly startUs: number };
+  /** Samples that are going to be played, those that wait for their sentence to be complete included. */
+  bufferedSamples(): number;
   /** Switches the board off and reports `finished`. Harmless when repeated. */
   close(): Promise<void>;
 }
@@ -275,6 +277,13 @@ class Board implements EmulatedDevice {
       boots.push({ startUs, samples: player.speaker() });
     }
     return joinBoots(boots);
+  }
+
+  bufferedSamples(): number {
+    this.#work();
+    if (this.#running === undefined) return 0;
+    const { player, machine } = this.#running;
+    return player.ledger().queuedSamples + machine.ledger().heldSamples;
   }
 
   /** K0 without a connection. Section 5.7: set-up mode, and back. */

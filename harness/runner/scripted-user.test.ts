@@ -53,6 +53,7 @@ test('after a restart the user waits for the board, presses K0 and goes on with 
     get state() {
       return state;
     },
+    bufferedSamples: () => 0,
     speaker: () => ({ samples: new Int16Array(0), startUs: 0 }),
     close: () => Promise.resolve(),
   };

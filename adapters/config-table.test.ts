@@ -281,3 +281,26 @@ test('whatever a table holds, the check answers, and secrets stay inside', (t) =
   );
   t.pass();
 });
+
+test('a secret that is missing everywhere is a warning where only a stand-in will see it', (t) => {
+  const missingSecret = 'any';
+  const checked = check({}, { missingSecret });
+  t.is(checked.table.values['token'], 'any');
+  t.deepEqual(brief(checked.errors), []);
+  t.deepEqual(brief(checked.warnings), ['tts.token CONFIG_NO_SECRET']);
+
+  const environment = { EXAMPLE_KEY: 'sk-real' };
+  t.is(check({}, { missingSecret, environment }).table.values['token'], 'sk-real');
+  t.deepEqual(brief(check({ tokn: 'sk' }, { missingSecret }).errors), [
+    'tts.token CONFIG_MISSING_KEY',
+  ]);
+});
+
+test('a misspelled platform key is named', (t) => {
+  const found = chooseVariant({ platfrom: 'x' }, [{ names: ['x'] }], { name: 'tts' });
+  t.true('code' in found && found.code === 'CONFIG_MISSING_KEY');
+  t.is(
+    'message' in found ? found.message : '',
+    'tts.platform is missing: there is "platfrom"; did you mean that?',
+  );
+});

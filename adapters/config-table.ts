@@ -19,6 +19,7 @@ export type ConfigErrorCode =
 export type ConfigWarningCode =
   | 'CONFIG_UNKNOWN_KEY'
   | 'CONFIG_NO_EFFECT'
+  | 'CONFIG_NO_SECRET'
   | 'CONFIG_DOUBTFUL_VALUE'
   | 'CONFIG_DOUBTFUL_DEFAULT'
   | 'CONFIG_BEARER'
@@ -75,6 +76,11 @@ export interface ConfigContext {
    * literally, as EchoKit does.
    */
   readonly environment?: Environment | undefined;
+  /**
+   * What a required secret is when it is given nowhere, with a warning: where only stand-ins will
+   * see it. Absent: that is an error.
+   */
+  readonly missingSecret?: string | undefined;
   /** Keys of the table that are checked elsewhere, for example the one that has chosen the rules. */
   readonly elsewhere?: readonly string[];
   /** The text of a value as it stands in the file, for what a parsed number does not tell. */
@@ -109,7 +115,11 @@ export function chooseVariant<Variant extends ConfigVariant>(
   const keyPath = keyPathOf(context.name, path);
   const hint = `valid are: ${validNames.join(', ')}`;
   if (platform === undefined) {
-    const message = `${keyPath} is missing`;
+    const near = nearestName('platform', Object.keys(given));
+    const message =
+      near === undefined
+        ? `${keyPath} is missing`
+        : `${keyPath} is missing: there is "${near}"; did you mean that?`;
     return { code: 'CONFIG_MISSING_KEY', path, keyPath, message, hint, validNames };
   }
   if (typeof platform !== 'string') {
@@ -247,8 +257,15 @@ class TableCheck {
       table.values[key] = text;
       return this.#setting(path, rule, text, 'environment', variable);
     }
+    const near = nearestName(key, table.strangers);
+    const { missingSecret } = this.#context;
+    if (rule.required === true && rule.secret === true && !near && missingSecret !== undefined) {
+      const message = `${name} is missing: a stand-in takes any, but EchoKit and a real service need it`;
+      this.#warn('CONFIG_NO_SECRET', path, message);
+      table.values[key] = missingSecret;
+      return this.#setting(path, rule, missingSecret, 'default');
+    }
     if (rule.required === true) {
-      const near = nearestName(key, table.strangers);
       if (near !== undefined) table.explained.add(near);
       const hints = [
         near === undefined

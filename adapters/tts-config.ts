@@ -46,7 +46,9 @@ export interface CheckedTtsConfig {
 }
 
 /** `name` (default `tts`): how the table is called in messages. */
-export type TtsConfigOptions = Partial<Pick<ConfigContext, 'name' | 'environment' | 'written'>>;
+export type TtsConfigOptions = Partial<
+  Pick<ConfigContext, 'name' | 'environment' | 'written' | 'missingSecret'>
+>;
 
 /** A `[tts]` table that cannot be used. The codes are listed in `adapters/README.md`. */
 export class ConfigError extends Error {

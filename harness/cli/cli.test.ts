@@ -133,6 +133,14 @@ test.serial('run --json prints one document with the percentiles where scripts l
   t.deepEqual(JSON.parse(readFileSync(join(out, run!, 'report.json'), 'utf8')), report);
 });
 
+test.serial('a folder that cannot be made is the surroundings: exit code 4', async (t) => {
+  const path = file('hello.toml', hello);
+  const { exit, stderr } = await start('run', path, '--out', path).ended;
+  t.is(exit, exitCode.environment, stderr);
+  t.regex(stderr, /EEXIST/);
+  t.notRegex(stderr, /defect/);
+});
+
 test.serial('serve says which port is taken: exit code 4', async (t) => {
   const occupant = createServer().listen(0, '127.0.0.1');
   await once(occupant, 'listening');

@@ -7,8 +7,7 @@ interface Described {
 }
 
 /** Codes of errors that are the surroundings' fault, by their first word. */
-const environmentCodes =
-  /^(FFMPEG|NETWORK|OFFLINE_VOICE|OPUS|DEVICE_UNREACHABLE|RECORDING|WAV|EACCES|ENOSPC|EROFS)/;
+const environmentCodes = /^(FFMPEG|NETWORK|OFFLINE_VOICE|OPUS|DEVICE_UNREACHABLE|RECORDING|WAV)/;
 const usageCodes = /^(SCENARIO|USAGE|CONFIG|STAND_IN)/;
 
 /** The last words of a command that failed: what, what to try next, and the exit code. */
@@ -21,13 +20,19 @@ export function describeError(error: unknown, version: string): { text: string; 
   if (typeof code === 'string' && usageCodes.test(code)) {
     return { text: lines.join('\n'), exit: exitCode.usage };
   }
-  if (typeof code === 'string' && environmentCodes.test(code)) {
+  if (typeof code === 'string' && (environmentCodes.test(code) || isFileError(error))) {
     return { text: lines.join('\n'), exit: exitCode.environment };
   }
   return {
     text: `This is a defect of echokit-harness ${version} (Node ${process.version}):\n${error.stack ?? error.message}`,
     exit: exitCode.defect,
   };
+}
+
+/** A folder that cannot be made, a full disk: the system refused a file that the user has named. */
+function isFileError(error: Error): boolean {
+  const { code, syscall, path } = error as NodeJS.ErrnoException;
+  return /^E[A-Z]+$/.test(code ?? '') && typeof syscall === 'string' && typeof path === 'string';
 }
 
 /** Behind a one-line message its code, below a list of problems all their codes. */

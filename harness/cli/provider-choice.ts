@@ -17,6 +17,9 @@ import {
 import { CommandError, exitCode } from './exit-code.ts';
 import type { Terminal } from './terminal.ts';
 
+/** A key that every stand-in accepts and that is never sent to a real service. */
+const standInSecret = 'sk_stand_in';
+
 /** The providers a command may name. */
 export interface ProviderChoice {
   /** The built-in ones and those of `--config`; of two with one name that of `--config`. */
@@ -33,6 +36,7 @@ export interface ProviderChoice {
  * the command does not use.
  *
  * @param parts what the command uses beside the providers
+ * @param speaksWith stand-ins take any key, so one that is missing is no error for them
  * @throws {EchoKitConfigError} with every error in what is used
  * @throws {CommandError} `CONFIG_NO_TTS`
  */
@@ -40,11 +44,15 @@ export function chooseProviders(
   terminal: Terminal,
   configFile?: string,
   parts: readonly ConfigPart[] = [],
+  speaksWith: 'stand-ins' | 'services' = 'stand-ins',
 ): ProviderChoice {
   const entries = new Map(builtInProviders.map((entry) => [entry.name, entry]));
   if (configFile === undefined) return { entries, configured: [] };
   const used: readonly ConfigPart[] = ['tts', 'providers', ...parts];
-  const config = readEchoKitConfigFile(configFile, { environment: process.env });
+  const config = readEchoKitConfigFile(configFile, {
+    environment: process.env,
+    ...(speaksWith === 'stand-ins' && { missingSecret: standInSecret }),
+  });
   assertUsable(config, used);
   if (config.providers.length === 0) {
     throw new CommandError(

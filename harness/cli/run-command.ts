@@ -55,7 +55,7 @@ export async function runCommand(
     );
   }
   const budget = liveBudget(options);
-  const choice = chooseProviders(terminal, options.config);
+  const choice = chooseProviders(terminal, options.config, [], live ? 'services' : 'stand-ins');
   const providers = live ? liveProviders(choice, options.provider) : choice.entries;
   const catalog = scenarioCatalog([...choice.entries.keys()]);
   const files = findScenarioFiles(paths.length === 0 ? [defaultScenarioFolder()] : paths);

@@ -54,13 +54,12 @@ export async function serveCommand(
   const budget = liveBudget(options);
   // A scenario that is named is what the server follows.
   const asks = budget !== undefined && options.scenario === undefined;
-  const choice = chooseProviders(terminal, options.config, [
-    'addr',
-    'hello_wav',
-    'record',
-    'asr.vad',
-    ...(asks ? (['asr', 'llm'] as const) : []),
-  ]);
+  const choice = chooseProviders(
+    terminal,
+    options.config,
+    ['addr', 'hello_wav', 'record', 'asr.vad', ...(asks ? (['asr', 'llm'] as const) : [])],
+    budget === undefined ? 'stand-ins' : 'services',
+  );
   const { config } = choice;
   const host = options.host ?? config?.addr?.host ?? '127.0.0.1';
   const port = options.port ?? config?.addr?.port ?? 8080;

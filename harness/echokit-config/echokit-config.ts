@@ -105,6 +105,8 @@ export interface ConfiguredProvider {
 export interface EchoKitConfigOptions {
   /** Where keys that are missing and `${NAME}` are looked up. */
   readonly environment: Environment;
+  /** What a provider's key is when it is given nowhere; see {@link checkTtsConfig}. */
+  readonly missingSecret?: string;
 }
 
 /** @throws {EchoKitConfigError} `CONFIG_NOT_FOUND`, `CONFIG_SYNTAX`; the rest is in `problems`. */
@@ -172,6 +174,7 @@ class ConfigReading {
   readonly #file: string;
   readonly #raw: TomlTable;
   readonly #environment: Environment;
+  readonly #missingSecret: string | undefined;
   /** The text for excerpts. */
   readonly #shown: string;
   readonly #secrets: string[];
@@ -185,6 +188,7 @@ class ConfigReading {
     this.#file = file;
     this.#raw = raw;
     this.#environment = options.environment;
+    this.#missingSecret = options.missingSecret;
     this.#shown = hideSecrets(source);
     this.#secrets = secretValues(raw);
   }
@@ -340,7 +344,8 @@ class ConfigReading {
   #provider(name: string, path: KeyPath, table: TomlTable): CheckedTtsConfig {
     const environment = this.#environment;
     const written = (below: KeyPath) => this.#written([...path, ...below]);
-    const checked = checkTtsConfig(table, { name, environment, written });
+    const missingSecret = this.#missingSecret;
+    const checked = checkTtsConfig(table, { name, environment, written, missingSecret });
     this.#take(checked, path, path[0] === 'tts' ? 'tts' : 'providers');
     return checked;
   }

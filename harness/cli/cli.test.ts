@@ -133,6 +133,31 @@ test.serial('run --json prints one document with the percentiles where scripts l
   t.deepEqual(JSON.parse(readFileSync(join(out, run!, 'report.json'), 'utf8')), report);
 });
 
+test.serial('the advice to repeat a cell is that cell, and a cause is told once', async (t) => {
+  const failing = `title = "Cut"
+[matrix]
+devices = ["diy", "box"]
+[stand_in]
+fault = { kind = "cut", after_fraction = 0.4 }
+[[turn]]
+say = "Hello?"
+reply = "An answer that is cut in the middle."
+[expect]
+turns.failed = 0
+failure.kind = "none"
+`;
+  const path = file('cut.toml', failing);
+  const out = join(folder, 'repeat');
+  const args = ['run', path, '--provider', 'openai-stream', '--network', 'ideal', '--seed', '7'];
+  const { exit, stdout } = await start(...args, '--out', out, '--quiet').ended;
+  t.is(exit, exitCode.expectationFailed);
+  const advice = /repeat one cell: +npm run -s harness -- (.*)/.exec(stdout)?.[1];
+  const same = `--provider openai-stream --device diy --network ideal --seed 7 --out ${out}`;
+  t.is(advice, `run ${path} ${same}`);
+  t.is(stdout.match(/was cut off/g)?.length, 2, 'once for each of the two boards');
+  t.is(stdout.match(/not met because of it: turns\.failed, failure\.kind/g)?.length, 2);
+});
+
 test.serial('a folder that cannot be made is the surroundings: exit code 4', async (t) => {
   const path = file('hello.toml', hello);
   const { exit, stderr } = await start('run', path, '--out', path).ended;

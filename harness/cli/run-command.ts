@@ -5,7 +5,13 @@ import { buildRunReport, type RunReport } from '../report/run-report.ts';
 import { renderTerminalReport } from '../report/terminal-report.ts';
 import { planNeeds } from '../runner/plan-needs.ts';
 import { type CellResult, runPlan } from '../runner/run-plan.ts';
-import { type Plan, planRun, type SkippedCell } from '../scenario/plan.ts';
+import {
+  type Cell,
+  defaultMatrix,
+  type Plan,
+  planRun,
+  type SkippedCell,
+} from '../scenario/plan.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import {
@@ -198,29 +204,47 @@ function progressLine(result: CellResult, index: number, of: number): string {
 function nextSteps(
   results: readonly CellResult[],
   folder: string,
-  { live, config }: RunCommandOptions,
+  options: RunCommandOptions,
 ): string[] {
+  const { live } = options;
   const worst = results.find(({ verdict }) => verdict.outcome !== 'pass') ?? results.at(-1);
   if (worst === undefined) return [];
   const recording = join(relative('.', folder) || folder, worst.recording);
-  const { scenario, provider, server } = worst.cell;
-  const same = [
-    scenario.file,
-    ...(live === true ? ['--live'] : []),
-    ...(config === undefined ? [] : ['--config', config]),
-    ...['--provider', provider],
-    ...(server === 'harness' ? [] : ['--server-model', server]),
-  ];
+  const same = repeatArguments(worst.cell, options);
   return [
     `listen to a board:    ${join(recording, 'speaker.wav')}`,
     `see what happened:    ${join(recording, 'trace.jsonl')}`,
     `repeat one cell:      npm run -s harness -- run ${same.join(' ')}`,
-    ...(live === true
+    ...(live === true || options.time === 'real'
       ? []
       : [
           'with real sockets:    npm run -s harness -- run --time real scenarios/one-question.toml',
         ]),
     'write your own:       scenarios/README.md',
+  ];
+}
+
+/** The arguments of `run` for exactly this cell. */
+function repeatArguments(cell: Cell, options: RunCommandOptions): string[] {
+  const { scenario, provider, device, network, server } = cell;
+  const { live, config, time, seed, out } = options;
+  const unless = (usual: boolean, ...more: string[]): string[] => (usual ? [] : more);
+  /** What the scenario alone would run on. */
+  const alone = (key: 'devices' | 'networks' | 'servers'): readonly string[] =>
+    scenario.matrix[key].length > 0 ? scenario.matrix[key] : defaultMatrix[key];
+  const usual = (key: 'devices' | 'networks' | 'servers', name: string): boolean =>
+    alone(key).length === 1 && alone(key)[0] === name;
+  return [
+    scenario.file,
+    ...unless(live !== true, '--live'),
+    ...(config === undefined ? [] : ['--config', config]),
+    ...['--provider', provider],
+    ...unless(usual('devices', device), '--device', device),
+    ...unless(usual('networks', network), '--network', network),
+    ...unless(usual('servers', server), '--server-model', server),
+    ...unless(live === true || time !== 'real', '--time', 'real'),
+    ...unless(seed === 1, '--seed', `${seed}`),
+    ...unless(out === 'recordings/runs', '--out', out),
   ];
 }
 

@@ -294,6 +294,11 @@ function failureList(
   const lines = cells.flatMap((cell) => {
     const failures = cell.failures.filter(({ expected }) => !expected);
     const missed = cell.expectations.filter(({ outcome }) => outcome === 'fail');
+    // A turn that failed breaks what is expected of turns, too: that is the same cause once more.
+    const told = missed.filter(
+      ({ metric }) => failures.length === 0 || !/^(?:turns|failure)\./.test(metric),
+    );
+    const implied = cell.verdict === 'infra' ? missed : missed.filter((one) => !told.includes(one));
     if (failures.length + missed.length === 0) return [];
     const { scenario, device, network, server, verdict } = cell;
     const parts = [scenario, cell.provider, device, network];
@@ -301,7 +306,12 @@ function failureList(
     const paint = verdict === 'infra' ? colors.yellow : colors.red;
     const items = [
       ...failures.map(({ class: kind, message, seqs }) => `${kind}: ${message}${inTrace(seqs)}`),
-      ...missed.map(({ evidence, at }) => `expectation: ${evidence} — ${at.file}:${at.line}`),
+      ...told
+        .filter((one) => !implied.includes(one))
+        .map(({ evidence, at }) => `expectation: ${evidence} — ${at.file}:${at.line}`),
+      ...(implied.length === 0
+        ? []
+        : [`not met because of it: ${implied.map(({ metric }) => metric).join(', ')}`]),
       `recording: ${recordingsFolder}/${cell.recording}`,
     ];
     return [

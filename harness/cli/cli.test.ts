@@ -541,3 +541,19 @@ test.serial(
     t.regex(older.stderr, /boards: diy, box, cube2/);
   },
 );
+
+test.serial('run --server measures another server, and says how it gets the words', async (t) => {
+  const path = file('elsewhere.toml', hello);
+  const server = start('serve', '--port', '0', '--scenario', path);
+  const [url] = await server.printed(/ws:\/\/\S+/);
+  const out = join(folder, 'elsewhere');
+  const { exit, stdout, stderr } = await start('run', '--server', url, path, '--out', out).ended;
+  t.is(exit, exitCode.passed, stderr);
+  t.regex(stderr, /stand-ins --scenario \S*elsewhere\.toml/);
+  t.regex(stdout, /^external +1\/0 +\d+ .*pass$/m);
+  server.child.kill('SIGTERM');
+  await server.ended;
+  const both = await start('run', '--server', url, '--provider', 'openai', path).ended;
+  t.is(both.exit, exitCode.usage);
+  t.regex(both.stderr, /--server and --provider exclude each other/);
+});

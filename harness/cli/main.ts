@@ -98,10 +98,14 @@ program
     'harness, echokit-server or both: whose behavior the server has; default: what the scenario says',
     list,
   )
+  .option(
+    '--server <url>',
+    'drive another EchoKit server, ws://host:port/ws/, in real time; its providers are its own',
+  )
   .addOption(
     new Option(
       '--time <mode>',
-      'virtual: simulated clock, repeatable; real: loopback sockets; default: virtual, with --live real',
+      'virtual: simulated clock, repeatable; real: loopback sockets; default: virtual, with --live or --server real',
     ).choices(['virtual', 'real']),
   )
   .addOption(
@@ -128,6 +132,7 @@ Examples:
   echokit-harness run --server-model harness,echokit-server   before and after, side by side
   echokit-harness run --config config.toml             your own providers, against their stand-ins
   OPENAI_API_KEY=… echokit-harness run --live --provider openai scenarios/one-question.toml
+  echokit-harness run --server ws://127.0.0.1:8080/ws/ scenarios/one-question.toml
   echokit-harness run --json | jq '.cells[].metrics.ttfa_ms.p50'
 
 Exit codes: 0 passed, 1 an expectation failed, 2 usage or scenario error, 4 environment,

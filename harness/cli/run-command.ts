@@ -12,6 +12,7 @@ import {
   planRun,
   type SkippedCell,
 } from '../scenario/plan.ts';
+import type { Scenario } from '../scenario/scenario.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import {
@@ -36,6 +37,8 @@ export interface RunCommandOptions extends LiveOptions {
   readonly device?: readonly string[];
   readonly network?: readonly string[];
   readonly serverModel?: readonly string[];
+  /** URL of an EchoKit server that is not ours. */
+  readonly server?: string;
   /** Default: `real` with `live`, else `virtual`. */
   readonly time?: 'virtual' | 'real';
   readonly seed: number;
@@ -51,7 +54,9 @@ export async function runCommand(
   paths: readonly string[],
   options: RunCommandOptions,
 ): Promise<number> {
-  const { live = false, time = live ? 'real' : 'virtual' } = options;
+  const { live = false, server } = options;
+  const { time = live || server !== undefined ? 'real' : 'virtual' } = options;
+  if (server !== undefined) checkExternal(server, time, options);
   if (live && time === 'virtual') {
     throw new CommandError(
       'USAGE',
@@ -67,16 +72,22 @@ export async function runCommand(
   const files = findScenarioFiles(paths.length === 0 ? [defaultScenarioFolder()] : paths);
   const scenarios = loadScenarios(files, catalog);
   const plan = planRun(scenarios, {
-    providers: live ? [...providers.keys()] : (options.provider ?? choice.configured),
+    providers:
+      server !== undefined
+        ? []
+        : live
+          ? [...providers.keys()]
+          : (options.provider ?? choice.configured),
     devices: options.device,
     networks: options.network,
     servers: options.serverModel,
     seed: options.seed,
     time,
     live,
+    external: server !== undefined,
     catalog,
   });
-  if (live && plan.cells.length === 0) throw nothingLive(plan);
+  if ((live || server !== undefined) && plan.cells.length === 0) throw nothingLeft(plan, live);
 
   const clock = new SystemClock();
   const startedAt = wallClockIso();
@@ -91,6 +102,7 @@ export async function runCommand(
   const signal = interruptSignal(terminal, 'the recording of this conversation is being finished.');
   for (const line of choice.config === undefined ? [] : unusedSections(choice.config)) say(line);
   say(progressHeader(plan, options.seed));
+  if (server !== undefined) say(standInAdvice(server, scenarios).join('\n'));
   if (budget !== undefined) {
     say(liveAnnouncement(providers, budget, planNeeds(plan, providers)).join('\n'));
   }
@@ -99,6 +111,7 @@ export async function runCommand(
     plan,
     providers,
     ...(budget === undefined ? {} : { budget }),
+    ...(server === undefined ? {} : { external: { serverUrl: server } }),
     laboratory: await openCommandLaboratory({ ...terminal, say }),
     folder: folder.path,
     signal,
@@ -141,14 +154,61 @@ export async function runCommand(
   return exitCodeOf(results);
 }
 
-function nothingLive({ skipped }: Plan): CommandError {
+function nothingLeft({ skipped }: Plan, live: boolean): CommandError {
   const reasons = [...new Set(skipped.map(({ reason }) => reason))];
+  const how = live ? 'live' : 'against another server';
   return new CommandError(
     'NOTHING_MATCHED',
     exitCode.nothingMatched,
-    `No scenario is left to run live: ${reasons.join('; ')}.`,
+    `No scenario is left to run ${how}: ${reasons.join('; ')}.`,
     'run it against the stand-in, or name another scenario',
   );
+}
+
+function checkExternal(
+  server: string,
+  time: 'virtual' | 'real',
+  { live, provider, config, serverModel }: RunCommandOptions,
+): void {
+  const usage = (message: string, hint: string): CommandError =>
+    new CommandError('USAGE', exitCode.usage, message, hint);
+  const parsed = URL.canParse(server) ? new URL(server) : undefined;
+  if (parsed?.protocol !== 'ws:' || parsed.search !== '') {
+    throw usage(
+      `"${server}" is not a URL a board can use.`,
+      'name it as it is stored on a board: ws://host:port/ws/, without a query',
+    );
+  }
+  const other = Object.entries({ live, provider, config, 'server-model': serverModel }).find(
+    ([, value]) => value !== undefined && value !== false,
+  );
+  if (other !== undefined) {
+    throw usage(
+      `--server and --${other[0]} exclude each other: another server has providers of its own.`,
+      `leave --${other[0]} out; what that server speaks with stands in its own configuration`,
+    );
+  }
+  if (time === 'virtual') {
+    throw usage(
+      'Another server runs in real time: --server and --time virtual exclude each other.',
+      'leave --time out',
+    );
+  }
+}
+
+/** How the words of a scenario get into a server that is not ours. */
+function standInAdvice(server: string, scenarios: readonly Scenario[]): string[] {
+  const [first] = scenarios;
+  return [
+    `The server at ${server} understands and answers whatever its own services say. For the words of the`,
+    'scenario, start them with it, and the server with the configuration they print:',
+    `  echokit-harness stand-ins --scenario ${first?.file ?? '<file>'} > config.toml`,
+    ...(scenarios.length > 1
+      ? [
+          'They answer from one scenario: for expectations that depend on the words, run one at a time.',
+        ]
+      : []),
+  ];
 }
 
 /** What was asked for and is not in the report. */
@@ -184,18 +244,20 @@ function progressHeader({ cells, time, live }: Plan, seed: number): string {
   };
   const scenarios = new Set(cells.map((cell) => cell.scenario.name)).size;
   const noun = scenarios === 1 ? 'scenario' : 'scenarios';
-  const models = cells.every(({ server }) => server === 'harness')
+  const models = cells.every(({ server }) => server === 'harness' || server === 'external')
     ? ''
     : `server ${[...new Set(cells.map(({ server }) => server))].join(' and ')}, `;
+  const external = cells.some(({ server }) => server === 'external');
+  const whose = live ? 'live' : external ? 'another server' : 'local stand-ins';
   return (
     `${scenarios} ${noun} × ${count('provider')}, board ${count('device')}, ` +
-    `network ${count('network')}, ${models}seed ${seed}, ${time} time, ${live ? 'live' : 'local stand-ins'}`
+    `network ${count('network')}, ${models}seed ${seed}, ${time} time, ${whose}`
   );
 }
 
 function progressLine(result: CellResult, index: number, of: number): string {
   const { scenario, provider, server } = result.cell;
-  const model = server === 'harness' ? '' : ` × ${server}`;
+  const model = server === 'harness' || server === 'external' ? '' : ` × ${server}`;
   const place = `${index + 1}`.padStart(`${of}`.length);
   const seconds = (result.durationUs / 1_000_000).toFixed(1);
   return `[${place}/${of}] ${scenario.name} × ${provider}${model}: ${result.verdict.outcome} (${seconds} s of conversation)`;
@@ -215,7 +277,7 @@ function nextSteps(
     `listen to a board:    ${join(recording, 'speaker.wav')}`,
     `see what happened:    ${join(recording, 'trace.jsonl')}`,
     `repeat one cell:      npm run -s harness -- run ${same.join(' ')}`,
-    ...(live === true || options.time === 'real'
+    ...(live === true || options.server !== undefined || options.time === 'real'
       ? []
       : [
           'with real sockets:    npm run -s harness -- run --time real scenarios/one-question.toml',
@@ -238,10 +300,10 @@ function repeatArguments(cell: Cell, options: RunCommandOptions): string[] {
     scenario.file,
     ...unless(live !== true, '--live'),
     ...(config === undefined ? [] : ['--config', config]),
-    ...['--provider', provider],
+    ...(options.server === undefined ? ['--provider', provider] : ['--server', options.server]),
     ...unless(usual('devices', device), '--device', device),
     ...unless(usual('networks', network), '--network', network),
-    ...unless(usual('servers', server), '--server-model', server),
+    ...unless(options.server !== undefined || usual('servers', server), '--server-model', server),
     ...unless(live === true || time !== 'real', '--time', 'real'),
     ...unless(seed === 1, '--seed', `${seed}`),
     ...unless(out === 'recordings/runs', '--out', out),

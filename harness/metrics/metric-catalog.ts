@@ -21,6 +21,38 @@ export interface MetricFamily {
   readonly evidence?: string;
 }
 
+/** Families, beside those of requests and their chunks, that an external server keeps to itself. */
+const serverFamilies: ReadonlySet<string> = new Set([
+  'end_of_turn_ms',
+  'first_text_ms',
+  'sentence_ready_ms',
+  'handover_ms',
+  'text_optimization_ms',
+  'connect_ms',
+  'server_hold_ms',
+  'downlink_ms',
+  'requests.count',
+  'requests.failed',
+  'requests.reused',
+  'requests.not_streaming',
+  'conservation.padded_samples',
+  'conservation.lost_samples',
+  'conservation.interrupted_samples',
+  'conservation.in_flight_samples',
+  'audio_seconds.provider',
+  'audio_seconds.sent',
+  'loudness_lufs',
+  'peak_dbfs',
+  'clipped_samples',
+  'dc_offset',
+  'clicks',
+]);
+
+/** Whether the family rests on what server or provider report, which an external server does not. */
+export function restsOnServer({ name, per }: MetricFamily): boolean {
+  return per === 'request' || per === 'chunk' || serverFamilies.has(name);
+}
+
 export interface MetricDefinition {
   /** As written in `[expect]`. */
   readonly path: string;

@@ -2,7 +2,7 @@ import { type AudibilitySettings, countAudible } from './audibility.ts';
 import type { DifferenceCause } from './conservation.ts';
 import { distribution, distributionStatistics } from './distribution.ts';
 import { integratedLoudnessLufs } from './loudness.ts';
-import { metricFamilies } from './metric-catalog.ts';
+import { metricFamilies, restsOnServer } from './metric-catalog.ts';
 import { type Findings, type Observations, turnOfRequest } from './observations.ts';
 import { chunkSamples } from './player-schedule.ts';
 import { measureLevel } from './signal-level.ts';
@@ -32,16 +32,20 @@ export function summarize(
     ...(turn === null ? cellMetrics(findings) : []),
   ]);
 
+  const external = findings.cell.header.server === 'external';
   const summary: Record<string, MetricValue> = {};
   for (const family of metricFamilies) {
+    const unknown = external && restsOnServer(family);
     if (family.kind !== 'distribution') {
-      if (turn === null || family.inTurn) summary[family.name] = scalars.get(family.name) ?? null;
+      if (turn === null || family.inTurn) {
+        summary[family.name] = unknown ? null : (scalars.get(family.name) ?? null);
+      }
       continue;
     }
     const measured = distribution(values(family.name));
     for (const statistic of distributionStatistics) {
       const empty = statistic === 'n' ? 0 : null;
-      summary[`${family.name}.${statistic}`] = measured?.[statistic] ?? empty;
+      summary[`${family.name}.${statistic}`] = unknown ? null : (measured?.[statistic] ?? empty);
     }
   }
   return summary;

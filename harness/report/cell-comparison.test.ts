@@ -80,13 +80,13 @@ test('mean spans add up to the mean, whatever has to be rounded', (t) => {
       }));
       const mean = meanSpans([{ ...planted!, turns }])!;
       t.is(
-        mean.spansMs.reduce((a, b) => a + b, 0),
+        mean.spansMs.reduce((a: number, b) => a + b!, 0),
         mean.audibleMs,
       );
       const exactUs = spanMetricNames.map(
         (_, i) => turnsUs.reduce((sum, us) => sum + us[i]!, 0) / turnsUs.length,
       );
-      t.true(mean.spansMs.every((ms, i) => Math.abs(ms - exactUs[i]! / 1000) < 1.001));
+      t.true(mean.spansMs.every((ms, i) => Math.abs(ms! - exactUs[i]! / 1000) < 1.001));
     }),
     { numRuns: 200, seed: 5 },
   );

@@ -79,8 +79,11 @@ export interface MeanSpans {
   readonly n: number;
   /** Whole milliseconds. */
   readonly audibleMs: number;
-  /** Whole milliseconds in the order of `spanMetricNames`; they add up to `audibleMs`. */
-  readonly spansMs: readonly number[];
+  /**
+   * Whole milliseconds in the order of `spanMetricNames`; they add up to `audibleMs`. Null: no turn has
+   * the span, which an external server does not tell.
+   */
+  readonly spansMs: readonly (number | null)[];
 }
 
 /** Null when no turn was heard. */
@@ -95,7 +98,9 @@ export function meanSpans(cells: readonly CellReport[]): MeanSpans | null {
   const audibleMs = Math.round(
     turns.reduce((sum, turn) => sum + turn.audible_at_speaker_ms!, 0) / turns.length,
   );
-  return { n: turns.length, audibleMs, spansMs: roundTo(audibleMs, exact) };
+  const known = spanMetricNames.map((name) => turns.some(({ spans }) => spans[name] !== null));
+  const spansMs = roundTo(audibleMs, exact).map((value, i) => (known[i] ? value : null));
+  return { n: turns.length, audibleMs, spansMs };
 }
 
 /** Rounded so that the sum is kept: what is missing goes to the largest remainders. */

@@ -122,7 +122,8 @@ export interface ExpectationReport {
   readonly operator: Expectation['operator'];
   readonly value: Expectation['value'];
   readonly turn?: number;
-  readonly outcome: 'pass' | 'fail';
+  /** `unknown`: an external server does not tell; it does not count. */
+  readonly outcome: 'pass' | 'fail' | 'unknown';
   readonly actual: number | string | null;
   readonly evidence: string;
   readonly at: Expectation['at'];

@@ -1,5 +1,6 @@
 /** A run for a person at a terminal: who was how fast, where the time went, what failed, what next. */
 import picocolors from 'picocolors';
+import { externalServer } from '../scenario/plan.ts';
 import { type Comparison, compareCells, meanSpans } from './cell-comparison.ts';
 import { type CellReport, type RunReport, spanMetricNames } from './run-report.ts';
 import { neutralize } from './terminal-text.ts';
@@ -52,7 +53,8 @@ function headline({ run, cells }: RunReport, width: number, colors: Colors): str
   ].join(', ');
   const duration =
     typeof run.durationMs !== 'number' ? '' : `, ${(run.durationMs / 1000).toFixed(1)} s`;
-  const who = run.live ? 'live' : 'stand-ins';
+  const external = cells.length > 0 && cells.every(({ server }) => server === externalServer);
+  const who = run.live ? 'live' : external ? 'another server' : 'stand-ins';
   const facts = `${plural(cells.length, 'cell')}, seed ${run.seed}, ${run.time} time, ${who}${duration}`;
   const name = colors.bold(`Run ${neutralize(run.id)}`);
   const line = `${name}: ${verdicts === '' ? '' : `${verdicts} — `}${facts}`;
@@ -115,10 +117,13 @@ function scenarioTables(cells: readonly CellReport[], width: number, colors: Col
 
 /** A server that behaves as the EchoKit server is marked; {@link lossTable} says what that means. */
 function rowLabel({ provider, server }: CellReport): string {
-  return server === usualServer ? provider : `${provider}*`;
+  return isUsual(server) ? provider : `${provider}*`;
 }
 
-const usualServer = 'harness';
+/** It behaves as itself, and need not be named. */
+function isUsual(server: string): boolean {
+  return server === 'harness' || server === externalServer;
+}
 
 const lossColumns: readonly TableColumn[] = [
   { head: ['', 'provider'], align: 'left' },
@@ -131,7 +136,7 @@ const lossColumns: readonly TableColumn[] = [
 
 /** Before and after, where a server behaved as the EchoKit server. */
 function lossTable(cells: readonly CellReport[], width: number, colors: Colors): string[] {
-  if (cells.every(({ server }) => server === usualServer)) return [];
+  if (cells.every(({ server }) => isUsual(server))) return [];
   const number = (value: number | null, digits: number): TableCell => ({
     text: value === null ? none : value.toFixed(digits),
   });
@@ -270,12 +275,12 @@ function spanTable(cells: readonly CellReport[], width: number, colors: Colors):
     { head: ['', 'n'], align: 'right' },
   ];
   const table = rows.map(([provider, mean]): TableCell[] => {
-    const largest = mean === null ? -1 : Math.max(...mean.spansMs);
+    const largest = mean === null ? -1 : Math.max(...mean.spansMs.map((value) => value ?? -1));
     return [
       { text: neutralize(provider) },
       ...shown.map((i): TableCell => {
-        const value = mean?.spansMs[i];
-        if (value === undefined) return { text: none };
+        const value = mean?.spansMs[i] ?? null;
+        if (value === null) return { text: none };
         return { text: String(value), ...(value === largest ? { paint: colors.yellow } : {}) };
       }),
       { text: mean === null ? none : String(mean.audibleMs), paint: colors.bold },
@@ -302,7 +307,7 @@ function failureList(
     if (failures.length + missed.length === 0) return [];
     const { scenario, device, network, server, verdict } = cell;
     const parts = [scenario, cell.provider, device, network];
-    if (server !== usualServer) parts.push(server);
+    if (!isUsual(server)) parts.push(server);
     const paint = verdict === 'infra' ? colors.yellow : colors.red;
     const items = [
       ...failures.map(({ class: kind, message, seqs }) => `${kind}: ${message}${inTrace(seqs)}`),

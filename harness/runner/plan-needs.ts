@@ -20,6 +20,8 @@ export function planNeeds(
 ): Map<string, RequestCount> {
   const needs = new Map<string, RequestCount>();
   for (const { provider, scenario, server } of plan.cells) {
+    // What another server asks for is its own affair.
+    if (server === 'external') continue;
     const compat = compatOf(server, scenario.server.compatExcept);
     const entry = providers.get(provider);
     if (entry === undefined) throw new RangeError(`No provider entry named "${provider}".`);

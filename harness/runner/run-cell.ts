@@ -1,11 +1,9 @@
 /**
  * One conversation from beginning to end: the story of a run. Stand-in, server, board and user are
  * put on one clock and one network; everything they report goes into the recording. In a live run the
- * real service is in the place of the stand-in, and the one address outside that can be reached.
+ * real service is in the place of the stand-in, and the one address outside that can be reached; with an
+ * external server that is.
  */
-import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import type { Duplex } from 'node:stream';
 import type { Clock } from '../clock/clock.ts';
 import { SimulatedClock } from '../clock/simulated-clock.ts';
 import { SystemClock } from '../clock/system-clock.ts';
@@ -18,33 +16,15 @@ import { MemoryNetwork } from '../network/memory-network.ts';
 import { networkProfiles } from '../network/network-profile.ts';
 import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
-import type { Cell } from '../scenario/plan.ts';
-import type { Turn } from '../scenario/scenario.ts';
 import { readUserWav } from '../scenario/user-wav.ts';
-import { createAdapterServer } from '../server/adapter-server.ts';
-import { compatOf, compatSettings, openCompatSpeech } from '../server/compat.ts';
-import { endOfSpeechDefaults } from '../server/end-of-speech.ts';
 import { overheard } from '../stand-ins/offline-voice.ts';
 import type { Personality } from '../stand-ins/personality.ts';
-import type { RecordingWriter, UnnumberedEvent } from '../trace/recording-writer.ts';
-import { openDialogueServices } from './dialogue-services.ts';
-import type { Laboratory } from './laboratory.ts';
-import { personalityOf } from './personality-choice.ts';
-import { endpointsOf, type ProviderEntry } from './provider-catalog.ts';
-import { impersonateProvider } from './provider-stand-ins.ts';
-import { type RequestBudget, withinBudget } from './request-budget.ts';
+import type { UnnumberedEvent } from '../trace/recording-writer.ts';
 import { ScriptedUser } from './scripted-user.ts';
+import { openServerSide, outsideOf, type ServerSideOptions } from './server-side.ts';
 
-export interface RunCellOptions {
-  readonly cell: Cell;
-  readonly provider: ProviderEntry;
+export interface RunCellOptions extends ServerSideOptions {
   readonly time: 'virtual' | 'real';
-  /** Speaks with the real service; only in real time. */
-  readonly live: boolean;
-  /** Asked before every request. The conversation ends when it refuses one. Absent: no limit. */
-  readonly budget?: RequestBudget | undefined;
-  readonly laboratory: Laboratory;
-  readonly writer: RecordingWriter;
   /** Stops the conversation; the recording is completed nevertheless. */
   readonly signal: AbortSignal;
 }
@@ -55,30 +35,30 @@ export interface RunCellResult {
   readonly durationUs: number;
   /** Who spoke for the user and for the provider's stand-in: `Speech.spokenBy`, sorted. */
   readonly spokenBy: readonly string[];
-  /** Of the stand-in; undefined in a live run. */
+  /** Of the stand-in; undefined in a live run and with an external server. */
   readonly personality: Personality | undefined;
 }
 
-/** Where the board finds the server; a name that only exists in the laboratory. */
-const serverEndpoint = { host: 'echokit-server', port: 8080 };
 /** A locally administered MAC address. */
 const deviceId = '02ec0e000001';
 /** After the last answer, so that its end is on the recording. */
 const afterglowUs = 500_000;
 /** The voice of the scripted user: another one than the default of the stand-ins. */
-const userVoice = 'rms';
+export const userVoice = 'rms';
 
 /** Runs the conversation and closes the recording's files; the caller writes its manifest. */
 export async function runCell(options: RunCellOptions): Promise<RunCellResult> {
   if (options.time === 'virtual') {
-    if (options.live) throw new RangeError('A real service cannot be spoken with in virtual time.');
+    if (outsideOf(options).length > 0) {
+      throw new RangeError('What is outside of this program cannot be reached in virtual time.');
+    }
     const clock = new SimulatedClock();
     const network = new MemoryNetwork(clock, createRandom(options.cell.seed, 'network'));
     return clock.run(converse(options, clock, network));
   }
   const clock = new SystemClock();
   const random = createRandom(options.cell.seed, 'network');
-  const outside = options.live ? endpointsOf(options.provider) : [];
+  const outside = outsideOf(options);
   return converse(options, clock, new SocketNetwork({ clock, random, outside }));
 }
 
@@ -87,11 +67,11 @@ async function converse(
   clock: Clock,
   network: LaboratoryNetwork,
 ): Promise<RunCellResult> {
-  const { cell, provider, live, budget, laboratory, writer } = options;
+  const { cell, budget, laboratory, writer } = options;
   const signal =
     budget === undefined ? options.signal : AbortSignal.any([options.signal, budget.refused]);
   const { scenario } = cell;
-  const { opus, voiceDetection, encoder } = laboratory;
+  const { opus, voiceDetection } = laboratory;
   const speakers = new Set<string>();
   const voice = overheard(laboratory.voice, ({ spokenBy }) => {
     for (const speaker of spokenBy) speakers.add(speaker);
@@ -99,68 +79,15 @@ async function converse(
   const random = createRandom(cell.seed, 'cell');
   const record = (event: UnnumberedEvent): void => writer.event(event);
 
-  const personality = personalityOf(provider, cell);
-  const standIns = live
-    ? undefined
-    : await impersonateProvider(provider, network, {
-        voice,
-        encoder,
-        clock,
-        random: random.fork('stand-in'),
-        changes: scenario.standIn,
-        ...(personality !== undefined && { personality }),
-        onFault: (report) => record({ source: 'harness', type: 'fault', ...report }),
-      });
-  const compat = compatOf(cell.server, scenario.server.compatExcept);
-  const session = openCompatSpeech({
-    compat,
-    tts: provider.tts,
-    deps: {
-      clock,
-      dialer: network,
-      // Ids of requests are made of these, and a real service has seen those of every run before.
-      randomBytes: live ? randomBytes : (count) => random.bytes(count),
-      observe: (wire) => writer.wire(wire),
-    },
-    limit: (opened) => (budget === undefined ? opened : withinBudget(opened, budget)),
-    onRetry: (event) => record({ source: 'provider', ...event }),
-  });
-  const dialogue = await openDialogueServices(scenario, network, {
-    clock,
-    random: random.fork('dialogue'),
-    turnOf: (turn): Turn | undefined => scenario.turns[turn - 1],
-  });
-  const hello = scenario.server.helloWav;
-  const server = createAdapterServer({
-    clock,
-    opus,
-    voiceDetection,
-    speech: session,
-    platform: provider.tts.platform,
-    settings: {
-      endOfSpeech: { ...endOfSpeechDefaults, ...scenario.server.vad },
-      ...compatSettings(compat, provider.tts.platform),
-    },
-    recognizer: dialogue.recognizer,
-    replies: dialogue.replies,
-    ...(hello === undefined ? {} : { hello: readFileSync(hello) }),
-    observe: record,
-    observeAudio: (audio) => {
-      if (audio.kind === 'provider') writer.providerAudio(audio.request, audio.samples);
-      else writer.sentAudio(audio.samples);
-    },
-  });
-  network.setLink(serverEndpoint, networkProfiles[cell.network]!.link);
-  const listener = await network.impersonate(serverEndpoint, (stream: Duplex) =>
-    server.accept(stream),
-  );
+  const side = await openServerSide(options, { clock, network, voice, random, record });
+  network.setLink(side.endpoint, networkProfiles[cell.network]!.link);
   const device = createEmulatedDevice({
     profile: {
       ...deviceProfiles[cell.device]!,
       quirksOff: quirkIds.filter((id) => scenario.device.quirksOff.includes(id)),
     },
     deviceId,
-    serverUrl: `ws://${serverEndpoint.host}:${serverEndpoint.port}/ws/`,
+    serverUrl: side.url,
     clock,
     dialer: network,
     random: random.fork('device'),
@@ -177,7 +104,7 @@ async function converse(
     device,
     network,
     networkName: cell.network,
-    serverEndpoint,
+    serverEndpoint: side.endpoint,
     clip: (turn) =>
       turn.wav === undefined
         ? voice.speak(turn.say ?? '', userVoice).samples
@@ -207,17 +134,13 @@ async function converse(
     });
     // What follows is the clearing of the table; it belongs to no turn and is not recorded.
     const speaker = device.speaker().samples;
-    await server.close();
-    await session.close();
-    await dialogue.close();
-    await standIns?.close();
-    await listener.close();
+    await side.close();
     writer.close(speaker);
   }
   return {
     outcome,
     durationUs: clock.nowUs(),
     spokenBy: [...speakers].sort(),
-    personality: standIns?.personality,
+    personality: side.personality,
   };
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type CellMeasurement, measureCell } from '../metrics/measure.ts';
 import { endpointName } from '../network/laboratory-network.ts';
-import { type Cell, cellName, type Plan } from '../scenario/plan.ts';
+import { type Cell, cellName, externalServer, type Plan } from '../scenario/plan.ts';
 import type { Expectation } from '../scenario/scenario.ts';
 import { compatOf } from '../server/compat.ts';
 import type { Personality } from '../stand-ins/personality.ts';
@@ -16,13 +16,16 @@ import { missedDisturbances, missedFaults } from './missed-disturbances.ts';
 import { checkPersonalities } from './personality-choice.ts';
 import { exampleTable, type ProviderEntry, providerEntry } from './provider-catalog.ts';
 import type { RequestBudget } from './request-budget.ts';
-import { runCell } from './run-cell.ts';
+import { runCell, userVoice } from './run-cell.ts';
+import { type ExternalServer, isExternal } from './server-side.ts';
 
 export interface RunPlanOptions {
   readonly plan: Plan;
-  /** Entries for every provider name of the plan. */
+  /** Entries for every provider name of the plan but `external`. */
   readonly providers: ReadonlyMap<string, ProviderEntry>;
   readonly laboratory: Laboratory;
+  /** The server of cells whose server is `external`. */
+  readonly external?: ExternalServer;
   /** Folder of this run; each cell gets `cells/<name>` in it. */
   readonly folder: string;
   /** Shared by all cells; the run stops when it refuses a request. Absent: no limit. */
@@ -58,7 +61,8 @@ export async function runPlan(options: RunPlanOptions): Promise<CellResult[]> {
   const results: CellResult[] = [];
   for (const [index, cell] of plan.cells.entries()) {
     if (signal.aborted || budget?.refused.aborted === true) break;
-    const provider = options.providers.get(cell.provider);
+    const provider =
+      cell.server === externalServer ? options.external : options.providers.get(cell.provider);
     if (provider === undefined) throw new RangeError(`No provider entry named "${cell.provider}".`);
     if (plan.time === 'real') await warmUp(options, cell, provider);
     const result = await recordCell(options, cell, provider);
@@ -71,15 +75,15 @@ export async function runPlan(options: RunPlanOptions): Promise<CellResult[]> {
 async function recordCell(
   options: RunPlanOptions,
   cell: Cell,
-  provider: ProviderEntry,
+  provider: ProviderEntry | ExternalServer,
 ): Promise<CellResult> {
   const { plan, laboratory, signal, budget, environment } = options;
   const recording = join('cells', cellName(cell));
   const folder = join(options.folder, recording);
-  const host = plan.live ? endpointName(provider.endpoint) : null;
-  const { secrets } = provider.tts;
+  const tts = isExternal(provider) ? undefined : provider.tts;
+  const host = plan.live && !isExternal(provider) ? endpointName(provider.endpoint) : null;
   const except = cell.scenario.server.compatExcept;
-  const writer = new RecordingWriter(folder, traceHeader(cell, plan.time, host), secrets);
+  const writer = new RecordingWriter(folder, traceHeader(cell, plan.time, host), tts?.secrets);
   const { durationUs, spokenBy, personality } = await runCell({
     cell,
     provider,
@@ -95,10 +99,11 @@ async function recordCell(
   const measurement = measureCell(recorded);
   const verdict = judge(measurement, expectationsOf(cell), {
     live: plan.live,
+    external: isExternal(provider),
     missedDisturbances: [
       ...missedDisturbances(cell.scenario, recorded.events),
-      // A real provider has no planted faults.
-      ...(plan.live ? [] : missedFaults(cell.scenario, recorded.events)),
+      // A provider that is not ours has no planted faults.
+      ...(plan.live || isExternal(provider) ? [] : missedFaults(cell.scenario, recorded.events)),
     ],
   });
   writer.finish({
@@ -109,11 +114,15 @@ async function recordCell(
       title: cell.scenario.title,
       file: cell.scenario.file,
       provider: cell.provider,
-      platform: provider.tts.platform,
+      ...(isExternal(provider)
+        ? { serverUrl: provider.serverUrl }
+        : { platform: provider.tts.platform }),
       device: cell.device,
       network: cell.network,
       server: cell.server,
-      ...(cell.server === 'harness' ? {} : { compat: [...compatOf(cell.server, except)] }),
+      ...(cell.server === 'harness' || cell.server === externalServer
+        ? {}
+        : { compat: [...compatOf(cell.server, except)] }),
       seed: cell.seed,
       time: plan.time,
       live: plan.live,
@@ -133,8 +142,19 @@ async function recordCell(
  * stand-in of the platform also in a live run: synthesis blocks the event loop, and in real time it would be measured
  * as latency of the provider.
  */
-async function warmUp(options: RunPlanOptions, cell: Cell, provider: ProviderEntry): Promise<void> {
+async function warmUp(
+  options: RunPlanOptions,
+  cell: Cell,
+  provider: ProviderEntry | ExternalServer,
+): Promise<void> {
   const { plan, laboratory, signal } = options;
+  if (isExternal(provider)) {
+    // Only the user is ours.
+    for (const { say } of cell.scenario.turns) {
+      if (say !== undefined) laboratory.voice.speak(say, userVoice);
+    }
+    return;
+  }
   const folder = mkdtempSync(join(tmpdir(), 'echokit-warm-up-'));
   try {
     const header = traceHeader(cell, 'virtual', null);

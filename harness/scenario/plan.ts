@@ -29,17 +29,21 @@ export interface Cell {
   readonly provider: string;
   readonly device: string;
   readonly network: string;
-  /** Whose behavior the server between them has. */
-  readonly server: ServerModel;
+  /** Whose behavior the server between them has; `external`: it is not ours, and its own. */
+  readonly server: ServerModel | typeof externalServer;
   /** Derived from the plan's seed and the scenario's name only, so that cells are comparable. */
   readonly seed: number;
 }
+
+/** The provider, and the server, of a cell whose server is not ours. */
+export const externalServer = 'external';
 
 /** File-name safe: `one-question--elevenlabs--diy--good-wifi`. The usual server is not named. */
 export function cellName(cell: Cell): string {
   const { scenario, provider, device, network, server } = cell;
   const parts = [scenario.name, provider, device, network];
-  return [...parts, ...(server === 'harness' ? [] : [server])].join('--');
+  const named = server !== 'harness' && server !== externalServer;
+  return [...parts, ...(named ? [server] : [])].join('--');
 }
 
 export interface Matrix {
@@ -76,6 +80,8 @@ export interface PlanOptions {
   readonly time: 'virtual' | 'real';
   /** Speak with the real services. Only in real time, and only with `providers` named here. */
   readonly live?: boolean;
+  /** The server is not ours: `external` takes the place of providers and servers. Only in real time. */
+  readonly external?: boolean;
   readonly defaults?: Matrix;
   /** The names that exist; those of the command line are checked against it. */
   readonly catalog: Pick<ScenarioCatalog, 'providers' | 'devices' | 'networks'>;
@@ -90,7 +96,10 @@ export interface PlanOptions {
  * `SCENARIO_DUPLICATE` for two scenarios of one name.
  */
 export function planRun(scenarios: readonly Scenario[], options: PlanOptions): Plan {
-  const { seed, time, live = false, defaults = defaultMatrix } = options;
+  const { seed, time, live = false, external = false, defaults = defaultMatrix } = options;
+  if (external && (time !== 'real' || live)) {
+    throw new RangeError('An external server is driven in real time and has providers of its own.');
+  }
   if (live && (time !== 'real' || (options.providers ?? []).length === 0)) {
     throw new RangeError('A live run is in real time and names its providers.');
   }
@@ -102,6 +111,20 @@ export function planRun(scenarios: readonly Scenario[], options: PlanOptions): P
       const lists = [options[key], scenario.matrix[key], defaults[key]];
       return [...new Set(lists.find((list) => list !== undefined && list.length > 0))];
     };
+    if (external) {
+      return names('devices').flatMap((device) =>
+        names('networks').map(
+          (network): Cell => ({
+            scenario,
+            provider: externalServer,
+            device,
+            network,
+            server: externalServer,
+            seed: createRandom(seed, `scenario/${scenario.name}`).integer(0, 0x7fff_ffff),
+          }),
+        ),
+      );
+    }
     const { model } = scenario.server;
     const own = scenario.matrix.servers.length > 0 || model === 'harness' ? undefined : [model];
     const servers = (options.servers?.length ? undefined : own) ?? names('servers');
@@ -117,7 +140,8 @@ export function planRun(scenarios: readonly Scenario[], options: PlanOptions): P
       ),
     );
   });
-  const skipped = live ? cells.flatMap(skippedLive) : [];
+  const whose = live ? 'a real service' : external ? "another server's provider" : undefined;
+  const skipped = whose === undefined ? [] : cells.flatMap((cell) => untellable(cell, whose));
   const kept = cells.filter((cell) => !skipped.some((other) => other.cell === cell));
   return { seed, time, live, cells: kept, skipped };
 }
@@ -127,13 +151,13 @@ export function changesStandIn({ standIn, personalities }: Scenario): boolean {
   return Object.keys(standIn).length > 0 || personalities.size > 0;
 }
 
-function skippedLive(cell: Cell): SkippedCell[] {
+function untellable(cell: Cell, whose: string): SkippedCell[] {
   const { file } = cell.scenario;
   if (!changesStandIn(cell.scenario)) return [];
   return [
     {
       cell,
-      reason: `${file} says in [stand_in] how a stand-in behaves, and a real service cannot be told how to behave`,
+      reason: `${file} says in [stand_in] how a stand-in behaves, and ${whose} cannot be told how to behave`,
     },
   ];
 }

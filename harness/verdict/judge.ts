@@ -1,5 +1,9 @@
 import type { CellMeasurement } from '../metrics/measure.ts';
-import { type MetricDefinition, metricDefinition } from '../metrics/metric-catalog.ts';
+import {
+  type MetricDefinition,
+  metricDefinition,
+  restsOnServer,
+} from '../metrics/metric-catalog.ts';
 import type { Observation } from '../metrics/observations.ts';
 import type { MetricValue } from '../metrics/summary.ts';
 import type { Expectation } from '../scenario/scenario.ts';
@@ -18,7 +22,8 @@ export interface Verdict {
 
 export interface ExpectationVerdict {
   readonly expectation: Expectation;
-  readonly outcome: 'pass' | 'fail';
+  /** `unknown`: it rests on what an external server does not tell. Does not count. */
+  readonly outcome: 'pass' | 'fail' | 'unknown';
   /** Null when it could not be measured. */
   readonly actual: MetricValue;
   /** One line: the value, how many it rests on, and where in the recording it shows. */
@@ -43,6 +48,8 @@ export interface VerdictFailure {
 export interface JudgeExtras {
   /** The provider was a live one, so its network and its quota are nobody's defect. */
   readonly live?: boolean;
+  /** The server was not ours; nothing is known of it and its providers but what the board got. */
+  readonly external?: boolean;
   /** Disturbances that the scenario plans and the recording does not hold, one sentence each. */
   readonly missedDisturbances?: readonly {
     readonly turn: number | null;
@@ -62,7 +69,7 @@ export function judge(
   expectations: readonly Expectation[],
   extras: JudgeExtras = {},
 ): Verdict {
-  const judged = expectations.map((expectation) => judgeOne(measurement, expectation));
+  const judged = expectations.map((expectation) => judgeOne(measurement, expectation, extras));
   const failures = [
     ...turnFailures(measurement, expectations, extras),
     ...defects(measurement),
@@ -79,7 +86,11 @@ export function judge(
   return { outcome: missed ? 'fail' : 'pass', expectations: judged, failures };
 }
 
-function judgeOne(measurement: CellMeasurement, expectation: Expectation): ExpectationVerdict {
+function judgeOne(
+  measurement: CellMeasurement,
+  expectation: Expectation,
+  { external = false }: JudgeExtras,
+): ExpectationVerdict {
   const { metric, operator, value, turn } = expectation;
   const wanted = `expected ${operator} ${describeValue(value)}`;
   const missing = (reason: string): ExpectationVerdict => ({
@@ -92,6 +103,10 @@ function judgeOne(measurement: CellMeasurement, expectation: Expectation): Expec
 
   const definition = metricDefinition(metric);
   if (definition === undefined) return missing('there is no metric of this name');
+  if (external && restsOnServer(definition.family)) {
+    const evidence = `${metric} is not known of an external server, ${wanted}`;
+    return { expectation, outcome: 'unknown', actual: null, evidence, seqs: [] };
+  }
   if (turn !== undefined && !definition.family.inTurn) {
     return missing('it is measured for the whole cell only');
   }

@@ -1,0 +1,168 @@
+/**
+ * The other side of a conversation: our server with a provider and what it calls, or a server that runs
+ * somewhere and is taken as it is.
+ */
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { Duplex } from 'node:stream';
+import type { Clock } from '../clock/clock.ts';
+import { endpointOfUrl } from '../network/endpoint-url.ts';
+import type { LaboratoryNetwork } from '../network/laboratory-network.ts';
+import type { Endpoint } from '../network/network.ts';
+import type { Random } from '../random/random.ts';
+import type { Cell } from '../scenario/plan.ts';
+import type { Turn } from '../scenario/scenario.ts';
+import { createAdapterServer } from '../server/adapter-server.ts';
+import { compatOf, compatSettings, openCompatSpeech } from '../server/compat.ts';
+import { endOfSpeechDefaults } from '../server/end-of-speech.ts';
+import type { OfflineVoice } from '../stand-ins/offline-voice.ts';
+import type { Personality } from '../stand-ins/personality.ts';
+import type { RecordingWriter, UnnumberedEvent } from '../trace/recording-writer.ts';
+import { openDialogueServices } from './dialogue-services.ts';
+import type { Laboratory } from './laboratory.ts';
+import { personalityOf } from './personality-choice.ts';
+import { endpointsOf, type ProviderEntry } from './provider-catalog.ts';
+import { impersonateProvider } from './provider-stand-ins.ts';
+import { type RequestBudget, withinBudget } from './request-budget.ts';
+
+/** An EchoKit server that is not ours. Nothing is known of what it does but what the board gets. */
+export interface ExternalServer {
+  /** As stored on a board: `ws://host:port/ws/`. */
+  readonly serverUrl: string;
+}
+
+export function isExternal(party: ProviderEntry | ExternalServer): party is ExternalServer {
+  return 'serverUrl' in party;
+}
+
+export interface ServerSideOptions {
+  readonly cell: Cell;
+  /** Whose speech our server asks for, or a server that is not ours. */
+  readonly provider: ProviderEntry | ExternalServer;
+  /** Speaks with the real service; only in real time. */
+  readonly live: boolean;
+  /** Asked before every request. The conversation ends when it refuses one. Absent: no limit. */
+  readonly budget?: RequestBudget | undefined;
+  readonly laboratory: Laboratory;
+  readonly writer: RecordingWriter;
+}
+
+/** What may be reached beyond this program. */
+export function outsideOf({
+  provider,
+  live,
+}: Pick<ServerSideOptions, 'provider' | 'live'>): Endpoint[] {
+  if (isExternal(provider)) return [endpointOfUrl(new URL(provider.serverUrl))];
+  return live ? endpointsOf(provider) : [];
+}
+
+export interface ServerSide {
+  /** As stored on the board. */
+  readonly url: string;
+  readonly endpoint: Endpoint;
+  /** Of the stand-in; undefined in a live run and with an external server. */
+  readonly personality: Personality | undefined;
+  /** Nothing is reported any more when it has resolved. */
+  close(): Promise<void>;
+}
+
+export interface ServerSideMeans {
+  readonly clock: Clock;
+  readonly network: LaboratoryNetwork;
+  readonly voice: OfflineVoice;
+  readonly random: Random;
+  record(event: UnnumberedEvent): void;
+}
+
+/** Where the board finds our server; a name that only exists in the laboratory. */
+const serverEndpoint = { host: 'echokit-server', port: 8080 };
+
+export async function openServerSide(
+  options: ServerSideOptions,
+  means: ServerSideMeans,
+): Promise<ServerSide> {
+  const { provider } = options;
+  if (!isExternal(provider)) return openOwnServer(options, provider, means);
+  return {
+    url: provider.serverUrl,
+    endpoint: endpointOfUrl(new URL(provider.serverUrl)),
+    personality: undefined,
+    close: async () => {},
+  };
+}
+
+async function openOwnServer(
+  { cell, live, budget, laboratory, writer }: ServerSideOptions,
+  provider: ProviderEntry,
+  { clock, network, voice, random, record }: ServerSideMeans,
+): Promise<ServerSide> {
+  const { scenario, server: model } = cell;
+  if (model === 'external') throw new RangeError('A cell of an external server needs its URL.');
+  const { opus, voiceDetection, encoder } = laboratory;
+  const personality = personalityOf(provider, cell);
+  const standIns = live
+    ? undefined
+    : await impersonateProvider(provider, network, {
+        voice,
+        encoder,
+        clock,
+        random: random.fork('stand-in'),
+        changes: scenario.standIn,
+        ...(personality !== undefined && { personality }),
+        onFault: (report) => record({ source: 'harness', type: 'fault', ...report }),
+      });
+  const compat = compatOf(model, scenario.server.compatExcept);
+  const session = openCompatSpeech({
+    compat,
+    tts: provider.tts,
+    deps: {
+      clock,
+      dialer: network,
+      // Ids of requests are made of these, and a real service has seen those of every run before.
+      randomBytes: live ? randomBytes : (count) => random.bytes(count),
+      observe: (wire) => writer.wire(wire),
+    },
+    limit: (opened) => (budget === undefined ? opened : withinBudget(opened, budget)),
+    onRetry: (event) => record({ source: 'provider', ...event }),
+  });
+  const dialogue = await openDialogueServices(scenario, network, {
+    clock,
+    random: random.fork('dialogue'),
+    turnOf: (turn): Turn | undefined => scenario.turns[turn - 1],
+  });
+  const hello = scenario.server.helloWav;
+  const server = createAdapterServer({
+    clock,
+    opus,
+    voiceDetection,
+    speech: session,
+    platform: provider.tts.platform,
+    settings: {
+      endOfSpeech: { ...endOfSpeechDefaults, ...scenario.server.vad },
+      ...compatSettings(compat, provider.tts.platform),
+    },
+    recognizer: dialogue.recognizer,
+    replies: dialogue.replies,
+    ...(hello === undefined ? {} : { hello: readFileSync(hello) }),
+    observe: record,
+    observeAudio: (audio) => {
+      if (audio.kind === 'provider') writer.providerAudio(audio.request, audio.samples);
+      else writer.sentAudio(audio.samples);
+    },
+  });
+  const listener = await network.impersonate(serverEndpoint, (stream: Duplex) =>
+    server.accept(stream),
+  );
+  return {
+    url: `ws://${serverEndpoint.host}:${serverEndpoint.port}/ws/`,
+    endpoint: serverEndpoint,
+    personality: standIns?.personality,
+    async close() {
+      await server.close();
+      await session.close();
+      await dialogue.close();
+      await standIns?.close();
+      await listener.close();
+    },
+  };
+}

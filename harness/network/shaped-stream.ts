@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../clock/clock.ts';
 import type { Air, Heading } from './air.ts';
+import { ArrivalLane } from './arrival-lane.ts';
 import { directionOf, type LinkDirection } from './link.ts';
 import { SocketLikeStream, socketError } from './socket-like-stream.ts';
 
@@ -28,6 +29,8 @@ export class ShapedStream extends SocketLikeStream {
   readonly #down: LinkDirection;
   readonly #writes: PendingWrite[] = [];
   readonly #arrived: Buffer[] = [];
+  readonly #upLane: ArrivalLane;
+  readonly #downLane: ArrivalLane;
   #upInFlight = 0;
   #downInFlight = 0;
   #wanted = true;
@@ -42,17 +45,19 @@ export class ShapedStream extends SocketLikeStream {
     this.#air = air;
     this.#up = up;
     this.#down = down;
+    this.#upLane = new ArrivalLane(clock);
+    this.#downLane = new ArrivalLane(clock);
     inner.on('readable', () => this.#pumpDown());
     inner.on('end', () => {
       this.#innerEnded = true;
       this.#pumpDown();
     });
     inner.on('error', (error: Error) =>
-      this.#later(this.#down.arrivalUs(0, clock.nowUs()), () => this.destroy(error)),
+      this.#downLane.send(this.#down.arrivalUs(0, clock.nowUs()), () => this.destroy(error)),
     );
     inner.on('close', () => {
       if (!this.#innerEnded)
-        this.#later(this.#down.arrivalUs(0, clock.nowUs()), () => this.#deliverEnd());
+        this.#downLane.send(this.#down.arrivalUs(0, clock.nowUs()), () => this.#deliverEnd());
     });
   }
 
@@ -79,7 +84,7 @@ export class ShapedStream extends SocketLikeStream {
     for (const write of this.#writes.splice(0)) write.callback(socketError('EPIPE', 'write'));
     this.#arrived.length = 0;
     // What is under way still arrives; the end of the connection travels behind it.
-    this.#later(this.#up.arrivalUs(0, this.#clock.nowUs()), () => this.#inner.destroy());
+    this.#upLane.send(this.#up.arrivalUs(0, this.#clock.nowUs()), () => this.#inner.destroy());
     callback(error);
   }
 
@@ -111,13 +116,13 @@ export class ShapedStream extends SocketLikeStream {
     const finish = this.#finish;
     if (finish === undefined) return;
     this.#finish = undefined;
-    this.#later(this.#up.arrivalUs(0, this.#clock.nowUs()), () => this.#inner.end());
+    this.#upLane.send(this.#up.arrivalUs(0, this.#clock.nowUs()), () => this.#inner.end());
     finish();
   }
 
   #sendUp(segment: Buffer): void {
     this.#upInFlight += segment.length;
-    this.#later(this.#up.arrivalUs(segment.length, this.#clock.nowUs()), () => {
+    this.#upLane.send(this.#up.arrivalUs(segment.length, this.#clock.nowUs()), () => {
       if (this.#inner.destroyed || this.#inner.writableEnded) return;
       this.#inner.write(segment, () =>
         this.#acknowledge('down', () => {
@@ -137,14 +142,14 @@ export class ShapedStream extends SocketLikeStream {
       const segment: Buffer | null = ready === 0 ? this.#inner.read() : this.#inner.read(ready);
       if (segment === null) break;
       this.#downInFlight += segment.length;
-      this.#later(this.#down.arrivalUs(segment.length, this.#clock.nowUs()), () => {
+      this.#downLane.send(this.#down.arrivalUs(segment.length, this.#clock.nowUs()), () => {
         if (this.destroyed) return;
         this.#arrived.push(segment);
         this.#deliver();
       });
     }
     if (this.#innerEnded && !this.#endArrived) {
-      this.#later(this.#down.arrivalUs(0, this.#clock.nowUs()), () => this.#deliverEnd());
+      this.#downLane.send(this.#down.arrivalUs(0, this.#clock.nowUs()), () => this.#deliverEnd());
     }
   }
 

@@ -31,15 +31,17 @@ test('every shipped scenario loads, and expects what the metrics can tell', (t) 
   const passing = scenarioFiles('').map((file) => loadScenarioFile(file, catalog));
   const failing = scenarioFiles('failures/').map((file) => loadScenarioFile(file, catalog));
   const quirky = scenarioFiles('quirks/').map((file) => loadScenarioFile(file, catalog));
+  const pitfalls = scenarioFiles('pitfalls/').map((file) => loadScenarioFile(file, catalog));
   t.is(passing.length, 6);
   t.is(failing.length, 3);
   t.is(quirky.length, 4);
+  t.is(pitfalls.length, 16);
   for (const { name } of quirky)
     t.true(
       quirkIds.some((id) => name.startsWith(`${id}-`)),
       name,
     );
-  for (const { name, expect, turns } of [...passing, ...failing, ...quirky]) {
+  for (const { name, expect, turns } of [...passing, ...failing, ...quirky, ...pitfalls]) {
     t.true(expect.length > 0, name);
     t.true(
       turns.every(({ reply }) => !reply.includes('\n')),

@@ -1,0 +1,175 @@
+/**
+ * The pitfalls of delivery (S) and of the board (D), each planted in a conversation and found by the
+ * metric that is meant for it; the same conversation without what was planted must not show it.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import test from 'ava';
+import { ConversationRunner, scenarioOf } from './recorded-conversation.contract.ts';
+
+const runner = await ConversationRunner.open();
+test.after.always(() => runner.remove());
+
+const scenarios = fileURLToPath(new URL('../../scenarios/', import.meta.url));
+const folder = `${scenarios}pitfalls/`;
+const document = readFileSync(`${scenarios}pitfalls.md`, 'utf8');
+
+interface Pitfall {
+  /** Name of the file, which begins with the number of the pitfall. */
+  readonly name: string;
+  /** The metric that finds it. */
+  readonly metric: string;
+  /** What of the file plants it, and what stands there in the conversation without it. */
+  readonly planted: string;
+  readonly instead: string;
+}
+
+const echoKitServer = '[server]\ncompat = "echokit-server"\n';
+
+/** What the table of quirks calls by an id, switched off in front of the conversation. */
+const without = (quirk: string) => ({
+  planted: '[matrix]\n',
+  instead: `[device]\nquirks_off = ["${quirk}"]\n\n[matrix]\n`,
+});
+
+const pitfalls: readonly Pitfall[] = [
+  {
+    name: 'S03-sent-in-a-burst',
+    metric: 'conservation.cleared_samples',
+    planted: '[matrix]\n',
+    instead: '[stand_in]\nspeed = 1.0\n\n[matrix]\n',
+  },
+  {
+    name: 'S06-bites-out-of-words',
+    metric: 'conservation.lost_samples',
+    planted: echoKitServer,
+    instead: '',
+  },
+  {
+    name: 'S07-sentence-without-sound',
+    metric: 'failure.kind',
+    planted: 'fault = { kind = "empty", request = 2 }',
+    instead: '',
+  },
+  {
+    name: 'S08-never-listens-again',
+    metric: 'failure.kind',
+    planted: 'fault = { kind = "stall" }',
+    instead: '',
+  },
+  {
+    name: 'S09-work-for-nobody',
+    metric: 'requests.count',
+    planted: echoKitServer,
+    instead: `${echoKitServer}compat_except = ["shared-workers"]\n`,
+  },
+  {
+    name: 'S10-said-twice',
+    metric: 'audio_seconds.provider',
+    planted: 'fault = { kind = "cut", request = 1 }',
+    instead: '',
+  },
+  {
+    name: 'S11-cut-at-an-abbreviation',
+    metric: 'requests.count',
+    planted: 'e.g. the bus',
+    instead: 'for example the bus',
+  },
+  {
+    name: 'S12-asterisks-are-read',
+    metric: 'audio_seconds.provider',
+    planted: '**not** far * from',
+    instead: 'not far from',
+  },
+  {
+    name: 'S13-connection-lost',
+    metric: 'failure.kind',
+    planted: '[[turn.disturb]]\nkind = "drop"\nafter = { event = "StartAudio", delay_ms = 300 }\n',
+    instead: '',
+  },
+  {
+    name: 'S17-dead-pause',
+    metric: 'seam_ms.max',
+    planted: 'speed = 0.8',
+    instead: 'speed = 20',
+  },
+  {
+    name: 'D01-breaks-at-the-start',
+    metric: 'prebuffer_needed_ms.max',
+    planted: 'speed = 1.0',
+    instead: 'speed = 3',
+  },
+  {
+    name: 'D04-radio-sleeps',
+    metric: 'underruns.total_ms',
+    planted:
+      '[[turn.disturb]]\nkind = "stall"\nduration_ms = 1100\nafter = { event = "StartAudio", delay_ms = 1500 }\n',
+    instead: '',
+  },
+  { name: 'D08-late-after-slow-sentence', metric: 'play_start_ms.max', ...without('Q18') },
+  {
+    name: 'D09-not-read-while-playing',
+    metric: 'conservation.in_flight_samples',
+    ...without('Q16'),
+  },
+  { name: 'D10-end-stays-in-player', metric: 'conservation.rest_samples', ...without('Q2') },
+  {
+    name: 'D11-restart-without-server',
+    metric: 'failure.kind',
+    planted: '[[turn.disturb]]\nkind = "drop"\nafter = { event = "EndAudio" }\n',
+    instead: '',
+  },
+];
+
+for (const { name, metric, planted, instead } of pitfalls) {
+  test.serial(`${name}: ${metric} finds it, and finds nothing without it`, async (t) => {
+    const text = readFileSync(`${folder}${name}.toml`, 'utf8').replace(/^title = .*\n/, '');
+    t.is(text.split(planted).length, 2, 'what is planted stands in the file once');
+    const [with_] = await runner.run(scenarioOf(name, text));
+    t.is(with_!.verdict.outcome, 'pass', JSON.stringify(with_!.verdict));
+    const ofMetric = ({ expectation }: { expectation: { metric: string } }) =>
+      expectation.metric === metric;
+    t.is(with_!.verdict.expectations.filter(ofMetric).length, 1);
+
+    const [clean] = await runner.run(
+      scenarioOf(
+        name,
+        text.replace(planted, () => instead),
+      ),
+    );
+    const missed = clean!.verdict.expectations.find(ofMetric);
+    t.is(missed?.outcome, 'fail', `${metric} = ${missed?.actual}`);
+    t.deepEqual(clean!.verdict.failures, []);
+    t.is(clean!.measurement.metrics['turns.failed'], 0);
+    for (const { measurement } of [with_!, clean!]) {
+      t.is(measurement.metrics['conservation.unexplained_samples'], 0);
+    }
+    t.not(clean!.measurement.metrics[metric] ?? null, null);
+  });
+}
+
+test('every file in the folder is a case, and every case is a file', (t) => {
+  const files = readdirSync(folder).map((file) => file.replace('.toml', ''));
+  t.deepEqual(files.sort(), pitfalls.map(({ name }) => name).sort());
+});
+
+test('the document tells of every pitfall what the cases show, and counts right', (t) => {
+  const rows = [...document.matchAll(/^\| ([SD]\d\d) +\| ([^|]+?) +\| ([^|]+?) +\|$/gm)].map(
+    ([, id, , outcome]) => ({ id: id!, outcome: outcome! }),
+  );
+  const numbered = (group: string, count: number): string[] =>
+    Array.from({ length: count }, (_, i) => `${group}${String(i + 1).padStart(2, '0')}`);
+  t.deepEqual(
+    rows.map(({ id }) => id),
+    [...numbered('S', 18), ...numbered('D', 17)],
+  );
+  for (const { id, outcome } of rows) {
+    const shown = pitfalls.find(({ name }) => name.startsWith(`${id}-`));
+    if (shown === undefined) t.regex(outcome, /^(does not concern us|not yet): /, id);
+    else t.is(outcome, `\`${shown.name}\`, found by \`${shown.metric}\``);
+  }
+  const starting = (words: string) =>
+    rows.filter(({ outcome }) => outcome.startsWith(words)).length;
+  const counts = `${pitfalls.length} of ${rows.length} are shown, ${starting('does not concern us')} do not concern this project, ${starting('not yet')} cannot be shown yet`;
+  t.true(document.replaceAll('\n', ' ').includes(counts), counts);
+});

@@ -64,6 +64,16 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'harness/device',
     'harness/voice-detection',
   ],
+  'harness/serial': ['firmware-protocol', 'harness/clock'],
+  'harness/virtual-board': [
+    'firmware-protocol',
+    'harness/clock',
+    'harness/random',
+    'harness/network',
+    'harness/opus',
+    'harness/device',
+    'harness/voice-detection',
+  ],
   'harness/metrics': ['firmware-protocol', 'harness/trace', 'harness/device', 'harness/server'],
   'harness/verdict': ['harness/metrics', 'harness/scenario'],
   'harness/report': [
@@ -96,6 +106,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   zod: ['harness/scenario', 'harness/stand-ins'],
   picocolors: ['harness/report'],
   commander: ['harness/cli'],
+  serialport: ['harness/serial'],
 };
 
 interface Source {

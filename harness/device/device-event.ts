@@ -20,6 +20,8 @@ export type DeviceEvent = { readonly atUs: number } & (
       readonly speakerStartUs: number;
       /** Ids of the quirks that this board does not have. Absent: it has them all. */
       readonly quirksOff?: readonly QuirkId[];
+      /** Cycles of the player begin two at once, every 32 ms. Absent: one every 16 ms. */
+      readonly playerRhythm?: 'pairs';
     }
   /** After a restart with the wish to be set up: no connection, K0 restarts the board. */
   | { readonly type: 'setup' }

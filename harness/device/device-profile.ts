@@ -7,6 +7,7 @@ import {
   firmwareGenerations,
   newestFirmware,
 } from './firmware-generation.ts';
+import type { PlayerRhythm } from './player.ts';
 import type { QuirkId } from './quirk.ts';
 
 export interface DeviceProfile {
@@ -17,6 +18,8 @@ export interface DeviceProfile {
   readonly quirksOff: readonly QuirkId[];
   /** An avatar GIF is stored: every mouth shape redraws the screen (section 4.5). None is by default. */
   readonly avatar: boolean;
+  /** Section 6.6 reckons with even cycles; that they come in pairs is inferred (6.3). */
+  readonly playerRhythm: PlayerRhythm;
   /** The timing constants were compared with a real board. Reports say so when they were not. */
   readonly calibrated: boolean;
   readonly constants: DeviceConstants;
@@ -160,7 +163,16 @@ const boards: readonly Board[] = [
 function profileOf(board: Board, firmware: FirmwareGeneration): DeviceProfile {
   const { constants, sources } = board;
   const name = firmware === newestFirmware ? board.name : `${board.name}@${firmware.version}`;
-  return { name, firmware, quirksOff: [], avatar: false, calibrated: false, constants, sources };
+  return {
+    name,
+    firmware,
+    quirksOff: [],
+    avatar: false,
+    playerRhythm: 'even',
+    calibrated: false,
+    constants,
+    sources,
+  };
 }
 
 /** Every board with every firmware, by name; the ones with the newest firmware first. */

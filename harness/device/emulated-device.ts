@@ -562,7 +562,7 @@ class Board implements EmulatedDevice {
 
   #start(link: Link): void {
     const { profile, deviceId, voiceDetection, clock } = this.#options;
-    const { constants, quirksOff } = profile;
+    const { constants, playerRhythm, quirksOff } = profile;
     const startUs = onGrid(this.#earlier[0]?.startUs ?? clock.nowUs(), clock.nowUs());
     this.#boots += 1;
     this.#link = link;
@@ -576,6 +576,7 @@ class Board implements EmulatedDevice {
         startUs,
         helloSamples: helloSamples([builtInHello(profile)], this.#traits.playsHelloHeader),
         traits: this.#traits,
+        rhythm: playerRhythm,
       }),
       microphone: new Microphone({
         startUs,
@@ -597,6 +598,7 @@ class Board implements EmulatedDevice {
       deviceId,
       speakerStartUs: startUs,
       ...(quirksOff.length === 0 ? {} : { quirksOff }),
+      ...(playerRhythm === 'even' ? {} : { playerRhythm }),
     });
     this.#log('I', constants.boardTag, 'Starting audio worker thread in core Core0');
     this.#work();

@@ -28,6 +28,8 @@ interface Pattern {
   readonly posts: readonly Post[];
   readonly congestions: readonly Congestion[];
   readonly quirksOff: readonly QuirkId[];
+  /** Milliseconds between two wakings of the player. */
+  readonly wakesEveryMs: 16 | 32;
   readonly startUs: number;
   readonly hello: Int16Array;
   readonly seconds: number;
@@ -39,7 +41,10 @@ function congested({ congestions }: Pattern, atUs: number): boolean {
 
 /** Sections 6.1 and 6.3 of the EchoKit device protocol reference, literally. */
 function playSlowly(pattern: Pattern) {
-  const { posts, startUs, seconds, quirksOff } = pattern;
+  const { posts, startUs, seconds, quirksOff, wakesEveryMs } = pattern;
+  /** The last waking before the sample is written. */
+  const wakingUs = (sample: number) =>
+    startUs + Math.floor(sample / (16 * wakesEveryMs)) * wakesEveryMs * 1000;
   let hello = [...pattern.hello];
   const waiting = [...posts];
   const speaker: number[] = [];
@@ -75,7 +80,7 @@ function playSlowly(pattern: Pattern) {
   };
   const isSample = (e: Entry) => 'audio' in e && !e.filler;
   const note = (kind: string, ...values: unknown[]) => {
-    events.push([startUs + Math.round(speaker.length * 62.5), kind, ...values].join(' '));
+    events.push([wakingUs(speaker.length), kind, ...values].join(' '));
   };
   const closeHole = () => {
     if (hole > 0) note('underrunEnd', inSentence, speaker.length, hole / 256);
@@ -98,7 +103,7 @@ function playSlowly(pattern: Pattern) {
   let sounding = false;
   for (let sample = 0; sample < seconds * 16_000; sample++) {
     if (sample % 256 === 0) {
-      const nowUs = startUs + (sample / 256) * 16_000;
+      const nowUs = wakingUs(sample);
       while (stuckSince === undefined && (waiting[0]?.atUs ?? nowUs + 1) <= nowUs) {
         const { message } = waiting.shift()!;
         if (message.kind === 'audio') {
@@ -278,10 +283,21 @@ test('1,000 generated arrival patterns agree with the oracle in every sample, in
     const within = posts.filter((p) => p.atUs < endUs);
     const quirksOff = someQuirksOff(random);
     const congestions = congestionsOf(random, startUs);
-    const pattern = { posts: within, congestions, quirksOff, startUs, hello, seconds };
+    const rhythm = random.next() < 0.3 ? 'pairs' : 'even';
+    const wakesEveryMs = rhythm === 'pairs' ? 32 : 16;
+    const pattern: Pattern = {
+      posts: within,
+      congestions,
+      quirksOff,
+      wakesEveryMs,
+      startUs,
+      hello,
+      seconds,
+    };
     const oracle = playSlowly(pattern);
 
-    const player = new Player({ startUs, helloSamples: hello, traits: traitsWithout(quirksOff) });
+    const traits = traitsWithout(quirksOff);
+    const player = new Player({ startUs, helloSamples: hello, traits, rhythm });
     const events: string[] = [];
     const slots = (atUs: number) => (congested(pattern, atUs) ? 0 : Number.POSITIVE_INFINITY);
     const boundaries = congestions.flatMap(({ fromUs, toUs }) => [fromUs, toUs]);

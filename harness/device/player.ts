@@ -7,6 +7,11 @@
  * 256 samples or, when the queue is empty, zeros. What does not fill a chunk stays in the rest and
  * is completed by the next samples, whatever they belong to.
  *
+ * A DMA block of the speaker holds two chunks, so on a board cycles 2m and 2m + 1 probably both begin when
+ * a block has become free, at `startUs + m · 32 ms` (sections 6.3 and 6.5 infer it). The formulae and worked
+ * values of section 6.6 know only the even rhythm, so that is the default. The sound leaves the DMA
+ * evenly either way: the sample at position p is due at `startUs + p / 16 ms`, plus what the buffers hold.
+ *
  * A mouth shape that leaves the queue is an event for the main loop. When that has no room the player
  * stands still: zeros are played and no message is taken until there is room again (section 6.1).
  */
@@ -14,6 +19,9 @@ import { type DeviceTraits, traitsWithout } from './quirk.ts';
 
 export const cycleUs = 16_000;
 export const chunkSamples = 256;
+
+/** When cycles begin: every 16 ms, or two at once every 32 ms. */
+export type PlayerRhythm = 'even' | 'pairs';
 
 export type PlayerMessage =
   /** A sentence begins. Changes nothing but takes a cycle. */
@@ -133,6 +141,8 @@ export interface PlayerOptions {
   readonly helloSamples: Int16Array;
   /** Default: those of the firmware. */
   readonly traits?: DeviceTraits;
+  /** Default `even`. */
+  readonly rhythm?: PlayerRhythm;
 }
 
 /** `sentence` of samples that belong to none (the hello). */
@@ -141,6 +151,8 @@ const noSentence = 0;
 export class Player {
   readonly startUs: number;
   readonly #traits: DeviceTraits;
+  /** Cycles that begin at one instant. */
+  readonly #cyclesAtOnce: 1 | 2;
   readonly #inbox: Letter[] = [];
   readonly #queue: QueueItem[] = [];
   readonly #runs: PlayedRun[] = [];
@@ -168,6 +180,7 @@ export class Player {
     this.startUs = options.startUs;
     this.#helloSamples = options.helloSamples;
     this.#traits = options.traits ?? traitsWithout([]);
+    this.#cyclesAtOnce = options.rhythm === 'pairs' ? 2 : 1;
   }
 
   /** It waits for room in the event queue. */
@@ -199,7 +212,7 @@ export class Player {
   advanceTo(atUs: number, eventSlots = Number.POSITIVE_INFINITY): PlayerTransition[] {
     const happened: PlayerTransition[] = [];
     this.#eventSlots = eventSlots;
-    const end = Math.ceil((atUs - this.startUs) / cycleUs);
+    const end = this.#cyclesBefore(atUs);
     while (this.#cycle < end) this.#runFrom(end, happened);
     return happened;
   }
@@ -513,12 +526,17 @@ export class Player {
   }
 
   #cycleStart(cycle: number): number {
-    return this.startUs + cycle * cycleUs;
+    return this.startUs + (cycle - (cycle % this.#cyclesAtOnce)) * cycleUs;
   }
 
   /** The first cycle that can take what is handed over at `atUs`. */
   #visibleCycle(atUs: number): number {
-    return Math.max(0, Math.ceil((atUs - this.startUs) / cycleUs));
+    return Math.max(0, this.#cyclesBefore(atUs));
+  }
+
+  /** How many cycles begin before `atUs`. */
+  #cyclesBefore(atUs: number): number {
+    return Math.ceil((atUs - this.startUs) / (cycleUs * this.#cyclesAtOnce)) * this.#cyclesAtOnce;
   }
 }
 

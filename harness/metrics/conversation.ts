@@ -509,6 +509,7 @@ class ConversationReader {
             keepsRest: !quirksOff.includes('Q2'),
             clearKeepsRest: !quirksOff.includes('Q3'),
             oneMessagePerCycle: !quirksOff.includes('Q17'),
+            cyclesAtOnce: event.playerRhythm === 'pairs' ? 2 : 1,
           },
           stalls: [],
           endedUs: null,

@@ -2,7 +2,7 @@
 import { type BoardSentence, byTime, type Conversation, type Sentence } from './conversation.ts';
 import {
   chunkSamples,
-  cycleUs,
+  cycleFrom,
   type PlayerMessage,
   type SentenceSchedule,
   schedulePlayer,
@@ -153,7 +153,7 @@ function scheduleGroup(
   const ran =
     boot.endedUs === null
       ? Number.POSITIVE_INFINITY
-      : Math.ceil((boot.endedUs - boot.speakerStartUs) / cycleUs);
+      : cycleFrom(boot.endedUs, boot.speakerStartUs, boot.rules);
   const messages = group.flatMap(({ board }) => playerMessages(board));
   return schedulePlayer(
     messages,

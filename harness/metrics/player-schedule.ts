@@ -33,13 +33,21 @@ export interface PlayerRules {
   readonly clearKeepsRest: boolean;
   /** A cycle takes at most one message; otherwise all that are there (Q17). */
   readonly oneMessagePerCycle: boolean;
+  /** Cycles that begin at one instant: 2 where they come in pairs, every 32 ms. */
+  readonly cyclesAtOnce: 1 | 2;
 }
 
 export const firmwareRules: PlayerRules = {
   keepsRest: true,
   clearKeepsRest: true,
   oneMessagePerCycle: true,
+  cyclesAtOnce: 1,
 };
+
+/** The first cycle that begins at or after `atUs`; negative before `startUs`. */
+export function cycleFrom(atUs: number, startUs: number, { cyclesAtOnce }: PlayerRules): number {
+  return cyclesAtOnce * Math.ceil((atUs - startUs) / (cyclesAtOnce * cycleUs));
+}
 
 /** The player stood still: these cycles played nothing, and no message was taken until they were over. */
 export interface Stall {
@@ -113,7 +121,7 @@ export function schedulePlayer(
 
   for (const message of messages) {
     const earliest = rules.oneMessagePerCycle ? intake + 1 : intake;
-    const due = Math.max(Math.ceil((message.atUs - startUs) / cycleUs), earliest);
+    const due = Math.max(cycleFrom(message.atUs, startUs, rules), earliest);
     // The cycle in which a stall begins has taken its message, and that one goes on after it.
     const cycle = stalls.reduce(
       (c, stall) => (c > stall.cycle ? Math.max(c, stall.cycle + stall.cycles + 1) : c),

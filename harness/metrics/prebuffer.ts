@@ -1,4 +1,4 @@
-import { chunkSamples, cycleUs, firmwareRules } from './player-schedule.ts';
+import { chunkSamples, cycleFrom, cycleUs, firmwareRules } from './player-schedule.ts';
 
 /** Samples of one sentence that reached the board, with the instant at which they were handled. */
 export interface Arrival {
@@ -30,7 +30,7 @@ export function prebufferNeededUs(
   let intake = -1;
   const take = (atUs: number): number => {
     const earliest = rules.oneMessagePerCycle ? intake + 1 : intake;
-    intake = Math.max(Math.ceil((atUs - startUs) / cycleUs), earliest);
+    intake = Math.max(cycleFrom(atUs, startUs, rules), earliest);
     return intake;
   };
   let total = restSamples;

@@ -86,7 +86,7 @@ export function plantReportedCell(plan: PlantedCellPlan): ReportedCell {
     matrix: { providers: [], devices: [], networks: [], servers: [] },
     personalities: new Map(),
     standIn: {},
-    device: { quirksOff: [] },
+    device: { quirksOff: [], playerRhythm: 'even' },
     server: {
       asr: 'stream',
       recognitionMs: 0,

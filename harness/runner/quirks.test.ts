@@ -65,3 +65,25 @@ for (const ids of [...audible.map((id) => [id]), audible]) {
     },
   );
 }
+
+test.serial(
+  'with cycles in pairs every sample is explained, every underrun verified, and all begins on a pair',
+  async (t) => {
+    const scenario = scenarioOf('pairs', `[device]\nplayer_rhythm = "pairs"\n${conversation}`);
+    const networks = ['busy-wifi'];
+    for (const { measurement, recorded } of await runner.run(scenario, { providers, networks })) {
+      t.deepEqual(measurement.conservation.unexplained, []);
+      t.is(measurement.metrics['underruns.unverified'], 0);
+      t.true((measurement.metrics['underruns.count'] as number) > 0);
+      let startUs = 0;
+      let cycles = 0;
+      for (const event of recorded.events) {
+        if (event.type === 'boot') startUs = event.speakerStartUs;
+        if (event.type !== 'playStart' && event.type !== 'underrunStart') continue;
+        cycles += 1;
+        t.is((event.atUs - startUs) % 32_000, 0);
+      }
+      t.true(cycles > 3);
+    }
+  },
+);

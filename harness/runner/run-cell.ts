@@ -85,6 +85,7 @@ async function converse(
     profile: {
       ...deviceProfiles[cell.device]!,
       quirksOff: quirkIds.filter((id) => scenario.device.quirksOff.includes(id)),
+      playerRhythm: scenario.device.playerRhythm,
     },
     deviceId,
     serverUrl: side.url,

@@ -130,6 +130,9 @@ async function recordCell(
       ...(cell.scenario.device.quirksOff.length === 0
         ? {}
         : { quirksOff: cell.scenario.device.quirksOff }),
+      ...(cell.scenario.device.playerRhythm === 'even'
+        ? {}
+        : { playerRhythm: cell.scenario.device.playerRhythm }),
     },
     ...(personality !== undefined && { personality: provenance(personality) }),
     environment: { ...environment, voice: spokenBy.join(', ') },

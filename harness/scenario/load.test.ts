@@ -51,7 +51,7 @@ test('the smallest scenario gets every default', (t) => {
     matrix: { providers: [], devices: [], networks: [], servers: [] },
     personalities: new Map(),
     standIn: {},
-    device: { quirksOff: [] },
+    device: { quirksOff: [], playerRhythm: 'even' },
     server: {
       asr: 'stream',
       recognitionMs: 200,
@@ -150,7 +150,7 @@ failure.kind = "none"
       leadSilenceMs: 40,
       fault: { kind: 'cut', request: 2, afterFraction: 0.4 },
     },
-    device: { quirksOff: ['Q16'] },
+    device: { quirksOff: ['Q16'], playerRhythm: 'even' },
     server: {
       asr: 'submit',
       recognitionMs: 150,
@@ -674,6 +674,7 @@ test('quirks that a board does without are ids that exist', (t) => {
     `title = "T"\n[device]\nquirks_off = ${list}\n[[turn]]\nsay = "Hi."\nreply = "R."\n`;
   t.deepEqual(loadScenario(device('["Q16", "Q2", "Q16"]'), 'x.toml', catalog).device, {
     quirksOff: ['Q16', 'Q2'],
+    playerRhythm: 'even',
   });
   const error = t.throws(() => loadScenario(device('["Q2", "Q61"]'), 'x.toml', catalog), {
     instanceOf: ScenarioError,

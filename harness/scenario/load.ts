@@ -355,7 +355,10 @@ function toScenario(
     matrix: data.matrix,
     personalities: new Map(Object.entries(data.stand_in.personality)),
     standIn: toStandIn(data.stand_in),
-    device: { quirksOff: [...new Set(data.device.quirks_off)] },
+    device: {
+      quirksOff: [...new Set(data.device.quirks_off)],
+      playerRhythm: data.device.player_rhythm,
+    },
     server: {
       asr,
       recognitionMs,

@@ -48,6 +48,8 @@ export const serverEventNames = [
 export interface DeviceSettings {
   /** Ids of quirks that the boards of this scenario do not have, as written. */
   readonly quirksOff: readonly string[];
+  /** When the cycles of the player begin: every 16 ms, or two at once every 32 ms. */
+  readonly playerRhythm: 'even' | 'pairs';
 }
 
 export interface ServerSettings {

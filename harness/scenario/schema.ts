@@ -80,7 +80,9 @@ export const scenarioSchema = z.strictObject({
       personality: z.record(text, text).default({}),
     })
     .prefault({}),
-  device: z.strictObject({ quirks_off: names }).prefault({}),
+  device: z
+    .strictObject({ quirks_off: names, player_rhythm: z.enum(['even', 'pairs']).default('even') })
+    .prefault({}),
   server: z
     .strictObject({
       asr: z.enum(['stream', 'submit']).default('stream'),

@@ -1,8 +1,9 @@
 /** How a board connects, loses connections and begins again: FP-1, FP-9.1 to FP-9.4, FP-9.16. */
+
+import { opcodes } from '../network/web-socket-frame.ts';
 import { type ConformanceCase, demand } from './conformance-case.ts';
 import { type DeviceStage, demandSilence, type Incoming, saidBy } from './device-stage.ts';
 import { type HttpHead, headerOf } from './http-message.ts';
-import { opcodes } from './web-socket-frame.ts';
 import type { WirePeer } from './wire-peer.ts';
 
 type DeviceCase = ConformanceCase<DeviceStage>;

@@ -2,14 +2,14 @@
 import type { Duplex } from 'node:stream';
 import { decodeServerEvent, type ServerEvent } from '../../firmware-protocol/server-event.ts';
 import type { MemoryStream } from '../network/memory-stream.ts';
-import { encodeHead, type HttpHead, readHead } from './http-message.ts';
 import {
   encodeFrame,
   type Frame,
   FrameReader,
   opcodes,
   type ReadFrame,
-} from './web-socket-frame.ts';
+} from '../network/web-socket-frame.ts';
+import { encodeHead, type HttpHead, readHead } from './http-message.ts';
 
 export interface Mutation {
   /** What becomes of the answer to the handshake. */

@@ -1,9 +1,10 @@
 /** Commands and audio at odd times and in odd forms: FP-1.13, FP-4, FP-5.10, FP-7.11, FP-7.12. */
+
+import { opcodes } from '../network/web-socket-frame.ts';
 import { type ConformanceCase, demand } from './conformance-case.ts';
 import { answered, playTurn } from './server-scenes.ts';
 import { endOf, type Mode, modeQuery, type ServerStage } from './server-stage.ts';
 import { follows, orderOf, type TurnKind } from './turn-grammar.ts';
-import { opcodes } from './web-socket-frame.ts';
 import type { WirePeer } from './wire-peer.ts';
 
 type ServerCase = ConformanceCase<ServerStage>;

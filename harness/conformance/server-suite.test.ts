@@ -6,6 +6,7 @@ import { encodeServerEvent, type ServerEvent } from '../../firmware-protocol/ser
 import { SimulatedClock } from '../clock/simulated-clock.ts';
 import { MemoryNetwork } from '../network/memory-network.ts';
 import { createStreamPair } from '../network/memory-stream.ts';
+import { type Frame, opcodes } from '../network/web-socket-frame.ts';
 import { createRandom } from '../random/random.ts';
 import { createAdapterServer } from '../server/adapter-server.ts';
 import { plantedSpeech, tone } from '../server/planted-speech.contract.ts';
@@ -21,7 +22,6 @@ import { type Mutation, mutate } from './faulty-server.contract.ts';
 import type { HttpHead } from './http-message.ts';
 import { serverLimitDefaults } from './server-stage.ts';
 import { runServerSuite, serverCases } from './server-suite.ts';
-import { type Frame, opcodes } from './web-socket-frame.ts';
 
 const records = mkdtempSync(join(tmpdir(), 'echokit-conformance-'));
 test.after.always(() => rmSync(records, { recursive: true, force: true }));

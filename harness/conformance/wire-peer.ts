@@ -10,15 +10,15 @@ import {
   type ServerEventType,
 } from '../../firmware-protocol/server-event.ts';
 import type { Clock } from '../clock/clock.ts';
-import type { Random } from '../random/random.ts';
-import type { EvidenceLine } from './conformance-case.ts';
 import {
   encodeFrame,
   type Frame,
   FrameReader,
   opcodes,
   type ReadFrame,
-} from './web-socket-frame.ts';
+} from '../network/web-socket-frame.ts';
+import type { Random } from '../random/random.ts';
+import type { EvidenceLine } from './conformance-case.ts';
 
 export type Arrival = { readonly atUs: number } & (
   | {

@@ -60,7 +60,12 @@ export interface FrameOrigin {
 export type MachineInput =
   | ({ readonly type: 'downlink'; readonly event: DownlinkEvent } & FrameOrigin)
   /** `speech`: the front end says that this chunk is speech. */
-  | { readonly type: 'micChunk'; readonly samples: Int16Array; readonly speech: boolean }
+  | {
+      readonly type: 'micChunk';
+      readonly samples: Int16Array;
+      readonly speech: boolean;
+      readonly seen?: SeenUplink;
+    }
   | { readonly type: 'micEnd' }
   /** A mouth shape left the player. */
   | { readonly type: 'vowel'; readonly vowel: number }
@@ -75,6 +80,12 @@ export type MachineInput =
   /** The player popped or threw away an end marker. */
   | { readonly type: 'sentencePlayed' }
   | { readonly type: 'helloPlayed' };
+
+/**
+ * The chunk was not heard here: another board, which this one follows, was seen to send it, or to interrupt
+ * the answer. What that one has decided is not decided again.
+ */
+export type SeenUplink = 'sent' | 'interrupted';
 
 export type UplinkMessage =
   | { readonly kind: 'startChat' }
@@ -118,12 +129,18 @@ type Task<Result = void> = Generator<Wait, Result, void>;
 type KeyEventName = 'k0Short' | 'k0Long' | 'volumeUp' | 'volumeDown';
 type LocalEvent =
   | { readonly name: KeyEventName | 'micEnd' | 'vowel' }
-  | { readonly name: 'micChunk'; readonly samples: Int16Array; readonly speech: boolean };
+  | {
+      readonly name: 'micChunk';
+      readonly samples: Int16Array;
+      readonly speech: boolean;
+      readonly seen?: SeenUplink;
+    };
 
 interface Taken {
   readonly name: MachineEventName;
   readonly samples?: Int16Array;
   readonly speech?: boolean;
+  readonly seen?: SeenUplink;
   readonly downlink?: Extract<MachineInput, { type: 'downlink' }>;
 }
 
@@ -230,6 +247,7 @@ export class DeviceMachine {
           name: 'micChunk',
           samples: input.samples,
           speech: input.speech,
+          ...(input.seen === undefined ? {} : { seen: input.seen }),
         });
       case 'micEnd':
       case 'vowel':
@@ -367,7 +385,7 @@ export class DeviceMachine {
       this.#info('Received notify event');
       this.#waitNotify = false;
     },
-    rejectChunk: () => this.#rejectChunk(),
+    rejectChunk: (taken) => this.#rejectChunk(taken),
     logMicEnd: () => this.#info('Received MicAudioEnd'),
     takeAudio: (taken) => this.#takeAudio(taken),
     dropAudio: (taken) => this.#reportAudio(taken, 'dropped'),
@@ -532,7 +550,9 @@ export class DeviceMachine {
 
   // ---- microphone ----
 
-  #rejectChunk(): void {
+  #rejectChunk({ seen }: Taken): void {
+    // The board that is followed sent it before it took the event that changed the state here.
+    if (seen !== undefined) return;
     if (this.#traits.logsEveryRejectedChunk || !this.#rejectionLogged) {
       this.#info('Received MicAudioChunk while no Listening/Speaking state, ignoring');
     }
@@ -597,14 +617,16 @@ export class DeviceMachine {
   /** Barge-in, section 5.6. */
   *#interruptOrReject(taken: Taken, transition: Transition): Task {
     const samples = taken.samples!;
-    if (!this.#allowInterrupt) {
-      this.#rejectChunk();
-      return;
+    if (taken.seen !== 'interrupted') {
+      if (!this.#allowInterrupt || taken.seen !== undefined) {
+        this.#rejectChunk(taken);
+        return;
+      }
+      this.#capture(samples);
+      this.#voicedSamples = taken.speech === true ? this.#voicedSamples + samples.length : 0;
+      const counted = this.#traits.anyOnsetInterrupts ? this.#capturedSamples : this.#voicedSamples;
+      if (counted <= this.#profile.constants.interruptSamples) return;
     }
-    this.#capture(samples);
-    this.#voicedSamples = taken.speech === true ? this.#voicedSamples + samples.length : 0;
-    const counted = this.#traits.anyOnsetInterrupts ? this.#capturedSamples : this.#voicedSamples;
-    if (counted <= this.#profile.constants.interruptSamples) return;
     this.#become(transition, 'barge-in');
     yield* this.#redraw('Listening...');
     if (!(yield* this.#reconnect('barge-in'))) return;

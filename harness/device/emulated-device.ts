@@ -70,6 +70,27 @@ export interface EmulatedDevice {
   close(): Promise<void>;
 }
 
+/**
+ * A board that does not decide when the user speaks: it follows another one, whose messages it is given and
+ * whose uplink it is told. Keys are pressed on it as on any other; its own microphone hears nothing.
+ */
+export interface FollowingDevice extends EmulatedDevice {
+  /** What the other board was seen to do, now. Without effect unless this one runs. */
+  follow(seen: SeenAct): void;
+}
+
+export type SeenAct =
+  /** Its main loop has taken K0. */
+  | { readonly type: 'key'; readonly press: 'short' | 'long' }
+  /** It has sent `StartChat`. */
+  | { readonly type: 'startChat' }
+  /** It has sent a frame of microphone audio. */
+  | { readonly type: 'audio'; readonly samples: Int16Array }
+  /** It has left an answer for a new connection, because somebody spoke. */
+  | { readonly type: 'interrupt' }
+  /** It restarts. This one then waits until the other one connects. */
+  | { readonly type: 'restart'; readonly cause: string };
+
 export type DeviceErrorCode = 'DEVICE_UNREACHABLE' | 'DEVICE_BOOTED_TWICE' | 'DEVICE_CLOSED';
 
 export class DeviceError extends Error {
@@ -83,6 +104,11 @@ export class DeviceError extends Error {
 }
 
 export function createEmulatedDevice(options: EmulatedDeviceOptions): EmulatedDevice {
+  return new Board(options);
+}
+
+/** @param options the dialer hands out what the other board was sent; it may wait until that one connects */
+export function createFollowingDevice(options: EmulatedDeviceOptions): FollowingDevice {
   return new Board(options);
 }
 
@@ -129,7 +155,7 @@ interface Played {
 /** Every boot begins on a whole sample of the first one's speaker, whose instants are whole at each second one. */
 const speakerGridUs = 125;
 
-class Board implements EmulatedDevice {
+class Board implements FollowingDevice {
   readonly #options: EmulatedDeviceOptions;
   readonly #traits: DeviceTraits;
   #boots = 0;
@@ -266,6 +292,30 @@ class Board implements EmulatedDevice {
     if (this.#running === undefined || this.#phase !== 'running') return;
     this.#advance();
     this.#running.microphone.play(samples, this.#options.clock.nowUs());
+    this.#work();
+  }
+
+  follow(seen: SeenAct): void {
+    if (this.#running === undefined || this.#phase !== 'running') return;
+    this.#advance();
+    if (seen.type === 'restart') {
+      this.#stepUs = this.#options.clock.nowUs();
+      this.#reboot(seen.cause, 'connect');
+      return;
+    }
+    if (seen.type === 'key') {
+      this.#report({ type: 'key', key: 'k0', press: seen.press });
+      this.#inputs.push({ type: 'key', key: 'k0', press: seen.press });
+      this.#work();
+      return;
+    }
+    if (seen.type === 'interrupt' && this.state !== 'Speaking') return;
+    this.#inputs.push({
+      type: 'micChunk',
+      samples: seen.type === 'audio' ? seen.samples : new Int16Array(0),
+      speech: true,
+      seen: seen.type === 'interrupt' ? 'interrupted' : 'sent',
+    });
     this.#work();
   }
 

@@ -20,6 +20,7 @@ import { readUserWav } from '../scenario/user-wav.ts';
 import { overheard } from '../stand-ins/offline-voice.ts';
 import type { Personality } from '../stand-ins/personality.ts';
 import type { UnnumberedEvent } from '../trace/recording-writer.ts';
+import { emulatedBoard } from './board-in-hand.ts';
 import { ScriptedUser } from './scripted-user.ts';
 import { openServerSide, outsideOf, type ServerSideOptions } from './server-side.ts';
 
@@ -102,10 +103,12 @@ async function converse(
   const user: ScriptedUser = new ScriptedUser({
     scenario,
     clock,
-    device,
-    network,
+    board: emulatedBoard(device, clock),
+    network: {
+      disturb: (disturbance) => network.disturb(side.endpoint, disturbance),
+      change: (name) => network.setLink(side.endpoint, networkProfiles[name]!.link),
+    },
     networkName: cell.network,
-    serverEndpoint: side.endpoint,
     clip: (turn) =>
       turn.wav === undefined
         ? voice.speak(turn.say ?? '', userVoice).samples

@@ -2,9 +2,8 @@ import test from 'ava';
 import { SimulatedClock } from '../clock/simulated-clock.ts';
 import type { DeviceEvent, DeviceState } from '../device/device-event.ts';
 import type { EmulatedDevice } from '../device/emulated-device.ts';
-import { MemoryNetwork } from '../network/memory-network.ts';
-import { createRandom } from '../random/random.ts';
 import type { UnnumberedEvent } from '../trace/recording-writer.ts';
+import { emulatedBoard } from './board-in-hand.ts';
 import { scenarioOf } from './recorded-conversation.contract.ts';
 import { ScriptedUser } from './scripted-user.ts';
 
@@ -61,10 +60,9 @@ test('after a restart the user waits for the board, presses K0 and goes on with 
   const user = new ScriptedUser({
     scenario: scenarioOf('restart', turn + turn),
     clock,
-    device,
-    network: new MemoryNetwork(clock, createRandom(1, 'network')),
+    board: emulatedBoard(device, clock),
+    network: { disturb: () => {}, change: () => {} },
     networkName: 'ideal',
-    serverEndpoint: { host: 'nowhere', port: 1 },
     clip: () => new Int16Array(1600).fill(3000),
     recordClip: () => 0,
     record: (event) => records.push(event),

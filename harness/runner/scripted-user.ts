@@ -1,22 +1,16 @@
 import type { Alarm, Clock } from '../clock/clock.ts';
 import type { DeviceEvent } from '../device/device-event.ts';
-import type { EmulatedDevice } from '../device/emulated-device.ts';
-import { findAudible } from '../metrics/audibility.ts';
-import type { LaboratoryNetwork } from '../network/laboratory-network.ts';
-import type { Endpoint } from '../network/network.ts';
-import { networkProfiles } from '../network/network-profile.ts';
 import type { Disturbance, Scenario, Turn } from '../scenario/scenario.ts';
 import type { UnnumberedEvent } from '../trace/recording-writer.ts';
+import type { BoardInHand, ConversationNetwork } from './board-in-hand.ts';
 
 export interface ScriptedUserOptions {
   readonly scenario: Scenario;
   readonly clock: Clock;
-  readonly device: EmulatedDevice;
-  readonly network: LaboratoryNetwork;
+  readonly board: BoardInHand;
+  readonly network: ConversationNetwork;
   /** Name of the network of the cell, which a change goes back to. */
   readonly networkName: string;
-  /** The endpoint whose link the disturbances of the scenario disturb. */
-  readonly serverEndpoint: Endpoint;
   /** 16 kHz mono. */
   readonly clip: (turn: Turn) => Int16Array;
   /** Appends to `user.wav`; returns the index of the first sample. */
@@ -63,14 +57,14 @@ export class ScriptedUser {
 
   /** Plays the whole scenario. Rejects with the signal's reason when it aborts. */
   async converse(signal: AbortSignal): Promise<void> {
-    const { scenario, device, clock } = this.#options;
+    const { scenario, board, clock } = this.#options;
     if (scenario.turns.some((turn) => turn.after !== undefined)) {
       // Speaking over an answer only works when the board is told to listen for it.
       await this.#press('long', signal);
       await clock.sleep(1_500_000, signal);
     }
     await this.#press('short', signal);
-    await this.#until(() => device.state === 'Listening', readyLimitMs, signal);
+    await this.#until(() => board.state === 'Listening', readyLimitMs, signal);
     try {
       for (const [index, turn] of scenario.turns.entries()) {
         const next = scenario.turns[index + 1];
@@ -83,7 +77,7 @@ export class ScriptedUser {
 
   /** One turn; false when the conversation cannot go on. */
   async #take(turn: Turn, next: Turn | undefined, signal: AbortSignal): Promise<boolean> {
-    const { clock, device, record } = this.#options;
+    const { clock, board, record } = this.#options;
     const finish = (
       outcome: 'finished' | 'timeout' | 'interrupted' | 'reboot',
       detail?: string,
@@ -104,10 +98,10 @@ export class ScriptedUser {
       await this.#press('short', signal);
     }
     if (turn.after === undefined) {
-      const ready = await this.#until(() => device.state === 'Listening', readyLimitMs, signal);
+      const ready = await this.#until(() => board.state === 'Listening', readyLimitMs, signal);
       await clock.sleep(turn.pauseMs * 1000, signal);
       this.#begin(turn);
-      if (!ready) return finish('timeout', `the board was ${device.state} and not Listening`);
+      if (!ready) return finish('timeout', `the board was ${board.state} and not Listening`);
     } else {
       const heard = await this.#afterEvent(turn.after, turn.timeoutMs, signal);
       this.#begin(turn);
@@ -135,7 +129,7 @@ export class ScriptedUser {
       if (!inTime) {
         return finish(
           'timeout',
-          `no EndResponse within ${turn.timeoutMs} ms; the board is ${device.state}`,
+          `no EndResponse within ${turn.timeoutMs} ms; the board is ${board.state}`,
         );
       }
       return finish('finished');
@@ -156,23 +150,25 @@ export class ScriptedUser {
     });
   }
 
-  /** Plays the clip at the microphone and waits for its last voiced sample. */
+  /** Says the clip to the board and waits for its last voiced sample. */
   async #speak(turn: Turn, signal: AbortSignal): Promise<void> {
-    const { clock, device, clip, recordClip, record } = this.#options;
+    const { board, clip, recordClip, record } = this.#options;
     const samples = clip(turn);
-    record({
-      source: 'user',
-      type: 'speechStart',
-      atUs: clock.nowUs(),
-      turn: turn.number,
-      text: turn.heard,
-      userOffset: recordClip(samples),
-      samples: samples.length,
-    });
-    device.hear(samples);
-    const voicedSamples = (findAudible(samples)?.last ?? samples.length - 1) + 1;
-    await clock.sleep(Math.round(voicedSamples * 62.5), signal);
-    record({ source: 'user', type: 'speechStop', atUs: clock.nowUs(), turn: turn.number });
+    const stopUs = await board.speak(
+      samples,
+      (startUs) =>
+        record({
+          source: 'user',
+          type: 'speechStart',
+          atUs: startUs,
+          turn: turn.number,
+          text: turn.heard,
+          userOffset: recordClip(samples),
+          samples: samples.length,
+        }),
+      { turn, signal },
+    );
+    record({ source: 'user', type: 'speechStop', atUs: stopUs, turn: turn.number });
   }
 
   #scheduleDisturbances(turn: Turn, signal: AbortSignal): void {
@@ -188,17 +184,17 @@ export class ScriptedUser {
   }
 
   #disturb(disturbance: Disturbance, turn: number): void {
-    const { clock, network, networkName, serverEndpoint, record } = this.#options;
+    const { clock, network, networkName, record } = this.#options;
     const atUs = clock.nowUs();
     switch (disturbance.kind) {
       case 'drop':
-        network.disturb(serverEndpoint, { kind: 'drop' });
+        network.disturb({ kind: 'drop' });
         record({ source: 'network', type: 'drop', atUs, turn });
         break;
       case 'stall': {
         const { direction } = disturbance;
         const durationUs = disturbance.durationMs * 1000;
-        network.disturb(serverEndpoint, { kind: 'stall', direction, durationUs });
+        network.disturb({ kind: 'stall', direction, durationUs });
         record({ source: 'network', type: 'stall', atUs, turn, direction, durationUs });
         break;
       }
@@ -216,14 +212,14 @@ export class ScriptedUser {
   }
 
   #changeNetwork(name: string, turn: number, back: boolean): void {
-    const { clock, network, serverEndpoint, record } = this.#options;
-    network.setLink(serverEndpoint, networkProfiles[name]!.link);
+    const { clock, network, record } = this.#options;
+    network.change(name);
     const atUs = clock.nowUs();
     record({ source: 'network', type: 'change', atUs, turn, network: name, back });
   }
 
   async #press(press: 'short' | 'long', signal: AbortSignal): Promise<void> {
-    const { clock, device, record } = this.#options;
+    const { clock, board, record } = this.#options;
     signal.throwIfAborted();
     record({
       source: 'user',
@@ -233,7 +229,8 @@ export class ScriptedUser {
       key: 'k0',
       press,
     });
-    device.press('k0', press);
+    const pressed = board.press(press, signal);
+    if (pressed !== undefined) await pressed;
   }
 
   /** Waits for the first arrival of a server event in this turn, plus the delay. */

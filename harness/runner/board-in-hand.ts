@@ -1,0 +1,61 @@
+import type { Clock } from '../clock/clock.ts';
+import type { DeviceState } from '../device/device-event.ts';
+import type { EmulatedDevice } from '../device/emulated-device.ts';
+import { findAudible } from '../metrics/audibility.ts';
+import type { LinkDisturbance } from '../network/laboratory-network.ts';
+import type { Turn } from '../scenario/scenario.ts';
+
+/** The board as its user has it in hand: it can be looked at, pressed and spoken to. */
+export interface BoardInHand {
+  readonly state: DeviceState;
+  /**
+   * Presses K0. A promise resolves when it has been pressed, which takes time where a person has to.
+   *
+   * @throws {BoardRunError} when it cannot be pressed; the reason of `signal` when it aborts
+   */
+  press(press: 'short' | 'long', signal: AbortSignal): void | Promise<void>;
+  /**
+   * Says something to the board.
+   *
+   * @param samples 16 kHz mono
+   * @param begun called with the instant of the first sample, once
+   * @returns the instant at which the last voiced sample was at the board
+   * @throws the reason of `signal` when it aborts
+   */
+  speak(samples: Int16Array, begun: (startUs: number) => void, how: Speaking): Promise<number>;
+}
+
+export interface Speaking {
+  /** For a person who has to say it: what to say. */
+  readonly turn: Turn;
+  readonly signal: AbortSignal;
+}
+
+/** The link of the conversation, as a scenario disturbs it. */
+export interface ConversationNetwork {
+  disturb(disturbance: LinkDisturbance): void;
+  /** @param network name of the profile that the link has from now on */
+  change(network: string): void;
+}
+
+/** How long it takes to say the clip to its last voiced sample. */
+export function voicedUs(samples: Int16Array): number {
+  const voicedSamples = (findAudible(samples)?.last ?? samples.length - 1) + 1;
+  return Math.round(voicedSamples * 62.5);
+}
+
+/** The emulated board in the hand of the scripted user. */
+export function emulatedBoard(device: EmulatedDevice, clock: Clock): BoardInHand {
+  return {
+    get state() {
+      return device.state;
+    },
+    press: (press) => device.press('k0', press),
+    async speak(samples, begun, { signal }) {
+      begun(clock.nowUs());
+      device.hear(samples);
+      await clock.sleep(voicedUs(samples), signal);
+      return clock.nowUs();
+    },
+  };
+}

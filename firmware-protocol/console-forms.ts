@@ -1,8 +1,8 @@
 /**
  * The lines of a board's serial console as data (EchoKit device protocol reference, sections 8.3,
- * 8.4 and 8.6). A form is a text with fields in braces: `{n:int}` is a whole number, `{x:ratio}` one
+ * 8.4 and 8.6), and what ESP-IDF prints around them. A form is a text with fields in braces: `{n:int}` is a whole number, `{x:ratio}` one
  * with decimals or `inf`, `{a:hex}` a number with `0x`, `{s:debug}` a quoted Rust text, `{s:padded}`
- * a text behind spaces, `{s:secret}` a text that is never handed on, `{s}` any text.
+ * a text behind spaces, `{r:registers}` one or more `NAME : 0x…`, `{s:secret}` a text that is never handed on, `{s}` any text.
  */
 export type ConsoleLevel = 'E' | 'W' | 'I' | 'D' | 'V';
 
@@ -34,7 +34,11 @@ export const bareForms = [
   { name: 'rom-build', text: 'Build:{date}' },
   { name: 'reset', text: 'rst:{reset:hex} ({reason}),boot:{strap:hex} ({mode})' },
   { name: 'waiting-for-download', text: 'waiting for download' },
+  { name: 'no-application', text: 'invalid header: {header:hex}' },
   { name: 'saved-pc', text: 'Saved PC:{pc:hex}' },
+  { name: 'rom-spi-wp', text: 'SPIWP:{pin:hex}' },
+  { name: 'rom-flash-mode', text: 'mode:{mode}, clock div:{divider:int}' },
+  { name: 'rom-load', text: 'load:{address:hex},len:{bytes:hex}' },
   { name: 'entry', text: 'entry {address:hex}' },
   { name: 'rust-panic', text: "thread '{thread}' panicked at {file}:{line:int}:{column:int}:" },
   {
@@ -46,21 +50,27 @@ export const bareForms = [
   { name: 'assert-failed', text: 'assert failed: {function} {file}:{line:int} ({expression})' },
   {
     name: 'guru-meditation',
-    text: "Guru Meditation Error: Core {core:padded} panic'ed ({reason}). Exception was unhandled.",
+    text: "Guru Meditation Error: Core {core:padded} panic'ed ({reason}).{description:padded}",
   },
+  { name: 'debug-exception', text: 'Debug exception reason: {reason}' },
   { name: 'stack-canary', text: 'Stack canary watchpoint triggered ({task})' },
   {
     name: 'stack-overflow',
     text: '***ERROR*** A stack overflow in task {task} has been detected.',
   },
   { name: 'register-dump', text: 'Core {core:padded} register dump:' },
-  { name: 'backtrace', text: 'Backtrace: {frames}' },
+  { name: 'registers', text: '{registers:registers}' },
+  { name: 'isr-context', text: 'Core {core:padded} was running in ISR context:' },
+  { name: 'backtrace', text: 'Backtrace:{frames:padded}' },
   { name: 'elf', text: 'ELF file SHA256: {sha256}' },
   { name: 'rebooting', text: 'Rebooting...' },
   { name: 'watchdog-task', text: ' - {task} (CPU {cpu})' },
   { name: 'watchdog-running', text: 'Tasks currently running:' },
   { name: 'watchdog-cpu', text: 'CPU {cpu:int}: {task}' },
+  { name: 'watchdog-abort', text: 'Aborting.' },
+  { name: 'watchdog-other-backtrace', text: 'Print CPU {cpu:int} backtrace' },
   { name: 'watchdog-backtrace', text: 'Print CPU {cpu:int} (current core) backtrace' },
+  { name: 'early-brown-out', text: 'Brownout detector was triggered' },
   { name: 'caused-by', text: 'Caused by:' },
 ] as const satisfies readonly BareForm[];
 
@@ -71,6 +81,13 @@ const bootForms = [
     tag: 'boot',
     text: 'ESP-IDF {version} 2nd stage bootloader',
   },
+  {
+    name: 'entropy-source',
+    level: 'I',
+    tag: 'boot',
+    text: 'Enabling RNG early entropy source...',
+  },
+  { name: 'chip-revision', level: 'I', tag: 'boot', text: 'chip revision: {revision}' },
   {
     name: 'app-loaded',
     level: 'I',
@@ -132,6 +149,8 @@ const bootForms = [
   { name: 'wifi-connecting', level: 'I', tag: 'echokit::network', text: 'Connecting wifi...' },
   { name: 'wifi-dhcp', level: 'I', tag: 'echokit::network', text: 'Waiting for DHCP lease...' },
   { name: 'wifi-info', level: 'I', tag: 'echokit::network', text: 'Wifi DHCP info: {info}' },
+  { name: 'wifi-mac', level: 'I', tag: 'wifi', text: 'mode : sta ({mac})' },
+  { name: 'ble-mac', level: 'I', tag: 'BLE_INIT', text: 'Bluetooth MAC: {mac}' },
   {
     name: 'wifi-ip',
     level: 'I',

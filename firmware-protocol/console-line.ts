@@ -10,6 +10,7 @@ import {
   type ConsoleLevel,
   consoleForms,
 } from './console-forms.ts';
+import { ConsoleLineSplitter } from './console-splitter.ts';
 
 type KindValue<Kind extends string> = Kind extends 'int' | 'hex' | 'ratio' ? number : string;
 type FieldValue<Field extends string> = Field extends `${infer Name}:${infer Kind}`
@@ -75,8 +76,10 @@ export function parseConsoleLine(line: string): ConsoleLine {
     // Any sentence with a colon could look like one, so only known lines count.
     if (read.event !== null) return { kind: 'log', level, ms: null, tag, ...read };
   }
+  // The panic handler ends several of its lines with a space.
+  const bare = text.trimEnd();
   for (const form of bareMatchers) {
-    const event = form.match(text);
+    const event = form.match(bare);
     if (event !== null) return { kind: 'bare', text, event };
   }
   return { kind: 'bare', text, event: null };
@@ -93,46 +96,18 @@ function readMessage(
   return { message, event: null };
 }
 
-/** Longer lines are handed on in pieces, so that noise without a line end costs no memory. */
-const lineMaximum = 16_384;
-
 /** Puts the bytes of a port together to lines. Pieces may be cut anywhere, also inside a character. */
 export class ConsoleLineReader {
-  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-  #pending = '';
+  readonly #splitter = new ConsoleLineSplitter();
 
   /** @param bytes as they arrived; kept no longer than the call */
   push(bytes: Uint8Array): ConsoleLine[] {
-    return this.#take(this.#decoder.decode(bytes, { stream: true }));
+    return this.#splitter.push(bytes, 0).map(({ text }) => parseConsoleLine(text));
   }
 
   /** The port has closed: what is left is a line without an end. */
   end(): ConsoleLine[] {
-    const lines = this.#take(this.#decoder.decode());
-    if (this.#pending !== '') lines.push(parseConsoleLine(this.#pending));
-    this.#pending = '';
-    return lines;
-  }
-
-  #take(text: string): ConsoleLine[] {
-    const lines: ConsoleLine[] = [];
-    this.#pending += text;
-    let start = 0;
-    for (;;) {
-      const end = this.#pending.indexOf('\n', start);
-      const stop = end === -1 ? this.#pending.length : end;
-      if (stop - start > lineMaximum) {
-        lines.push(parseConsoleLine(this.#pending.slice(start, start + lineMaximum)));
-        start += lineMaximum;
-      } else if (end === -1) {
-        break;
-      } else {
-        lines.push(parseConsoleLine(this.#pending.slice(start, end)));
-        start = end + 1;
-      }
-    }
-    this.#pending = this.#pending.slice(start);
-    return lines;
+    return this.#splitter.end(0).map(({ text }) => parseConsoleLine(text));
   }
 }
 
@@ -186,6 +161,10 @@ const fieldKinds: {
   padded: { source: '[ ]*(.*?)', read: asText },
   secret: { source: '(.*)', read: asText },
   int: { source: '(\\d+)', read: Number },
+  registers: {
+    source: '((?:[A-Z][A-Z0-9_/]* *: 0x[0-9a-f]{8} *)+)',
+    read: asText,
+  },
   hex: { source: '(0x[0-9a-fA-F]+)', read: Number },
   ratio: {
     source: '(inf|NaN|\\d+\\.\\d+)',
@@ -217,5 +196,9 @@ const matchersByTag: ReadonlyMap<string, readonly FormMatcher[]> = (() => {
       byTag.set(tag, [...(byTag.get(tag) ?? []), matcher]);
     }
   }
+  // Most builds print what follows the watchdog's first line with its tag, too.
+  const watchdog = bareForms.filter(({ name }) => name.startsWith('watchdog-'));
+  const matchers = watchdog.map((form) => new FormMatcher(form));
+  byTag.set('task_wdt', [...byTag.get('task_wdt')!, ...matchers]);
   return byTag;
 })();

@@ -15,6 +15,7 @@ export {
   ConsoleLineReader,
   parseConsoleLine,
 } from './console-line.ts';
+export { type ByteCounts, ConsoleLineSplitter, type SplitLine } from './console-splitter.ts';
 export { ProtocolError, type ProtocolErrorCode } from './protocol-error.ts';
 export {
   decodeServerEvent,

@@ -14,6 +14,7 @@ const notOurs = new Set([
   'HTTPS_PROXY',
   'ALL_PROXY',
   'WS_ERR_UNEXPECTED_RSV_1',
+  'BLE_INIT',
 ]);
 
 /** Files that speak a provider's protocol hold the provider's codes, too; ours begin like this. */

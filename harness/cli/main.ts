@@ -120,6 +120,10 @@ program
   .addOption(maxRequests())
   .addOption(maxCharacters())
   .option('--out <folder>', 'where runs are recorded', 'recordings/runs')
+  .option(
+    '--ledger',
+    'show where every sample went, turn by turn; sums are shown where some were lost or have no cause',
+  )
   .option('--json', 'print the report as one JSON document instead of the table')
   .option('--quiet', 'no progress on stderr')
   .addHelpText(

@@ -43,6 +43,8 @@ export interface RunCommandOptions extends LiveOptions {
   readonly time?: 'virtual' | 'real';
   readonly seed: number;
   readonly out: string;
+  /** Show the ledger of samples of every cell. */
+  readonly ledger?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly version: string;
@@ -146,6 +148,7 @@ export async function runCommand(
         color: terminal.color,
         width: terminal.width,
         recordingsFolder: relative('.', folder.path) || folder.path,
+        ledger: options.ledger === true,
         nextSteps: nextSteps(results, folder.path, options),
       }).trimEnd(),
     );

@@ -60,6 +60,8 @@ export type DeviceEvent = { readonly atUs: number } & (
       readonly frame: number;
       readonly event: string;
       readonly bytes: number;
+      /** Audio without a packet in it: the decoder made up so many samples. Absent: none. */
+      readonly concealedSamples?: number;
     }
   /** The main loop took the message. */
   | {

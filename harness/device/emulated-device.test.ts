@@ -24,6 +24,23 @@ test('the board connects with the address, query and headers of the firmware', a
   t.is(bench.device.state, 'Idle');
 });
 
+test('an empty packet is concealed for 120 ms, and the board says so', async (t) => {
+  const bench = new Bench();
+  await bench.run(async () => {
+    await bench.listen();
+    await bench.device.boot();
+    const [start, ...rest] = sentence('One.', 2).events;
+    const empty: ServerEvent = { type: 'AudioChunk', data: new Uint8Array(0) };
+    bench.connections[0]!.send(start!, empty, ...rest);
+    await bench.pass(1_000_000);
+  });
+  const received = bench.all('frameReceived').filter(({ event }) => event.startsWith('AudioChunk'));
+  t.deepEqual(
+    received.map(({ concealedSamples }) => concealedSamples),
+    [1920, undefined, undefined],
+  );
+});
+
 test('K0 opens a second connection, drops the first without a close frame and beeps', async (t) => {
   const bench = new Bench({ latencyUs: 5_000, jitterUs: 0 });
   await bench.run(async () => {

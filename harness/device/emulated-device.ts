@@ -816,6 +816,7 @@ class Board implements FollowingDevice {
       ...origin,
       event: decoded.event.type,
       bytes: data.length,
+      ...(isConcealed(decoded.event, event) && { concealedSamples: event.samples.length }),
     });
     return event === undefined ? undefined : { type: 'downlink', event, ...origin };
   }
@@ -871,6 +872,15 @@ class Board implements FollowingDevice {
   #log(level: 'E' | 'W' | 'I', tag: string, message: string): void {
     this.#report({ type: 'log', level, tag, message });
   }
+}
+
+/** For the decoder an empty packet is a lost one (section 4.1). */
+function isConcealed(
+  event: ServerEvent,
+  decoded: DownlinkEvent | undefined,
+): decoded is DownlinkEvent & { type: 'audio' } {
+  const empty = 'data' in event && event.data.length === 0;
+  return empty && decoded?.type === 'audio' && decoded.samples.length > 0;
 }
 
 const emptyLedger: PlayerLedger = {

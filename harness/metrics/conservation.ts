@@ -5,60 +5,35 @@
  */
 import {
   type Conversation,
+  type HandledAudio,
+  type Mark,
   type ProviderRequest,
   requestsFor,
   type Sentence,
   type ServerFrame,
 } from './conversation.ts';
 import { type Playback, pushedSamples } from './playback.ts';
+import { accountPlayer } from './player-account.ts';
 import { chunkSamples } from './player-schedule.ts';
 import type { RecordedCell } from './recorded-cell.ts';
-
-export const conservationStages = [
-  'provider', // sample frames decoded at the provider's rate, converted to 16 kHz by arithmetic
-  'normalised', // samples the adapter yielded
-  'framed', // samples in frames written to the board
-  'received', // samples in frames that arrived at the board
-  'decoded', // samples the board decoded
-  'pushed', // samples meant for the player: accepted by the board, hello sound included
-  'played', // samples that left the player
-] as const;
-export type ConservationStage = (typeof conservationStages)[number];
-
-export const differenceCauses = {
-  interrupted: 'taken from the provider but not framed, because the sentence was cut',
-  padding: 'zeros that fill the last frame',
-  lost: 'dropped by the framer (lossy mode, or a cut sentence)',
-  inFlight: 'written, but the connection or the recording ended first',
-  rejected: 'the board could not decode the message',
-  unread: 'arrived, but the board took nothing more from this connection',
-  dropped: 'thrown away by the board because of its state',
-  holdDiscarded: 'held back by the board and then thrown away',
-  held: 'still held back at the end',
-  hello: 'hello sound or beep, played by the board itself',
-  cleared: 'queued and thrown away by an interruption or a restart',
-  queued: 'still queued at the end',
-  rest: 'does not fill a chunk of 256',
-} as const;
-export type DifferenceCause = keyof typeof differenceCauses;
-
-export interface Difference {
-  readonly to: ConservationStage;
-  readonly cause: DifferenceCause;
-  /** Signed: what the cause adds on the way to stage `to`. */
-  readonly samples: number;
-}
-
-export interface Unexplained {
-  readonly to: ConservationStage;
-  readonly samples: number;
-  readonly what: string;
-  readonly turn: number | null;
-  readonly sentence: number | null;
-  readonly seqs: readonly number[];
-}
+import {
+  type ConservationStage,
+  type Difference,
+  type LedgerTurn,
+  SampleBook,
+  type SampleLedger,
+  type Unexplained,
+} from './sample-ledger.ts';
 
 export interface Conservation {
+  /** Of the whole cell. */
+  readonly ledger: SampleLedger;
+  /** What belongs to no turn: the hello sound, and what it left or found in the player. */
+  readonly outside: SampleLedger;
+  /** In the order of the turns. They and `outside` add up to `ledger`. */
+  readonly turns: readonly TurnLedger[];
+  /** At which rates the providers' audio came, and how much. */
+  readonly sources: readonly SourceAudio[];
   /** Null for a stage the recording knows nothing about. */
   readonly stages: Readonly<Record<ConservationStage, number | null>>;
   readonly differences: readonly Difference[];
@@ -67,89 +42,118 @@ export interface Conservation {
   readonly unexplainedSamples: number;
 }
 
+export interface TurnLedger {
+  readonly turn: number;
+  readonly ledger: SampleLedger;
+  /**
+   * False: what was left in the player from one sound to the next is not on the recording, so up to
+   * 255 of the samples played may belong to the sound before or after.
+   */
+  readonly restKnown: boolean;
+}
+
+export interface SourceAudio {
+  readonly rateHz: number;
+  /** Sample frames at that rate. Of an answer that did not end properly what its 16 kHz samples are worth. */
+  readonly frames: number;
+}
+
 export function measureConservation(
   conversation: Conversation,
   playbacks: readonly Playback[],
   cell: RecordedCell,
 ): Conservation {
-  const book = new Book();
+  const book = new SampleBook();
   const { requests, frames, sentences } = conversation;
   const audioFrames = frames.filter(({ samples }) => samples > 0);
+  const turns = new TurnFinder(conversation);
 
   const utterances = utterancesOf(requests);
+  const sources = new Map<number, number>();
   for (const utterance of utterances) {
+    accountSource(utterance, turns, sources, book);
     checkNormalised(utterance, cell, book);
-    checkTaken(utterance, conversation, book);
+    checkTaken(utterance, conversation, turns, book);
   }
-  const normalised = sumOf(requests, yieldedSamples);
   for (const sentence of sentences) checkFramed(sentence, book);
   checkSent(audioFrames, cell, book);
-  const deviceSeen = conversation.boots.length > 0;
-  if (deviceSeen) {
-    checkDelivered(audioFrames, conversation, book);
-    for (const playback of playbacks) checkPlayed(playback, book);
+  for (const frame of audioFrames) {
+    const turn = turns.ofFrame(frame);
+    book.count('framed', frame.samples, turn);
+    if (arrivalOf(frame) !== null) book.count('received', frame.samples, turn);
   }
-  const received = audioFrames.filter((frame) => frame.received !== null);
-  const pushed = deviceSeen ? checkBoard(conversation, playbacks, book) : null;
-  const knowsProvider = requests.some(({ chunks }) => chunks.length > 0);
+  const deviceSeen = conversation.boots.length > 0;
+  let boardTold = false;
+  if (deviceSeen) {
+    checkDelivered(frames, conversation, turns, book);
+    for (const audio of conversation.handledAudio) {
+      book.count('decoded', audio.samples, turns.ofAudio(audio));
+    }
+    for (const playback of playbacks) checkPlayed(playback, book);
+    boardTold = accountPlayer(conversation, playbacks, (audio) => turns.ofAudio(audio), book);
+  }
+
+  const framesSeen = audioFrames.length > 0;
+  const providerSeen = requests.some(({ chunks }) => chunks.length > 0);
+  const stagesSeen: readonly [ConservationStage, boolean][] = [
+    ['provider', providerSeen],
+    ['normalised', providerSeen],
+    ['framed', framesSeen],
+    ['received', deviceSeen && framesSeen],
+    ['decoded', deviceSeen],
+    ['pushed', boardTold],
+    ['played', boardTold],
+  ];
+  const known = new Set(stagesSeen.filter(([, seen]) => seen).map(([stage]) => stage));
+  const numbers = conversation.turns.map(({ number }) => number);
+  const ledger = book.ledger([...numbers, null], known);
   return {
-    stages: {
-      provider: knowsProvider ? sumOf(utterances, sourceSamples) : null,
-      normalised: knowsProvider ? normalised : null,
-      framed: audioFrames.length > 0 ? sumOf(audioFrames, ({ samples }) => samples) : null,
-      received: deviceSeen ? sumOf(received, ({ samples }) => samples) : null,
-      decoded: deviceSeen ? sumOf(conversation.handledAudio, ({ samples }) => samples) : null,
-      pushed,
-      played: conversation.ledger?.playedSamples ?? null,
-    },
-    differences: book.differences(),
+    ledger,
+    outside: book.ledger([null], known),
+    turns: numbers.map((turn) => ({
+      turn,
+      ledger: book.ledger([turn], known),
+      restKnown: playbacks.every(
+        ({ sentence, restCertain }) => sentence.turn !== turn || restCertain,
+      ),
+    })),
+    sources: [...sources].map(([rateHz, count]) => ({ rateHz, frames: count })),
+    stages: Object.fromEntries(
+      ledger.map(({ stage, samples }) => [stage, samples]),
+    ) as Conservation['stages'],
+    differences: ledger.flatMap(({ differences }) => differences),
     unexplained: book.unexplained,
     unexplainedSamples: sumOf(book.unexplained, ({ samples }) => Math.abs(samples)),
   };
 }
 
-type Place = Partial<Pick<Unexplained, 'turn' | 'sentence' | 'seqs'>>;
+/** Which turn of the scenario something belongs to. */
+class TurnFinder {
+  readonly #ofServerTurn = new Map<number, number>();
+  readonly #ofAudio = new Map<HandledAudio, number | null>();
 
-class Book {
-  readonly unexplained: Unexplained[] = [];
-  readonly #explained = new Map<
-    string,
-    { to: ConservationStage; cause: DifferenceCause; n: number }
-  >();
-
-  explain(to: ConservationStage, cause: DifferenceCause, samples: number): void {
-    const key = `${to}:${cause}`;
-    const entry = this.#explained.get(key) ?? { to, cause, n: 0 };
-    entry.n += samples;
-    this.#explained.set(key, entry);
+  constructor({ turns, sentences, frames }: Conversation) {
+    for (const { number, serverTurns } of turns) {
+      for (const { turn } of serverTurns) this.#ofServerTurn.set(turn, number);
+    }
+    for (const { board, turn } of sentences) {
+      for (const audio of board?.arrivals ?? []) this.#ofAudio.set(audio, turn);
+    }
+    for (const frame of frames) {
+      if (frame.handled !== null) this.#ofAudio.set(frame.handled, this.ofFrame(frame));
+    }
   }
 
-  /** Notes that `actual` should have been `expected`. */
-  expect(
-    to: ConservationStage,
-    what: string,
-    actual: number,
-    expected: number,
-    place: Place,
-  ): void {
-    if (actual === expected) return;
-    const samples = actual - expected;
-    const text = `${what}: ${actual}, expected ${expected}`;
-    this.unexplained.push({
-      to,
-      samples,
-      what: text,
-      turn: null,
-      sentence: null,
-      seqs: [],
-      ...place,
-    });
+  ofFrame({ turn }: ServerFrame): LedgerTurn {
+    return this.#ofServerTurn.get(turn) ?? null;
   }
 
-  differences(): Difference[] {
-    return [...this.#explained.values()]
-      .filter(({ n }) => n !== 0)
-      .map(({ to, cause, n }) => ({ to, cause, samples: n }));
+  ofRequest({ serverTurn }: ProviderRequest): LedgerTurn {
+    return serverTurn === null ? null : (this.#ofServerTurn.get(serverTurn) ?? null);
+  }
+
+  ofAudio(audio: HandledAudio): LedgerTurn {
+    return this.#ofAudio.get(audio) ?? null;
   }
 }
 
@@ -167,32 +171,57 @@ function utterancesOf(requests: readonly ProviderRequest[]): ProviderRequest[][]
   return [...utterances.values()];
 }
 
-/** What the source frames are worth at 16 kHz; without a complete answer nothing is known of them. */
-function sourceSamples(utterance: readonly ProviderRequest[]): number {
+/**
+ * What the source frames are worth at 16 kHz: exactly, and to the sample. Without a complete answer
+ * nothing is known of them but what was yielded.
+ */
+function sourceAudio(
+  utterance: readonly ProviderRequest[],
+): SourceAudio & { readonly exact: number } {
   const yielded = sumOf(utterance, yieldedSamples);
   const chunks = utterance.flatMap((request) => request.chunks);
-  const rateHz = chunks.find(({ sourceRateHz }) => sourceRateHz > 0)?.sourceRateHz;
+  const rateHz = chunks.find(({ sourceRateHz }) => sourceRateHz > 0)?.sourceRateHz ?? 16_000;
   const end = utterance.find((request) => request.end !== null)?.end;
-  if (end == null || rateHz === undefined) return yielded;
-  const exact = (end.sourceFrames * 16_000) / rateHz;
+  if (end == null) {
+    return { rateHz, frames: Math.round((yielded * rateHz) / 16_000), exact: yielded };
+  }
+  return { rateHz, frames: end.sourceFrames, exact: (end.sourceFrames * 16_000) / rateHz };
+}
+
+function accountSource(
+  utterance: readonly ProviderRequest[],
+  turns: TurnFinder,
+  sources: Map<number, number>,
+  book: SampleBook,
+): void {
+  const { rateHz, frames, exact } = sourceAudio(utterance);
+  const turn = turns.ofRequest(utterance[0]!);
+  const yielded = sumOf(utterance, yieldedSamples);
+  if (frames > 0) sources.set(rateHz, (sources.get(rateHz) ?? 0) + frames);
+  book.count('provider', Math.round(exact), turn);
+  book.count('normalised', yielded, turn);
   // A clip at another rate ends between two samples of ours: either neighbor is right. An utterance
   // of several requests has a clip for each.
-  return Math.abs(yielded - exact) < utterance.length ? yielded : Math.round(exact);
+  if (Math.abs(yielded - exact) < utterance.length) {
+    book.explain('resampling', yielded - Math.round(exact), turn);
+  }
 }
 
 function checkNormalised(
   utterance: readonly ProviderRequest[],
   cell: RecordedCell,
-  book: Book,
+  book: SampleBook,
 ): void {
   const yielded = sumOf(utterance, yieldedSamples);
+  const { exact } = sourceAudio(utterance);
+  const owed = Math.abs(yielded - exact) < utterance.length ? yielded : Math.round(exact);
   const marks = utterance.flatMap(({ written, end }) => [written, end]);
   const place = {
     sentence: utterance[0]!.sentence,
     seqs: marks.flatMap((mark) => (mark === null ? [] : [mark.seq])),
   };
   const name = `request ${utterance.map(({ request }) => request).join(' + ')}`;
-  book.expect('normalised', `samples of ${name}`, yielded, sourceSamples(utterance), place);
+  book.expect('normalised', `samples of ${name}`, yielded, owed, place);
   const end = utterance.find((request) => request.end !== null)?.end;
   if (end != null) {
     book.expect('normalised', `samples the end of ${name} states`, end.samples, yielded, place);
@@ -209,7 +238,8 @@ function checkNormalised(
 function checkTaken(
   utterance: readonly ProviderRequest[],
   conversation: Conversation,
-  book: Book,
+  turns: TurnFinder,
+  book: SampleBook,
 ): void {
   const { sentence: first } = utterance[0]!;
   if (first === null) return;
@@ -219,7 +249,7 @@ function checkTaken(
   const yielded = sumOf(utterance, yieldedSamples);
   const taken = sumOf(spoken, takenSamples);
   if (taken < yielded && spoken.some((sentence) => wasCut(sentence, conversation))) {
-    book.explain('framed', 'interrupted', taken - yielded);
+    book.explain('interrupted', taken - yielded, turns.ofRequest(utterance[0]!));
     return;
   }
   const ledgers = spoken.flatMap(({ framed }) => (framed === null ? [] : [framed.seq]));
@@ -235,12 +265,16 @@ function takenSamples({ framed, frames }: Sentence): number {
   return framed?.samplesIn ?? sumOf(frames, ({ samples }) => samples);
 }
 
-function checkFramed(sentence: Sentence, book: Book): void {
+function checkFramed(sentence: Sentence, book: SampleBook): void {
   const { framed, frames, turn, number } = sentence;
   if (framed === null) return;
   const place = { turn, sentence: number, seqs: [framed.seq] };
-  book.explain('framed', 'padding', framed.paddedSamples);
-  book.explain('framed', 'lost', -framed.lostSamples);
+  // Recordings before the two were told apart have them in `lostSamples` only.
+  const { remainderSamples = 0, tailSamples = 0 } = framed;
+  book.explain('padding', framed.paddedSamples, turn);
+  book.explain('remainder', -remainderSamples, turn);
+  book.explain('tail', -tailSamples, turn);
+  book.explain('lost', remainderSamples + tailSamples - framed.lostSamples, turn);
   const owed = framed.samplesIn + framed.paddedSamples - framed.lostSamples;
   const inFrames = sumOf(frames, ({ samples }) => samples);
   book.expect('framed', 'in + padding - lost of the framer', framed.samplesOut, owed, place);
@@ -258,20 +292,27 @@ function wasCut(sentence: Sentence, conversation: Conversation): boolean {
   return requestsFor(conversation.requests, sentence).some((request) => broken.includes(request));
 }
 
-function checkSent(frames: readonly ServerFrame[], cell: RecordedCell, book: Book): void {
+function checkSent(frames: readonly ServerFrame[], cell: RecordedCell, book: SampleBook): void {
   if (cell.sent.length === 0 && frames.length === 0) return;
   const seqs = frames.slice(-1).map(({ seq }) => seq);
   const total = sumOf(frames, ({ samples }) => samples);
   book.expect('framed', 'samples in sent.wav', cell.sent.length, total, { seqs });
 }
 
+/** A message the board could not decode has arrived nevertheless. */
+function arrivalOf({ received, rejected }: ServerFrame): Mark | null {
+  return received ?? rejected;
+}
+
 function checkDelivered(
   frames: readonly ServerFrame[],
   conversation: Conversation,
-  book: Book,
+  turns: TurnFinder,
+  book: SampleBook,
 ): void {
   for (const frame of frames) {
-    const place = { sentence: frame.sentence, seqs: [frame.seq] };
+    const turn = turns.ofFrame(frame);
+    const place = { turn, sentence: frame.sentence, seqs: [frame.seq] };
     const name = `frame ${frame.frame} of connection ${frame.connection}`;
     // A socket delivers in order: what is missing must be at the end of its connection.
     const later = (test: (other: ServerFrame) => boolean) =>
@@ -279,23 +320,28 @@ function checkDelivered(
         (other) =>
           other.connection === frame.connection && other.frame > frame.frame && test(other),
       );
-    if (frame.received === null) {
-      if (later(({ received }) => received !== null)) {
+    if (frame.concealedSamples > 0 && frame.handled !== null) {
+      book.explain('concealed', frame.concealedSamples, turn);
+    }
+    if (frame.samples === 0) continue;
+    if (arrivalOf(frame) === null) {
+      if (later((other) => arrivalOf(other) !== null)) {
         book.expect('received', `samples received of ${name}`, 0, frame.samples, place);
-      } else book.explain('received', 'inFlight', -frame.samples);
+      } else book.explain('inFlight', -frame.samples, turn);
     } else if (frame.handled === null) {
-      if (frame.rejected !== null) book.explain('decoded', 'rejected', -frame.samples);
+      if (frame.rejected !== null) book.explain('rejected', -frame.samples, turn);
       else if (later(({ handled }) => handled !== null)) {
         book.expect('decoded', `samples handled of ${name}`, 0, frame.samples, place);
-      } else book.explain('decoded', 'unread', -frame.samples);
+      } else book.explain('unread', -frame.samples, turn);
     } else {
-      book.expect('decoded', `samples of ${name}`, frame.handled.samples, frame.samples, place);
+      const owed = frame.samples + frame.concealedSamples;
+      book.expect('decoded', `samples of ${name}`, frame.handled.samples, owed, place);
     }
   }
 }
 
 /** For a sentence played to its end: the chunks that left the player are those that went in. */
-function checkPlayed({ sentence, board, schedule }: Playback, book: Book): void {
+function checkPlayed({ sentence, board, schedule }: Playback, book: SampleBook): void {
   if (board.drained === null || board.playStart === null || schedule === null) return;
   const place = {
     turn: sentence.turn,
@@ -311,47 +357,6 @@ function checkPlayed({ sentence, board, schedule }: Playback, book: Book): void 
   const { restSamples: rest, paddedSamples: padding } = board.drained;
   const found = played - padding + rest;
   book.expect('played', 'samples played + rest of the sentence', found, owed, place);
-}
-
-/** @returns samples handed to the player, or null when the board left no ledger. */
-function checkBoard(
-  conversation: Conversation,
-  playbacks: readonly Playback[],
-  book: Book,
-): number | null {
-  const { ledger, heldAtEnd, discardedHold, handledAudio } = conversation;
-  const droppedAudio = handledAudio.filter(({ disposition }) => disposition === 'dropped');
-  const dropped = sumOf(droppedAudio, ({ samples }) => samples);
-  const discarded = sumOf(discardedHold, ({ samples }) => samples);
-  const answers = sumOf(playbacks, ({ board }) => pushedSamples(board));
-  const decoded = sumOf(handledAudio, ({ samples }) => samples);
-  const seqs = ledger === null ? [] : [ledger.seq];
-  book.explain('pushed', 'dropped', -dropped);
-  const accepted = answers + discarded + heldAtEnd;
-  book.expect('pushed', 'samples of answers', accepted, decoded - dropped, { seqs });
-  if (ledger === null) return null;
-
-  const hello = ledger.pushedSamples - accepted;
-  if (hello >= 0) book.explain('pushed', 'hello', hello);
-  else book.expect('pushed', 'samples in the ledger', ledger.pushedSamples, accepted, { seqs });
-  book.expect('pushed', 'samples held at the end', ledger.heldSamples, heldAtEnd, { seqs });
-  const last = playbacks.at(-1);
-  const lasts = last?.board.boot.endedUs === null && !conversation.helloAtEnd;
-  if (last?.schedule != null && last.restCertain && lasts) {
-    const { restAfter } = last.schedule;
-    book.expect('played', 'rest in the player', ledger.restSamples, restAfter, { seqs });
-  }
-  const cleared = sumOf(conversation.cleared, ({ samples }) => samples);
-  book.expect('played', 'samples cleared', ledger.clearedSamples, cleared, { seqs });
-  book.explain('played', 'cleared', discarded - ledger.clearedSamples);
-  book.explain('played', 'holdDiscarded', -discarded);
-  book.explain('played', 'queued', -ledger.queuedSamples);
-  book.explain('played', 'held', -ledger.heldSamples);
-  book.explain('played', 'rest', -ledger.restSamples);
-  const { pushedSamples: pushed, clearedSamples, queuedSamples, heldSamples, restSamples } = ledger;
-  const owed = pushed - clearedSamples - queuedSamples - heldSamples - restSamples;
-  book.expect('played', 'samples the player played', ledger.playedSamples, owed, { seqs });
-  return ledger.pushedSamples;
 }
 
 function sumOf<Item>(items: readonly Item[], value: (item: Item) => number): number {

@@ -119,6 +119,8 @@ export interface ServerFrame extends Mark {
   /** 0 for messages without audio. */
   readonly samples: number;
   received: Mark | null;
+  /** Made up by the board's decoder, because the packet was empty. */
+  concealedSamples: number;
   handled: HandledAudio | null;
   rejected: Mark | null;
 }
@@ -413,6 +415,7 @@ class ConversationReader {
           event: event.event,
           samples: event.event.startsWith('AudioChunk') ? (event.samples ?? 0) : 0,
           received: null,
+          concealedSamples: 0,
           handled: null,
           rejected: null,
         };
@@ -565,7 +568,10 @@ class ConversationReader {
         break;
       case 'frameReceived': {
         const frame = this.#frames.get(frameKey(event));
-        if (frame !== undefined) frame.received = mark;
+        if (frame !== undefined) {
+          frame.received = mark;
+          frame.concealedSamples = event.concealedSamples ?? 0;
+        }
         break;
       }
       case 'frameRejected': {

@@ -70,7 +70,9 @@ export interface SentenceSchedule {
   readonly pushedSamples: number;
   /** Chunks that were played. */
   readonly chunks: number;
-  /** Samples of chunks thrown away by a `clear`. */
+  /** Zeros in the played chunks that filled up the last one. */
+  readonly paddedSamples: number;
+  /** Samples of chunks thrown away by a `clear`, such zeros left out. */
   readonly clearedSamples: number;
   /** Cycle of the first chunk; null when no chunk was completed. */
   readonly firstCycle: number | null;
@@ -88,6 +90,8 @@ interface OpenSentence {
   restAfter: number;
   pushed: number;
   cleared: number;
+  /** Zeros behind the last samples, and the cycle that plays them. */
+  padding: { readonly samples: number; readonly cycle: number } | null;
   /** Played chunks as spans of consecutive cycles, in order. */
   spans: { cycle: number; chunks: number }[];
   drainedCycle: number | null;
@@ -152,21 +156,24 @@ export function schedulePlayer(
         restAfter: rest,
         pushed: 0,
         cleared: 0,
+        padding: null,
         spans: [],
         drainedCycle: null,
         givenUpCycle: null,
       };
       sentences.set(message.sentence, sentence);
     }
-    const play = (chunks: number): void => {
-      if (chunks === 0) return;
+    /** @returns the cycle of the first of them */
+    const play = (chunks: number): number => {
       const cycle = moving(Math.max(intake, queueFree));
+      if (chunks === 0) return cycle;
       sentence.spans.push({ cycle, chunks });
       queueFree = cycle + chunks;
+      return cycle;
     };
     if (message.kind === 'end') {
       if (!rules.keepsRest && rest > 0) {
-        play(1);
+        sentence.padding = { samples: chunkSamples - rest, cycle: play(1) };
         rest = 0;
       }
       sentence.drainedCycle = moving(Math.max(intake, queueFree));
@@ -188,6 +195,10 @@ export function schedulePlayer(
 function clearFrom(sentence: OpenSentence, cycle: number): void {
   // Chunks already played stay played; the end marker of a cleared queue fires at once.
   sentence.cleared += truncate(sentence.spans, cycle) * chunkSamples;
+  if (sentence.padding !== null && sentence.padding.cycle >= cycle) {
+    sentence.cleared -= sentence.padding.samples;
+    sentence.padding = null;
+  }
   if (sentence.drainedCycle === null || sentence.drainedCycle > cycle) {
     sentence.drainedCycle = null;
     sentence.givenUpCycle ??= cycle;
@@ -230,6 +241,8 @@ function close(open: OpenSentence, cyclesPlayed: number, nextCycle: number): Sen
     restAfter: open.restAfter,
     pushedSamples: open.pushed,
     chunks: spans.reduce((sum, span) => sum + span.chunks, 0),
+    paddedSamples:
+      open.padding === null || open.padding.cycle >= cyclesPlayed ? 0 : open.padding.samples,
     clearedSamples: open.cleared,
     firstCycle: first?.cycle ?? null,
     endCycle: last === undefined ? null : last.cycle + last.chunks,

@@ -1,10 +1,10 @@
 import { type AudibilitySettings, countAudible } from './audibility.ts';
-import type { DifferenceCause } from './conservation.ts';
 import { distribution, distributionStatistics } from './distribution.ts';
 import { integratedLoudnessLufs } from './loudness.ts';
 import { metricFamilies, restsOnServer } from './metric-catalog.ts';
 import { type Findings, type Observations, turnOfRequest } from './observations.ts';
 import { chunkSamples } from './player-schedule.ts';
+import type { DifferenceCause } from './sample-ledger.ts';
 import { measureLevel } from './signal-level.ts';
 
 /** A metric that could not be measured is null, never 0. */
@@ -160,7 +160,7 @@ function cellMetrics({ turns, conservation }: Findings): Scalars {
   return [
     ['conservation.unexplained_samples', known ? conservation.unexplainedSamples : null],
     ['conservation.padded_samples', lost('padding')],
-    ['conservation.lost_samples', lost('lost')],
+    ['conservation.lost_samples', lost('lost', 'remainder', 'tail')],
     ['conservation.interrupted_samples', lost('interrupted')],
     ['conservation.in_flight_samples', lost('inFlight', 'unread')],
     ['conservation.dropped_samples', lost('dropped', 'rejected', 'holdDiscarded')],

@@ -9,6 +9,12 @@ import type { MetricSummary } from '../metrics/summary.ts';
 import type { Cell } from '../scenario/plan.ts';
 import type { Expectation } from '../scenario/scenario.ts';
 import type { Verdict, VerdictFailure } from '../verdict/judge.ts';
+import {
+  type CellLedgerReport,
+  cellLedger,
+  type TurnLedgerReport,
+  turnLedger,
+} from './ledger-report.ts';
 
 /** Raise it when a field changes its meaning or goes away; new fields do not change it. */
 export const reportSchemaVersion = 1;
@@ -84,6 +90,8 @@ export interface CellReport {
    */
   readonly values: Readonly<Record<string, readonly number[]>>;
   readonly expectations: readonly ExpectationReport[];
+  /** Where every sample went, from the provider to the speaker. */
+  readonly ledger: CellLedgerReport;
   readonly settings: MeasureSettings;
   /** Folder of the recording, relative to the folder of the run, with `/` as separator. */
   readonly recording: string;
@@ -104,6 +112,7 @@ export interface TurnReport {
   readonly underruns: readonly UnderrunReport[];
   readonly sentences: readonly { readonly sentence: number; readonly text: string | null }[];
   readonly metrics: MetricTree;
+  readonly ledger: TurnLedgerReport;
 }
 
 export interface UnderrunReport {
@@ -217,12 +226,16 @@ function cellReport({ cell, measurement, verdict, recording, host }: ReportedCel
       ...judged,
       at: expectation.at,
     })),
+    ledger: cellLedger(measurement.conservation),
     settings: measurement.settings,
     recording,
   };
 }
 
-function turnReport(turn: TurnMeasurement, { underruns }: CellMeasurement): TurnReport {
+function turnReport(
+  turn: TurnMeasurement,
+  { underruns, conservation }: CellMeasurement,
+): TurnReport {
   // The spans of a failed turn end at the failure; as latencies they would make it look fast.
   const ms = (us: number | null) => (us === null || turn.outcome === 'failed' ? null : us / 1000);
   const spans = Object.fromEntries([
@@ -248,6 +261,7 @@ function turnReport(turn: TurnMeasurement, { underruns }: CellMeasurement): Turn
       })),
     sentences: turn.sentences.map(({ sentence, text }) => ({ sentence, text })),
     metrics: metricTree(turn.metrics),
+    ledger: turnLedger(conservation, turn.turn),
   };
 }
 

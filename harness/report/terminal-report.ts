@@ -2,6 +2,8 @@
 import picocolors from 'picocolors';
 import { externalServer } from '../scenario/plan.ts';
 import { type Comparison, compareCells, meanSpans } from './cell-comparison.ts';
+import { cellTitle, conditionsOf, groupBy, isUsual, rowLabel } from './cell-groups.ts';
+import { ledgerTables, traceLines } from './ledger-tables.ts';
 import { type CellReport, type RunReport, spanMetricNames } from './run-report.ts';
 import { neutralize } from './terminal-text.ts';
 import { renderTable, type TableCell, type TableColumn, wrapText } from './text-table.ts';
@@ -14,6 +16,8 @@ export interface TerminalReportSettings {
   readonly recordingsFolder: string;
   /** One line each, for example a command. */
   readonly nextSteps: readonly string[];
+  /** Show the ledger of samples of every cell; otherwise only sums, where something is wrong. */
+  readonly ledger?: boolean;
 }
 
 const none = '—';
@@ -31,6 +35,7 @@ export function renderTerminalReport(report: RunReport, settings: TerminalReport
           scenarioTables(cells, settings.width, colors),
           spanTable(cells, settings.width, colors),
           lossTable(cells, settings.width, colors),
+          ledgerTables(cells, { full: settings.ledger === true, width: settings.width }, colors),
           failureList(cells, settings, colors),
         ]),
     notRunList(report, settings.width, colors),
@@ -45,20 +50,33 @@ type Colors = ReturnType<typeof picocolors.createColors>;
 function headline({ run, cells }: RunReport, width: number, colors: Colors): string[] {
   const count = (verdict: CellReport['verdict']) =>
     cells.filter((cell) => cell.verdict === verdict).length;
-  const [passed, failed, infra] = [count('pass'), count('fail'), count('infra')];
-  const verdicts = [
-    ...(passed > 0 ? [colors.green(`${passed} passed`)] : []),
-    ...(failed > 0 ? [colors.red(`${failed} failed`)] : []),
-    ...(infra > 0 ? [colors.yellow(`${infra} could not be judged`)] : []),
-  ].join(', ');
+  const verdicts = (
+    [
+      [count('pass'), 'passed', colors.green],
+      [count('fail'), 'failed', colors.red],
+      [count('infra'), 'could not be judged', colors.yellow],
+    ] as const
+  ).flatMap(([number, word, paint]) =>
+    number === 0 ? [] : [{ text: `${number} ${word}`, paint }],
+  );
   const duration =
     typeof run.durationMs !== 'number' ? '' : `, ${(run.durationMs / 1000).toFixed(1)} s`;
   const external = cells.length > 0 && cells.every(({ server }) => server === externalServer);
   const who = run.live ? 'live' : external ? 'another server' : 'stand-ins';
   const facts = `${plural(cells.length, 'cell')}, seed ${run.seed}, ${run.time} time, ${who}${duration}`;
-  const name = colors.bold(`Run ${neutralize(run.id)}`);
-  const line = `${name}: ${verdicts === '' ? '' : `${verdicts} — `}${facts}`;
-  return [line, ...(run.live ? liveLines(run, cells, width, colors) : [])];
+  const name = `Run ${neutralize(run.id)}`;
+  // Wrapped as it will be seen; colors take no columns.
+  const plain = verdicts.map(({ text }) => text).join(', ');
+  const line = `${name}: ${plain === '' ? '' : `${plain} — `}${facts}`;
+  const paint = (text: string): string =>
+    [{ text: name, paint: colors.bold }, ...verdicts].reduce(
+      (painted, part) => painted.replace(part.text, () => part.paint(part.text)),
+      text,
+    );
+  return [
+    ...wrapText(line, width, ['', '  ']).map(paint),
+    ...(run.live ? liveLines(run, cells, width, colors) : []),
+  ];
 }
 
 /** Figures of real services must never pass for those of stand-ins, or the other way round. */
@@ -115,16 +133,6 @@ function scenarioTables(cells: readonly CellReport[], width: number, colors: Col
   });
 }
 
-/** A server that behaves as the EchoKit server is marked; {@link lossTable} says what that means. */
-function rowLabel({ provider, server }: CellReport): string {
-  return isUsual(server) ? provider : `${provider}*`;
-}
-
-/** It behaves as itself, and need not be named. */
-function isUsual(server: string): boolean {
-  return server === 'harness' || server === externalServer;
-}
-
 const lossColumns: readonly TableColumn[] = [
   { head: ['', 'provider'], align: 'left' },
   { head: ['from', 'provider s'], align: 'right' },
@@ -164,11 +172,6 @@ function lossTable(cells: readonly CellReport[], width: number, colors: Colors):
     ...renderTable(lossColumns, rows, width, colors.dim),
     ...notes.flatMap((note) => wrapText(note, width)).map(colors.dim),
   ];
-}
-
-/** Providers are comparable where these are the same. */
-function conditionsOf({ scenario, device, network }: CellReport): string {
-  return [scenario, device, network].join(' · ');
 }
 
 function comparisonTable(
@@ -305,12 +308,10 @@ function failureList(
     );
     const implied = cell.verdict === 'infra' ? missed : missed.filter((one) => !told.includes(one));
     if (failures.length + missed.length === 0) return [];
-    const { scenario, device, network, server, verdict } = cell;
-    const parts = [scenario, cell.provider, device, network];
-    if (!isUsual(server)) parts.push(server);
+    const { verdict } = cell;
     const paint = verdict === 'infra' ? colors.yellow : colors.red;
     const items = [
-      ...failures.map(({ class: kind, message, seqs }) => `${kind}: ${message}${inTrace(seqs)}`),
+      ...failures.map(({ class: kind, message, seqs }) => `${kind}: ${message}${traceLines(seqs)}`),
       ...told
         .filter((one) => !implied.includes(one))
         .map(({ evidence, at }) => `expectation: ${evidence} — ${at.file}:${at.line}`),
@@ -320,7 +321,7 @@ function failureList(
       `recording: ${recordingsFolder}/${cell.recording}`,
     ];
     return [
-      ...wrapText(neutralize(parts.join(' · ')), width, ['  ', '    ']).map(paint),
+      ...wrapText(neutralize(cellTitle(cell)), width, ['  ', '    ']).map(paint),
       ...items.flatMap((item) => wrapText(neutralize(item), width, ['    ', '      '])),
     ];
   });
@@ -337,12 +338,6 @@ function notRunList({ notRun }: RunReport, width: number, colors: Colors): strin
       return wrapText(neutralize(text), width, ['  ', '    ']).map(colors.yellow);
     }),
   ];
-}
-
-/** Lines of `trace.jsonl` that show it. */
-function inTrace(seqs: readonly number[]): string {
-  if (seqs.length === 0) return '';
-  return ` (seq ${seqs.slice(0, 5).join(', ')}${seqs.length > 5 ? ', …' : ''})`;
 }
 
 function closing(
@@ -367,16 +362,6 @@ function closing(
       ? []
       : ['Next:', ...nextSteps.map((step) => `  ${neutralize(step)}`)]),
   ];
-}
-
-function groupBy<T>(items: readonly T[], key: (item: T) => string): Map<string, T[]> {
-  const groups = new Map<string, T[]>();
-  for (const item of items) {
-    const group = groups.get(key(item));
-    if (group === undefined) groups.set(key(item), [item]);
-    else group.push(item);
-  }
-  return groups;
 }
 
 function plural(count: number, noun: string): string {

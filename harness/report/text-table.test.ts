@@ -23,7 +23,7 @@ test('columns are aligned where characters are two columns wide', (t) => {
   ]);
 });
 
-test('gaps give way first, then the label, then nothing', (t) => {
+test('gaps give way first, then the label', (t) => {
   t.is(renderTable(columns, rows, 33, same)[3], 'elevenlabs-stream 1200 fail auth');
   t.deepEqual(renderTable(columns, rows, 24, same), [
     '          ttfb',
@@ -31,7 +31,44 @@ test('gaps give way first, then the label, then nothing', (t) => {
     '云声合成     7 pass',
     'elevenla… 1200 fail auth',
   ]);
-  t.is(renderTable(columns, rows, 5, same)[3], 'elevenl… 1200 fail auth');
+  t.is(renderTable(columns, rows, 23, same)[3], 'elevenl… 1200 fail auth');
+});
+
+test('where the columns do not fit beside each other, they stand below each other', (t) => {
+  t.deepEqual(renderTable(columns, rows, 22, same), [
+    '          ttfb',
+    'provider   p50',
+    '云声合成     7',
+    'elevenl…  1200',
+    'provider  verdict',
+    '云声合成  pass',
+    'elevenl…  fail auth',
+  ]);
+});
+
+test('no line is longer than the width, and every number is shown once', (t) => {
+  const cell = fc.record({ text: fc.stringMatching(/^[0-9]{1,7}$/) });
+  fc.assert(
+    fc.property(
+      fc.array(fc.array(cell, { minLength: 12, maxLength: 12 }), { minLength: 1, maxLength: 4 }),
+      fc.integer({ min: 20, max: 110 }),
+      (numbers, width) => {
+        const heads = Array.from({ length: 13 }, (_, i): TableColumn => {
+          return { head: ['', `h${i}`], align: i === 0 ? 'left' : 'right' };
+        });
+        const labeled = numbers.map((row, i) => [
+          { text: `elevenlabs-stream-${'abcd'[i]}` },
+          ...row,
+        ]);
+        const lines = renderTable(heads, labeled, width, same);
+        t.true(lines.every((line) => displayWidth(line) <= width));
+        const shown = lines.join(' ').match(/(?<![\w-])\d+(?!\w)/g) ?? [];
+        const planted = numbers.flat().map(({ text }) => text);
+        t.deepEqual([...shown].sort(), planted.sort());
+      },
+    ),
+    { numRuns: 200, seed: 5 },
+  );
 });
 
 test('paint is put on the padded text, so that it moves nothing', (t) => {

@@ -18,7 +18,8 @@ const labelMinimum = 8;
 /**
  * Lines of at most `width` columns. The first column is the label: it gives way when the others
  * need the room, first by narrower gaps, then by being cut to an ellipsis, but never below 8
- * columns; a terminal narrower than that lets the lines run over.
+ * columns. Where that is not enough the columns are stacked: as many as fit, and below them the
+ * others, each part with the labels in front. Two empty lines above a table of columns are left out.
  */
 export function renderTable(
   columns: readonly TableColumn[],
@@ -29,28 +30,68 @@ export function renderTable(
   const widths = columns.map(({ head }, i) =>
     Math.max(...[...head, ...rows.map((row) => row[i]?.text ?? '')].map(displayWidth)),
   );
+  const label = widths[0] ?? 0;
   const total = (gap: number) => widths.reduce((sum, w) => sum + w + gap, -gap);
   const gap = total(2) <= width ? 2 : 1;
-  const excess = total(gap) - width;
-  if (excess > 0) {
-    const label = widths[0] ?? 0;
-    widths[0] = Math.min(label, Math.max(labelMinimum, label - excess));
+  const room = width - (total(gap) - label);
+  if (room < Math.min(label, labelMinimum)) {
+    return stackedParts(widths, width).flatMap((part) =>
+      renderPart(columns, rows, part, 2, paintHead),
+    );
   }
+  const shown = widths.map((size, i) => ({
+    column: i,
+    size: i === 0 ? Math.min(size, room) : size,
+  }));
+  return renderPart(columns, rows, shown, gap, paintHead);
+}
+
+interface SizedColumn {
+  readonly column: number;
+  readonly size: number;
+}
+
+/** Columns that fit beside each other, the label in front of each part. */
+function stackedParts(widths: readonly number[], width: number): SizedColumn[][] {
+  const third = Math.max(labelMinimum, Math.floor(width / 3));
+  const label = { column: 0, size: Math.min(widths[0] ?? 0, third) };
+  const parts: SizedColumn[][] = [];
+  let left = 0;
+  for (const [column, natural] of widths.entries()) {
+    if (column === 0) continue;
+    const size = Math.max(1, Math.min(natural, width - label.size - 2));
+    if (size + 2 > left) {
+      parts.push([label]);
+      left = width - label.size;
+    }
+    parts.at(-1)!.push({ column, size });
+    left -= size + 2;
+  }
+  return parts;
+}
+
+function renderPart(
+  columns: readonly TableColumn[],
+  rows: readonly (readonly TableCell[])[],
+  part: readonly SizedColumn[],
+  gap: number,
+  paintHead: (text: string) => string,
+): string[] {
   const line = (cells: readonly TableCell[]): string => {
-    const parts = columns.map(({ align }, i) => {
-      const { text, paint } = cells[i] ?? { text: '' };
-      const size = widths[i]!;
-      const last = i === columns.length - 1 && align === 'left';
-      const shown = i === 0 ? clipDisplay(text, size) : text;
+    const parts = part.map(({ column, size }, i) => {
+      const { align } = columns[column]!;
+      const { text, paint } = cells[column] ?? { text: '' };
+      const last = i === part.length - 1 && align === 'left';
+      const shown = clipDisplay(text, size);
       const padded = last ? shown : padDisplay(shown, size, align);
       return paint === undefined ? padded : paint(padded);
     });
     return parts.join(' '.repeat(gap)).trimEnd();
   };
-  const heads = [0, 1].map((i) =>
-    paintHead(line(columns.map(({ head }) => ({ text: head[i] ?? '' })))),
-  );
-  return [...heads, ...rows.map(line)];
+  const heads = [0, 1]
+    .map((i) => line(columns.map(({ head }) => ({ text: head[i] ?? '' }))))
+    .filter((head, i) => i === 1 || head !== '');
+  return [...heads.map(paintHead), ...rows.map(line)];
 }
 
 /**

@@ -1,4 +1,5 @@
 import test, { type ExecutionContext } from 'ava';
+import { amountOf, checkBalance, samplesAt } from '../metrics/ledger-balance.contract.ts';
 import {
   ConversationRunner,
   providerNames,
@@ -21,7 +22,7 @@ function checkBooks(t: ExecutionContext, conversation: RecordedConversation): vo
   const { measurement, cell, recorded } = conversation;
   const name = `${cell.provider} ${cell.network}`;
   const { conservation } = measurement;
-  t.deepEqual(conservation.unexplained, [], name);
+  checkBalance(t, conservation, name);
   t.is(conservation.unexplainedSamples, 0, name);
   t.is(measurement.metrics['underruns.unverified'], 0, name);
   for (const turn of measurement.turns) {
@@ -45,6 +46,16 @@ function checkBooks(t: ExecutionContext, conversation: RecordedConversation): vo
     lost += event.lostSamples;
   }
   t.is(lost, 0, name);
+  t.is(amountOf(conservation.ledger, 'padding'), padded, name);
+  t.is(samplesAt(conservation.ledger, 'normalised'), providerSamples, name);
+  // The beep of 11239 samples belongs to no turn; what the turns played is the rest of the speaker.
+  t.is(samplesAt(conservation.outside, 'pushed'), 11_239, name);
+  t.is(samplesAt(conservation.outside, 'played'), 11_239 - (11_239 % 256), name);
+  t.deepEqual(
+    conservation.ledger.filter(({ differences }) => differences.length > 0).map((s) => s.stage),
+    padded > 0 ? ['framed', 'pushed', 'played'] : ['pushed', 'played'],
+    name,
+  );
   t.is(recorded.sent.length, providerSamples + padded, name);
   const ledgers = recorded.events.filter((event) => event.type === 'finished');
   t.is(ledgers.length, 1, name);

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import type { QuirkId } from '../device/quirk.ts';
+import { checkBalance } from '../metrics/ledger-balance.contract.ts';
 import { ConversationRunner, scenarioOf } from './recorded-conversation.contract.ts';
 
 const runner = await ConversationRunner.open();
@@ -26,7 +27,7 @@ for (const file of readdirSync(folder)) {
     t.true(off!.verdict.expectations.some(({ outcome }) => outcome === 'fail'));
     const boot = off!.recorded.events.find((event) => event.type === 'boot');
     t.like(boot, { quirksOff: [id] });
-    t.is(off!.measurement.conservation.unexplainedSamples, 0);
+    for (const { measurement } of [on!, off!]) checkBalance(t, measurement.conservation);
     t.is(off!.measurement.metrics['underruns.unverified'], 0);
   });
 }
@@ -58,7 +59,7 @@ for (const ids of [...audible.map((id) => [id]), audible]) {
       const networks = ['busy-wifi'];
       for (const { measurement, verdict } of await runner.run(scenario, { providers, networks })) {
         t.is(verdict.outcome, 'pass', JSON.stringify(verdict.failures));
-        t.deepEqual(measurement.conservation.unexplained, []);
+        checkBalance(t, measurement.conservation);
         t.is(measurement.metrics['underruns.unverified'], 0);
         t.is(measurement.metrics['turns.interrupted'], 1);
       }

@@ -70,13 +70,26 @@ test('audio-blocks: 20 ms of every block and the end of the sentence are lost', 
     async ({ board, events }) => {
       const device = await board();
       await ask(device);
-      const { lostSamples, paddedSamples } = ofType(events, 'framed')[0]!;
-      return { lostSamples, paddedSamples, packets: device.fieldsOf('AudioChunkWithVowel').length };
+      const [ledger] = ofType(events, 'framed');
+      const { lostSamples, paddedSamples, remainderSamples = 0, tailSamples = 0 } = ledger!;
+      return {
+        lostSamples,
+        remainderSamples,
+        tailSamples,
+        paddedSamples,
+        packets: device.fieldsOf('AudioChunkWithVowel').length,
+      };
     },
   );
   t.deepEqual(results, [
-    { lostSamples: 0, paddedSamples: 1120, packets: 14 },
-    { lostSamples: 3 * 320 + 1760, paddedSamples: 0, packets: 12 },
+    { lostSamples: 0, remainderSamples: 0, tailSamples: 0, paddedSamples: 1120, packets: 14 },
+    {
+      lostSamples: 3 * 320 + 1760,
+      remainderSamples: 3 * 320,
+      tailSamples: 1760,
+      paddedSamples: 0,
+      packets: 12,
+    },
   ]);
 });
 

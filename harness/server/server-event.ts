@@ -107,6 +107,10 @@ export type ServerEvent = { readonly atUs: number } & (
       readonly paddedSamples: number;
       /** Samples that were neither framed nor padded out (lossy mode, interrupted sentence). */
       readonly lostSamples: number;
+      /** Of `lostSamples`: what of whole blocks filled no packet (EchoKit's framing). */
+      readonly remainderSamples?: number;
+      /** Of `lostSamples`: the same of the last, shorter block. */
+      readonly tailSamples?: number;
       readonly frames: number;
     }
   | {

@@ -37,6 +37,10 @@ export interface FramerLedger {
   readonly paddedSamples: number;
   /** Taken in, but in no frame. */
   readonly lostSamples: number;
+  /** Lossy framing only, part of `lostSamples`: what of whole blocks filled no packet. */
+  readonly remainderSamples?: number;
+  /** The same of the last block, which is shorter. */
+  readonly tailSamples?: number;
   readonly frames: number;
 }
 
@@ -58,6 +62,8 @@ export class SpeechFramer {
   #samplesOut = 0;
   #paddedSamples = 0;
   #lostSamples = 0;
+  #remainderSamples = 0;
+  #tailSamples = 0;
   #frames = 0;
 
   constructor(encoder: OpusEncoder | undefined, framing: Framing = { mode: 'carry' }) {
@@ -71,6 +77,10 @@ export class SpeechFramer {
       samplesOut: this.#samplesOut,
       paddedSamples: this.#paddedSamples,
       lostSamples: this.#lostSamples,
+      ...(this.#framing.mode === 'lossy' && {
+        remainderSamples: this.#remainderSamples,
+        tailSamples: this.#tailSamples,
+      }),
       frames: this.#frames,
     };
   }
@@ -86,6 +96,8 @@ export class SpeechFramer {
     this.#samplesOut = 0;
     this.#paddedSamples = 0;
     this.#lostSamples = 0;
+    this.#remainderSamples = 0;
+    this.#tailSamples = 0;
     this.#frames = 0;
   }
 
@@ -95,11 +107,11 @@ export class SpeechFramer {
     if (this.#framing.mode === 'carry') {
       this.#pending.push(samples);
     } else if (this.#framing.blockSamples === undefined) {
-      this.#pushLossy(samples);
+      this.#remainderSamples += this.#pushLossy(samples);
     } else {
       this.#block.push(samples);
       while (this.#block.length >= this.#framing.blockSamples) {
-        this.#pushLossy(this.#block.take(this.#framing.blockSamples));
+        this.#remainderSamples += this.#pushLossy(this.#block.take(this.#framing.blockSamples));
       }
     }
   }
@@ -125,7 +137,9 @@ export class SpeechFramer {
 
   /** No more samples will come: what is left becomes the last frame. */
   end(): void {
-    if (this.#block.length > 0) this.#pushLossy(this.#block.take(this.#block.length));
+    if (this.#block.length > 0) {
+      this.#tailSamples += this.#pushLossy(this.#block.take(this.#block.length));
+    }
     this.#ended = true;
   }
 
@@ -141,16 +155,18 @@ export class SpeechFramer {
     return { payload: littleEndian(samples), samples };
   }
 
-  #pushLossy(block: Int16Array): void {
+  /** @returns samples that were dropped */
+  #pushLossy(block: Int16Array): number {
     if (this.#encoder === undefined) {
       for (let at = 0; at < block.length; at += rawPieceSamples) {
         this.#pieces.push(block.slice(at, at + rawPieceSamples));
       }
-      return;
+      return 0;
     }
-    const kept = block.length - (block.length % packetSamples);
-    this.#lostSamples += block.length - kept;
-    this.#pending.push(block.subarray(0, kept));
+    const dropped = block.length % packetSamples;
+    this.#lostSamples += dropped;
+    this.#pending.push(block.subarray(0, block.length - dropped));
+    return dropped;
   }
 }
 

@@ -64,7 +64,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'harness/device',
     'harness/voice-detection',
   ],
-  'harness/serial': ['firmware-protocol', 'harness/clock'],
+  'harness/serial': ['firmware-protocol', 'harness/clock', 'harness/network'],
   'harness/virtual-board': [
     'firmware-protocol',
     'harness/clock',
@@ -72,6 +72,8 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'harness/network',
     'harness/opus',
     'harness/device',
+    'harness/serial/board-port.ts',
+    'harness/serial/serial-error.ts',
     'harness/voice-detection',
   ],
   'harness/metrics': ['firmware-protocol', 'harness/trace', 'harness/device', 'harness/server'],

@@ -16,11 +16,43 @@ export interface ConsoleSettings {
   /** Made-up Wi-Fi settings; the console shows them as a real one does (quirk Q23). */
   readonly ssid?: string;
   readonly password?: string;
+  /** Station address, 12 lower-case hex digits. Without it the line of the Wi-Fi library that shows it is missing. */
+  readonly mac?: string;
 }
 
 type Line = readonly [ms: number, level: 'E' | 'W' | 'I', tag: string, message: string];
 
+/** A line of the boot, with its line end, at its instant. */
+export interface BootLine {
+  /** Milliseconds after the reset of the chip. */
+  readonly ms: number;
+  readonly text: string;
+}
+
 const lineEnd = '\r\n';
+
+/** The chip starts from its flash memory. */
+const flashStrap = '0x8 (SPI_FAST_FLASH_BOOT)';
+
+/** What the ROM prints after a reset (section 8.3), without line ends. */
+export function romLines(
+  reset: string,
+  { strap = flashStrap, savedPc }: { readonly strap?: string; readonly savedPc?: string } = {},
+): string[] {
+  return [
+    'ESP-ROM:esp32s3-20210327',
+    'Build:Mar 27 2021',
+    `rst:${reset},boot:${strap}`,
+    ...(savedPc === undefined ? [] : [`Saved PC:${savedPc}`]),
+    ...(strap === flashStrap ? ['entry 0x403c9908'] : []),
+  ];
+}
+
+/** What boot loader and application print until the board connects, or, to be set up, starts Bluetooth. */
+export function bootLines(settings: ConsoleSettings, next: 'connect' | 'setup'): BootLine[] {
+  const lines = [...startLines(settings), ...(next === 'setup' ? [] : networkLines(settings))];
+  return lines.map((line) => ({ ms: line[0], text: lineText(line) }));
+}
 
 export class ConsolePrinter {
   readonly #settings: ConsoleSettings;
@@ -36,9 +68,9 @@ export class ConsolePrinter {
   print(event: DeviceEvent): string {
     switch (event.type) {
       case 'connecting':
-        return event.reconnect ? '' : this.#boot(event.atUs, this.#networkLines());
+        return event.reconnect ? '' : this.#boot(event.atUs, 'connect');
       case 'setup':
-        return this.#boot(event.atUs, []);
+        return this.#boot(event.atUs, 'setup');
       case 'reboot':
         this.#booted = false;
         return '';
@@ -49,73 +81,28 @@ export class ConsolePrinter {
     }
   }
 
+  /**
+   * The lines of the boot after this reset are printed by somebody else, at their own instants:
+   * {@link print} leaves them out and counts milliseconds from here.
+   */
+  skipBoot(resetUs: number): void {
+    this.#booted = true;
+    this.#resetUs = resetUs;
+  }
+
   /** From the reset to the instant at which the board connects, or is in set-up mode. */
-  #boot(atUs: number, lines: readonly Line[]): string {
+  #boot(atUs: number, next: 'connect' | 'setup'): string {
     if (this.#booted) return '';
     this.#booted = true;
     const { bootUs } = this.#settings.profile.constants;
     const restarted = this.#resetUs > 0 || atUs >= bootUs;
     this.#resetUs = atUs - bootUs;
     // A deliberate restart has no line `Rebooting...` before it (section 8.6).
-    const reset = restarted ? 'rst:0xc (RTC_SW_CPU)' : 'rst:0x1 (POWERON)';
-    const rom = [
-      'ESP-ROM:esp32s3-20210327',
-      'Build:Mar 27 2021',
-      `${reset},boot:0x8 (SPI_FAST_FLASH_BOOT)`,
-      ...(restarted ? ['Saved PC:0x40377c4a'] : []),
-      'entry 0x403c9908',
-    ];
-    const printed = [...this.#startLines(), ...lines];
-    return rom.map((line) => line + lineEnd).join('') + printed.map(lineText).join('');
-  }
-
-  #startLines(): Line[] {
-    const {
-      profile,
-      serverUrl,
-      ssid = 'echokit-harness',
-      password = 'not a secret',
-    } = this.#settings;
-    const { boardTag } = profile.constants;
-    const shown = traitsWithout(profile.quirksOff).printsPassword ? debugText(password) : '***';
-    const display: Line[] = hasSpiDisplay(profile)
-      ? [
-          [612, 'I', boardTag, 'Install panel IO'],
-          [613, 'I', boardTag, 'Install LCD driver'],
-          [614, 'I', boardTag, 'Reset LCD panel'],
-        ]
-      : [];
-    return [
-      [27, 'I', 'boot', 'ESP-IDF v5.4.1 2nd stage bootloader'],
-      [164, 'I', 'boot', 'Loaded app from partition at offset 0x210000'],
-      [180, 'I', 'octal_psram', 'vendor id    : 0x0d (AP)'],
-      [185, 'I', 'esp_psram', 'Found 8MB PSRAM device'],
-      [560, 'I', 'esp_psram', 'SPI SRAM memory test OK'],
-      [566, 'I', 'cpu_start', 'Multicore app'],
-      [581, 'I', 'app_init', 'Project name:     echokit'],
-      [581, 'I', 'app_init', `App version:      ${profile.firmware.version}`],
-      [581, 'I', 'app_init', 'ELF file SHA256:  0000000...'],
-      [582, 'I', 'app_init', 'ESP-IDF:          v5.4.1'],
-      [598, 'I', 'main_task', 'Calling app_main()'],
-      [604, 'I', 'echokit', 'DEFAULT_SERVER_URL: None'],
-      [608, 'I', 'echokit', `SSID: ${debugText(ssid)}`],
-      [608, 'I', 'echokit', `PASS: ${shown}`],
-      [609, 'I', 'echokit', `Server URL: ${debugText(serverUrl)}`],
-      ...heapPair(610),
-      ...display,
-      ...heapPair(700),
-    ];
-  }
-
-  #networkLines(): Line[] {
-    return [
-      [1900, 'I', 'echokit::network', 'Connecting wifi...'],
-      [3100, 'I', 'echokit::network', 'Waiting for DHCP lease...'],
-      [4100, 'I', 'esp_netif_handlers', 'sta ip: 192.0.2.7, mask: 255.255.255.0, gw: 192.0.2.1'],
-      [4101, 'I', 'echokit::network', 'Wifi DHCP info: IpInfo { ip: 192.0.2.7 }'],
-      ...heapPair(4102),
-      ...heapPair(4110),
-    ];
+    const rom = restarted
+      ? romLines('0xc (RTC_SW_CPU)', { savedPc: '0x40377c4a' })
+      : romLines('0x1 (POWERON)');
+    const printed = bootLines(this.#settings, next).map((line) => line.text);
+    return rom.map((line) => line + lineEnd).join('') + printed.join('');
   }
 
   #log(atUs: number, level: 'E' | 'W' | 'I', tag: string, message: string): string {
@@ -150,6 +137,57 @@ export class ConsolePrinter {
   }
 }
 
+function startLines({
+  profile,
+  serverUrl,
+  ssid = 'echokit-harness',
+  password = 'not a secret',
+}: ConsoleSettings): Line[] {
+  const { boardTag } = profile.constants;
+  const shown = traitsWithout(profile.quirksOff).printsPassword ? debugText(password) : '***';
+  const display: Line[] = hasSpiDisplay(profile)
+    ? [
+        [612, 'I', boardTag, 'Install panel IO'],
+        [613, 'I', boardTag, 'Install LCD driver'],
+        [614, 'I', boardTag, 'Reset LCD panel'],
+      ]
+    : [];
+  return [
+    [27, 'I', 'boot', 'ESP-IDF v5.4.1 2nd stage bootloader'],
+    [46, 'I', 'boot', 'Enabling RNG early entropy source...'],
+    [164, 'I', 'boot', 'Loaded app from partition at offset 0x210000'],
+    [180, 'I', 'octal_psram', 'vendor id    : 0x0d (AP)'],
+    [185, 'I', 'esp_psram', 'Found 8MB PSRAM device'],
+    [560, 'I', 'esp_psram', 'SPI SRAM memory test OK'],
+    [566, 'I', 'cpu_start', 'Multicore app'],
+    [581, 'I', 'app_init', 'Project name:     echokit'],
+    [581, 'I', 'app_init', `App version:      ${profile.firmware.version}`],
+    [581, 'I', 'app_init', 'ELF file SHA256:  0000000...'],
+    [582, 'I', 'app_init', 'ESP-IDF:          v5.4.1'],
+    [598, 'I', 'main_task', 'Calling app_main()'],
+    [604, 'I', 'echokit', 'DEFAULT_SERVER_URL: None'],
+    [608, 'I', 'echokit', `SSID: ${debugText(ssid)}`],
+    [608, 'I', 'echokit', `PASS: ${shown}`],
+    [609, 'I', 'echokit', `Server URL: ${debugText(serverUrl)}`],
+    ...heapPair(610),
+    ...display,
+    ...heapPair(700),
+  ];
+}
+
+function networkLines({ mac }: ConsoleSettings): Line[] {
+  const address = mac?.match(/../g)?.join(':');
+  return [
+    [1900, 'I', 'echokit::network', 'Connecting wifi...'],
+    ...(address === undefined ? [] : ([[1950, 'I', 'wifi', `mode : sta (${address})`]] as Line[])),
+    [3100, 'I', 'echokit::network', 'Waiting for DHCP lease...'],
+    [4100, 'I', 'esp_netif_handlers', 'sta ip: 192.0.2.7, mask: 255.255.255.0, gw: 192.0.2.1'],
+    [4101, 'I', 'echokit::network', 'Wifi DHCP info: IpInfo { ip: 192.0.2.7 }'],
+    ...heapPair(4102),
+    ...heapPair(4110),
+  ];
+}
+
 function hasCodec({ constants }: DeviceProfile): boolean {
   return constants.boardTag === deviceProfiles['box']!.constants.boardTag;
 }
@@ -166,7 +204,9 @@ function heapPair(ms: number): Line[] {
 }
 
 function lineText([ms, level, tag, message]: Line): string {
-  return `${level} (${ms}) ${tag}: ${message.replaceAll(/\r?\n/g, lineEnd)}${lineEnd}`;
+  // The closed Wi-Fi library leaves the space out.
+  const colon = tag === 'wifi' ? ':' : ': ';
+  return `${level} (${ms}) ${tag}${colon}${message.replaceAll(/\r?\n/g, lineEnd)}${lineEnd}`;
 }
 
 function debugText(text: string): string {

@@ -114,7 +114,12 @@ export type DeviceEvent = { readonly atUs: number } & (
   /** Queued audio thrown away: by K0, barge-in, a restart, or `EndResponse` (what was held back). */
   | { readonly type: 'playerCleared'; readonly samples: number; readonly cause: string }
   /** Everything is lost; the board boots again after some seconds. */
-  | { readonly type: 'reboot'; readonly cause: string }
+  | {
+      readonly type: 'reboot';
+      readonly cause: string;
+      /** It boots into set-up mode. Absent: it connects. */
+      readonly into?: 'setup';
+    }
   /** The ledger of the board when the run ended, all boots together. */
   | {
       readonly type: 'finished';

@@ -56,6 +56,20 @@ export interface EmulatedDevice {
    * effect before `boot` has finished and while the board boots again.
    */
   press(key: DeviceKey, press: 'short' | 'long'): void;
+  /**
+   * K0 goes down now, and what the board makes of it is decided by how long: released within a second it
+   * was a short press, and when that second is over a long one. {@link HeldKey.release} after it changes nothing.
+   *
+   * @param sinceUs instant at which the key really went down, when the caller waited for it to stop bouncing
+   */
+  holdK0(sinceUs?: number): HeldKey;
+  /**
+   * Starts in set-up mode, as a board does whose K0 is pressed while it shows its splash (section 8.1), instead of
+   * {@link boot}. K0 restarts it, and it connects.
+   *
+   * @throws {DeviceError} `DEVICE_CLOSED`, `DEVICE_BOOTED_TWICE`
+   */
+  setUp(): void;
   /** A sound at the microphone from now on, mixed with what is there. Copied. Nobody hears it before `boot`. */
   hear(samples: Int16Array): void;
   readonly state: DeviceState;
@@ -90,6 +104,11 @@ export type SeenAct =
   | { readonly type: 'interrupt' }
   /** It restarts. This one then waits until the other one connects. */
   | { readonly type: 'restart'; readonly cause: string };
+
+/** A key that is down. */
+export interface HeldKey {
+  release(): void;
+}
 
 export type DeviceErrorCode = 'DEVICE_UNREACHABLE' | 'DEVICE_BOOTED_TWICE' | 'DEVICE_CLOSED';
 
@@ -187,18 +206,8 @@ class Board implements FollowingDevice {
     return this.#running?.machine.state ?? 'Idle';
   }
 
-  boot(): Promise<void> {
-    if (this.#phase === 'closed') {
-      return Promise.reject(new DeviceError('DEVICE_CLOSED', 'This board was closed.'));
-    }
-    if (this.#phase !== 'off') {
-      return Promise.reject(
-        new DeviceError(
-          'DEVICE_BOOTED_TWICE',
-          'This board was booted before; create another one to boot again.',
-        ),
-      );
-    }
+  async boot(): Promise<void> {
+    this.#checkNew();
     this.#phase = 'booting';
     this.#stepUs = this.#options.clock.nowUs();
     return new Promise((resolve, reject) => {
@@ -213,6 +222,22 @@ class Board implements FollowingDevice {
         );
       });
     });
+  }
+
+  setUp(): void {
+    this.#checkNew();
+    this.#phase = 'setup';
+    this.#stepUs = this.#options.clock.nowUs();
+    this.#report({ type: 'setup' });
+  }
+
+  #checkNew(): void {
+    if (this.#phase === 'closed') throw new DeviceError('DEVICE_CLOSED', 'This board was closed.');
+    if (this.#phase === 'off') return;
+    throw new DeviceError(
+      'DEVICE_BOOTED_TWICE',
+      'This board was booted before; create another one to boot again.',
+    );
   }
 
   #connectAtBoot(connected: () => void, failed: (message: string) => void): void {
@@ -245,7 +270,7 @@ class Board implements FollowingDevice {
       this.#past.clearedSamples += clearedSamples + samples;
       this.#earlier.push({ startUs: running.startUs, samples: running.player.speaker() });
     }
-    this.#report({ type: 'reboot', cause });
+    this.#report({ type: 'reboot', cause, ...(next === 'setup' ? { into: next } : {}) });
     this.#switchOff();
     this.#running = undefined;
     this.#inputs.length = 0;
@@ -286,6 +311,31 @@ class Board implements FollowingDevice {
     };
     if (key === 'k0' && press === 'long') this.#options.clock.after(longPressUs, act);
     else act();
+  }
+
+  holdK0(sinceUs = this.#options.clock.nowUs()): HeldKey {
+    const { clock, profile } = this.#options;
+    const held = this.#running;
+    if (held === undefined || this.#phase !== 'running') {
+      this.press('k0', 'short');
+      return { release: () => {} };
+    }
+    this.#advance();
+    this.#log('I', 'echokit', 'Button k0 pressed Low');
+    let decided = false;
+    const decide = (press: 'short' | 'long') => {
+      if (decided) return;
+      decided = true;
+      long.cancel();
+      this.#advance();
+      if (this.#running !== held || this.#phase !== 'running') return;
+      this.#report({ type: 'key', key: 'k0', press });
+      this.#inputs.push({ type: 'key', key: 'k0', press });
+      this.#work();
+    };
+    const untilLongUs = sinceUs + profile.constants.longPressUs - clock.nowUs();
+    const long = clock.after(untilLongUs, () => decide('long'));
+    return { release: () => decide('short') };
   }
 
   hear(samples: Int16Array): void {

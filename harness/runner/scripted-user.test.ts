@@ -26,6 +26,8 @@ test('after a restart the user waits for the board, presses K0 and goes on with 
       pressed.push(clock.nowUs());
       become('Listening');
     },
+    holdK0: () => ({ release: () => {} }),
+    setUp: () => {},
     hear: () => {
       heard += 1;
       const first = heard === 1;

@@ -15,10 +15,16 @@ export interface BoardPort {
    */
   readonly carriesLines: boolean;
 
-  /** Called with each piece as it arrives. The bytes belong to the listener. One listener; set it at once. */
+  /**
+   * Called with each piece as it arrives, and at once with what has arrived before. `atUs` is the instant at
+   * which this program got it. The bytes belong to the listener. One listener.
+   */
   onBytes(listener: (bytes: Uint8Array, atUs: number) => void): void;
 
-  /** Called once when the port is gone without our having closed it: unplugged, reset, hung up. */
+  /**
+   * Called once when the port is gone without our having closed it: unplugged, reset, hung up; at once when it
+   * is gone already. What arrived before has been handed over then. One listener.
+   */
   onGone(listener: (problem: Error) => void): void;
 
   /**
@@ -29,7 +35,8 @@ export interface BoardPort {
   write(bytes: Uint8Array): Promise<void>;
 
   /**
-   * Sets the logical ("asserted") state of the lines that are named; a line that is not named stays.
+   * Sets the logical ("asserted") state of the lines that are named; a line that is not named stays. Both
+   * are set in one step where the system can. Resolves when they are set.
    * EchoKit device protocol reference, section 8.1: both are active-low at the pin.
    *
    * @throws {SerialError} `SERIAL_NO_LINES` where {@link carriesLines} is false, `SERIAL_GONE`

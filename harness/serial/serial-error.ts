@@ -1,4 +1,21 @@
-export type SerialErrorCode = 'SERIAL_GONE' | 'SERIAL_NO_LINES' | 'SERIAL_BAUD_RATE';
+export type SerialErrorCode =
+  /** The optional package `serialport` is not installed. */
+  | 'SERIAL_PACKAGE_MISSING'
+  /** No address of a board. */
+  | 'SERIAL_ADDRESS'
+  | 'SERIAL_NOT_FOUND'
+  | 'SERIAL_BUSY'
+  | 'SERIAL_PERMISSION'
+  | 'SERIAL_OPEN_FAILED'
+  | 'SERIAL_GONE'
+  | 'SERIAL_NO_LINES'
+  | 'SERIAL_BAUD_RATE'
+  /** A telnet server that does not agree to control a port, or says nothing. */
+  | 'SERIAL_RFC2217'
+  /** A text that is no reset strategy. */
+  | 'SERIAL_RESET_STRATEGY'
+  /** K0 cannot be reached through DTR. */
+  | 'SERIAL_KEY_BY_HAND';
 
 /** A port to a board that could not be had or used. The codes are listed in `harness/README.md`. */
 export class SerialError extends Error {

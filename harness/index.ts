@@ -7,6 +7,7 @@
 export type { Alarm, Clock } from './clock/clock.ts';
 export { SimulatedClock } from './clock/simulated-clock.ts';
 export { SystemClock } from './clock/system-clock.ts';
+export type { Acoustics, SpeakerEcho } from './device/acoustics.ts';
 export { ConsolePrinter, type ConsoleSettings } from './device/console.ts';
 export type { DeviceEvent, DeviceState } from './device/device-event.ts';
 // The emulated board

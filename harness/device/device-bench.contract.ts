@@ -10,6 +10,7 @@ import type { Listener } from '../network/network.ts';
 import { loadOpus } from '../opus/opus-codec.ts';
 import { createRandom } from '../random/random.ts';
 import { loadVoiceDetection } from '../voice-detection/voice-detection.ts';
+import type { Acoustics } from './acoustics.ts';
 import type { DeviceEvent } from './device-event.ts';
 import { type DeviceProfile, diy } from './device-profile.ts';
 import { createEmulatedDevice, type EmulatedDevice } from './emulated-device.ts';
@@ -35,6 +36,7 @@ export class Bench {
   readonly connections: Connection[] = [];
   readonly events: DeviceEvent[] = [];
   readonly device: EmulatedDevice;
+  readonly #heard: { readonly position: number; readonly samples: Int16Array }[] = [];
   onMessage: (connection: Connection, what: string) => void = () => {};
   onEvent: (event: DeviceEvent) => void = () => {};
 
@@ -42,6 +44,7 @@ export class Bench {
     link?: LinkProfile,
     profile: DeviceProfile = diy,
     serverUrl = 'ws://echokit.test:8080/ws/',
+    acoustics: Acoustics = {},
   ) {
     const endpoint = { host: 'echokit.test', port: 8080 };
     if (link !== undefined) this.network.setLink(endpoint, link);
@@ -54,6 +57,8 @@ export class Bench {
       random: createRandom(1, 'device'),
       opus,
       voiceDetection,
+      acoustics,
+      observeMicrophone: (position, samples) => this.#heard.push({ position, samples }),
       observe: (event) => {
         this.events.push(event);
         this.onEvent(event);
@@ -108,6 +113,15 @@ export class Bench {
 
   lines(): string[] {
     return this.all('log').map((line) => line.message);
+  }
+
+  /** What the microphone heard, as long as what the speaker played. */
+  microphone(): Int16Array {
+    const heard = new Int16Array(this.device.speaker().samples.length);
+    for (const { position, samples } of this.#heard) {
+      heard.set(samples.subarray(0, Math.max(0, heard.length - position)), position);
+    }
+    return heard;
   }
 
   /** Boots, listens after K0 and lets the beep end. */

@@ -22,6 +22,11 @@ export type DeviceEvent = { readonly atUs: number } & (
       readonly quirksOff?: readonly QuirkId[];
       /** Cycles of the player begin two at once, every 32 ms. Absent: one every 16 ms. */
       readonly playerRhythm?: 'pairs';
+      /** RMS of the noise at the microphone. Absent: none. */
+      readonly noiseDbfs?: number;
+      /** Gain and acoustic delay of the speaker at the microphone. Absent: it is not heard. */
+      readonly echoDb?: number;
+      readonly echoDelayMs?: number;
     }
   /** After a restart with the wish to be set up: no connection, K0 restarts the board. */
   | { readonly type: 'setup' }

@@ -11,6 +11,7 @@ import type { Dialer } from '../network/network.ts';
 import { type Opus, type OpusDecoder, OpusError } from '../opus/opus-codec.ts';
 import type { Random } from '../random/random.ts';
 import type { VoiceDetection } from '../voice-detection/voice-detection.ts';
+import { type Acoustics, type AmbientSound, EchoPath, MicrophoneNoise } from './acoustics.ts';
 import type { DeviceEvent, DeviceKey, DeviceState } from './device-event.ts';
 import {
   DeviceMachine,
@@ -41,6 +42,13 @@ export interface EmulatedDeviceOptions {
   readonly voiceDetection: VoiceDetection;
   /** Receives everything the board reports, in order. May call the device. MUST NOT throw. */
   observe(event: DeviceEvent): void;
+  /** Default: no noise, and the microphone does not hear the speaker. */
+  readonly acoustics?: Acoustics;
+  /**
+   * Receives what the microphone heard, piece by piece, in order. `position` is an index as into
+   * {@link EmulatedDevice.speaker}; between the pieces was silence. MUST NOT change the samples, call the device, or throw.
+   */
+  observeMicrophone?(position: number, samples: Int16Array): void;
 }
 
 export interface EmulatedDevice {
@@ -661,23 +669,25 @@ class Board implements FollowingDevice {
   // ---- connections ----
 
   #start(link: Link): void {
-    const { profile, deviceId, voiceDetection, clock } = this.#options;
+    const { profile, deviceId, voiceDetection, clock, acoustics = {} } = this.#options;
     const { constants, playerRhythm, quirksOff } = profile;
     const startUs = onGrid(this.#earlier[0]?.startUs ?? clock.nowUs(), clock.nowUs());
     this.#boots += 1;
     this.#link = link;
     this.#phase = 'running';
     this.#stepUs = clock.nowUs();
+    const player = new Player({
+      startUs,
+      helloSamples: helloSamples([builtInHello(profile)], this.#traits.playsHelloHeader),
+      traits: this.#traits,
+      rhythm: playerRhythm,
+    });
+    const offset = samplesBetween(this.#earlier[0]?.startUs ?? startUs, startUs);
     this.#running = {
       boot: this.#boots,
       startUs,
       machine: new DeviceMachine(profile, link.connection, this.#stepUs),
-      player: new Player({
-        startUs,
-        helloSamples: helloSamples([builtInHello(profile)], this.#traits.playsHelloHeader),
-        traits: this.#traits,
-        rhythm: playerRhythm,
-      }),
+      player,
       microphone: new Microphone({
         startUs,
         chunkSamples: constants.frontEndChunkSamples,
@@ -689,6 +699,8 @@ class Board implements FollowingDevice {
           aggressiveness: constants.voiceAggressiveness,
           energyGateDbfs: constants.voiceEnergyGateDbfs,
         }),
+        ambience: this.#ambience(player),
+        observe: (from, samples) => this.#options.observeMicrophone?.(offset + from, samples),
       }),
     };
     this.#report({
@@ -699,9 +711,24 @@ class Board implements FollowingDevice {
       speakerStartUs: startUs,
       ...(quirksOff.length === 0 ? {} : { quirksOff }),
       ...(playerRhythm === 'even' ? {} : { playerRhythm }),
+      ...(acoustics.noiseDbfs !== undefined && { noiseDbfs: acoustics.noiseDbfs }),
+      ...(acoustics.echo !== undefined && {
+        echoDb: acoustics.echo.db,
+        echoDelayMs: acoustics.echo.delayMs,
+      }),
     });
     this.#log('I', constants.boardTag, 'Starting audio worker thread in core Core0');
     this.#work();
+  }
+
+  /** What this boot's microphone hears beside the user. */
+  #ambience(player: Player): AmbientSound[] {
+    const { acoustics: { noiseDbfs, echo } = {}, random } = this.#options;
+    const noise = () => random.fork(`microphone noise, boot ${this.#boots}`);
+    return [
+      ...(noiseDbfs === undefined ? [] : [new MicrophoneNoise(noise(), noiseDbfs)]),
+      ...(echo === undefined ? [] : [new EchoPath(player, echo)]),
+    ];
   }
 
   #open(
@@ -956,12 +983,17 @@ function onGrid(originUs: number, atUs: number): number {
   return originUs + Math.ceil((atUs - originUs) / speakerGridUs) * speakerGridUs;
 }
 
+/** Exact between two boots, see {@link onGrid}. */
+function samplesBetween(fromUs: number, toUs: number): number {
+  return Math.round((toUs - fromUs) * 0.016);
+}
+
 /** One boot after the other at its instant, silence in between. */
 function joinBoots(boots: readonly Played[]): Played {
   const [first, ...later] = boots;
   if (first === undefined) return { samples: new Int16Array(0), startUs: 0 };
   if (later.length === 0) return first;
-  const offset = ({ startUs }: Played) => Math.round((startUs - first.startUs) * 0.016);
+  const offset = ({ startUs }: Played) => samplesBetween(first.startUs, startUs);
   const last = boots.at(-1)!;
   const samples = new Int16Array(offset(last) + last.samples.length);
   for (const boot of boots) samples.set(boot.samples, offset(boot));

@@ -1,4 +1,5 @@
 import { type VoiceDetector, voiceFrameSamples } from '../voice-detection/voice-detection.ts';
+import type { AmbientSound } from './acoustics.ts';
 import { type GateOutput, VoiceGate } from './voice-gate.ts';
 
 const sampleRateHz = 16_000;
@@ -18,17 +19,24 @@ export interface MicrophoneOptions {
   readonly speechMinimumMs: number;
   readonly noiseMinimumMs: number;
   readonly detector: VoiceDetector;
+  /** What is heard beside the sounds that are played to it. Default: nothing. */
+  readonly ambience?: readonly AmbientSound[];
+  /**
+   * Receives every chunk that is processed, with the position of its first sample; what is left out was digital
+   * silence. MUST NOT change the samples.
+   */
+  readonly observe?: (from: number, samples: Int16Array) => void;
   /** Processes every chunk even when nothing can change. For tests. */
   readonly eager?: boolean;
 }
 
 /**
  * Microphone, audio front end and gate of the board (EchoKit device protocol reference, section
- * 6.2): hears what is played to it and digital silence otherwise, cuts it into chunks, decides per
- * chunk whether it is speech and what leaves the audio thread.
+ * 6.2): hears the sum of what is played to it and of its ambience, limited to 16 bits, cuts it into
+ * chunks, decides per chunk whether it is speech and what leaves the audio thread.
  *
- * Echo cancellation, gain control and the time the front end takes are not modelled: chunks carry
- * what was played to the microphone, at the instant at which their last sample was there. Pure; it
+ * Echo cancellation, noise suppression, gain control and the time the front end takes are not modelled:
+ * chunks carry what was heard, at the instant at which their last sample was there. Pure; it
  * is told the time. While nothing can change it announces no deadline and costs nothing, and
  * everything later is as if every chunk had been processed.
  */
@@ -69,7 +77,7 @@ export class Microphone {
   /** When the next chunk is complete; undefined when it cannot make a difference. */
   nextDeadlineUs(): number | undefined {
     if (!this.#idle()) return this.#chunkEndUs(this.#chunk);
-    const next = Math.min(...this.#sounds.map(({ start }) => start));
+    const next = this.#nextSoundAt(this.#chunk * this.#options.chunkSamples);
     if (next === Number.POSITIVE_INFINITY) return undefined;
     return this.#chunkEndUs(Math.floor(next / this.#options.chunkSamples));
   }
@@ -96,12 +104,10 @@ export class Microphone {
   }
 
   #skipTo(chunk: number): void {
-    // A sound that has been played to the microphone ends the skipped stretch.
+    // A sound at the microphone ends the skipped stretch.
     const { chunkSamples } = this.#options;
-    let next = chunk;
-    for (const { start } of this.#sounds) {
-      next = Math.min(next, Math.max(this.#chunk, Math.floor(start / chunkSamples)));
-    }
+    const sound = this.#nextSoundAt(this.#chunk * chunkSamples);
+    const next = Math.min(chunk, Math.floor(sound / chunkSamples));
     this.#speech.skipSilence((next - this.#chunk) * chunkSamples);
     this.#chunk = next;
   }
@@ -110,8 +116,18 @@ export class Microphone {
     if (this.#options.eager === true) return false;
     if (this.#gate.open || this.#gate.wasSpeech || this.#speech.active) return false;
     if (this.#restingSamples < settledSamples) return false;
-    const end = (this.#chunk + 1) * this.#options.chunkSamples;
-    return !this.#sounds.some(({ start }) => start < end);
+    const { chunkSamples } = this.#options;
+    const from = this.#chunk * chunkSamples;
+    return this.#nextSoundAt(from) >= from + chunkSamples;
+  }
+
+  /** The first position from `from` on at which there may be a sound; infinite when none is known. */
+  #nextSoundAt(from: number): number {
+    let next = Number.POSITIVE_INFINITY;
+    for (const { start } of this.#sounds) next = Math.min(next, Math.max(from, start));
+    for (const sound of this.#options.ambience ?? [])
+      next = Math.min(next, sound.nextSoundAt(from));
+    return next;
   }
 
   #chunkEndUs(chunk: number): number {
@@ -121,17 +137,20 @@ export class Microphone {
 
   /** The next chunk as the microphone hears it; forgets sounds that are over. */
   #hear(): Int16Array {
-    const { chunkSamples } = this.#options;
+    const { chunkSamples, ambience = [], observe } = this.#options;
     const from = this.#chunk * chunkSamples;
-    const heard = new Int16Array(chunkSamples);
+    const sum = new Float64Array(chunkSamples);
     for (const { start, samples } of this.#sounds) {
       const first = Math.max(0, start - from);
       const last = Math.min(chunkSamples, start + samples.length - from);
-      for (let i = first; i < last; i++) {
-        const mixed = heard[i]! + samples[from + i - start]!;
-        heard[i] = Math.max(-32_768, Math.min(32_767, mixed));
-      }
+      for (let i = first; i < last; i++) sum[i] = sum[i]! + samples[from + i - start]!;
     }
+    for (const sound of ambience) sound.addTo(sum, from);
+    const heard = new Int16Array(chunkSamples);
+    for (let i = 0; i < chunkSamples; i++) {
+      heard[i] = Math.max(-32_768, Math.min(32_767, Math.round(sum[i]!)));
+    }
+    observe?.(from, heard);
     const end = from + chunkSamples;
     this.#sounds = this.#sounds.filter(({ start, samples }) => start + samples.length > end);
     return heard;

@@ -261,6 +261,52 @@ export class Player {
     return out;
   }
 
+  /**
+   * Copies what was played from position `from` on; zeros before 0 and where nothing was.
+   *
+   * @throws {RangeError} when it asks for more than is final
+   */
+  copyPlayed(from: number, into: Int16Array): void {
+    const end = from + into.length;
+    if (end > this.position) {
+      throw new RangeError(`Samples to ${end} were asked for; ${this.position} are played.`);
+    }
+    into.fill(0);
+    for (let i = this.#firstRunAfter(from); i < this.#runs.length; i++) {
+      const run = this.#runs[i]!;
+      const start = run.cycle * chunkSamples;
+      if (start >= end) return;
+      // The part of the run that is asked for, as positions.
+      const first = Math.max(start, from);
+      const last = Math.min(endOfRun(run), end);
+      const offset = run.from - start;
+      into.set(run.samples.subarray(first + offset, last + offset), first - from);
+    }
+  }
+
+  /**
+   * The first position from `from` on at which something was or may be played, as far as it has been handed over;
+   * infinite when there is none.
+   */
+  nextSoundAt(from: number): number {
+    const run = this.#runs[this.#firstRunAfter(from)];
+    if (run !== undefined) return Math.max(from, run.cycle * chunkSamples);
+    const waiting = this.#inbox.length > 0 || this.#queue.some(({ kind }) => kind === 'audio');
+    return waiting ? Math.max(from, this.position) : Number.POSITIVE_INFINITY;
+  }
+
+  /** Index of the first run that ends behind `position`. */
+  #firstRunAfter(position: number): number {
+    let low = 0;
+    let high = this.#runs.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (endOfRun(this.#runs[middle]!) > position) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+
   /** Runs the current cycle and all after it in which only the same goes on. */
   #runFrom(end: number, happened: PlayerTransition[]): void {
     // A cycle that stood still has taken its message already.
@@ -538,6 +584,11 @@ export class Player {
   #cyclesBefore(atUs: number): number {
     return Math.ceil((atUs - this.startUs) / (cycleUs * this.#cyclesAtOnce)) * this.#cyclesAtOnce;
   }
+}
+
+/** Position of the sample after its last. */
+function endOfRun({ cycle, from, to }: PlayedRun): number {
+  return cycle * chunkSamples + to - from;
 }
 
 /** Samples of it that were handed over and not played. */

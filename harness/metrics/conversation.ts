@@ -27,6 +27,10 @@ export interface Conversation {
   readonly cleared: readonly (Mark & { readonly samples: number; readonly cause: string })[];
   readonly ledger: (Mark & Extract<DeviceEvent, { type: 'finished' }>) | null;
   readonly stateChanges: readonly (Mark & Extract<DeviceEvent, { type: 'state' }>)[];
+  /** The board's own voice detection found speech. */
+  readonly speechOnsets: readonly Mark[];
+  /** When the user's clips sounded at the microphone. */
+  readonly userClips: readonly { readonly startUs: number; readonly samples: number }[];
   readonly connectionEnds: ReadonlyMap<number, Mark>;
   /** Every piece of audio the main loop took, in order. */
   readonly handledAudio: readonly HandledAudio[];
@@ -245,6 +249,8 @@ class ConversationReader {
   readonly #boardSentences = new Map<string, BoardSentence>();
   readonly #cleared: (Mark & { samples: number; cause: string })[] = [];
   readonly #stateChanges: Conversation['stateChanges'][number][] = [];
+  readonly #speechOnsets: Mark[] = [];
+  readonly #userClips: { startUs: number; samples: number }[] = [];
   readonly #connectionEnds = new Map<number, Mark>();
   readonly #handledAudio: HandledAudio[] = [];
   readonly #discardedHold: (Mark & { samples: number })[] = [];
@@ -282,7 +288,8 @@ class ConversationReader {
     const drafts = [...this.#turns.values()].sort((a, b) => a.number - b.number);
     const byServerTurn = new Map<number, number>();
     for (const [number, serverTurn] of this.#serverTurns) {
-      const owner = ownerOf(drafts, serverTurn.started.atUs);
+      const owner =
+        speakerIn(drafts, serverTurn) ?? turnAt({ turns: drafts }, serverTurn.started.atUs);
       if (owner !== null) byServerTurn.set(number, owner);
     }
     const sentences = [...this.#sentences.values()].sort(
@@ -293,7 +300,7 @@ class ConversationReader {
       const at = sentence.board?.started.atUs;
       if (sentence.serverTurn !== null)
         sentence.turn = byServerTurn.get(sentence.serverTurn) ?? null;
-      else if (at !== undefined) sentence.turn = ownerOf(drafts, at);
+      else if (at !== undefined) sentence.turn = turnAt({ turns: drafts }, at);
     }
     const requests = [...this.#requests.values()].sort((a, b) => a.request - b.request);
     const turns = drafts.map((draft): Turn => {
@@ -323,6 +330,8 @@ class ConversationReader {
       cleared: this.#cleared,
       ledger: this.#ledger,
       stateChanges: this.#stateChanges,
+      speechOnsets: this.#speechOnsets,
+      userClips: this.#userClips,
       connectionEnds: this.#connectionEnds,
       handledAudio: this.#handledAudio,
       discardedHold: this.#discardedHold,
@@ -347,7 +356,10 @@ class ConversationReader {
     if (event.turn === 0) return;
     const turn = this.#turn(event.turn);
     const mark = { atUs: event.atUs, seq: event.seq };
-    if (event.type === 'speechStart') turn.speechStart ??= mark;
+    if (event.type === 'speechStart') {
+      turn.speechStart ??= mark;
+      this.#userClips.push({ startUs: event.atUs, samples: event.samples });
+    }
     if (event.type === 'speechStop') turn.userStop = mark;
     if (event.type === 'press') turn.presses.push(mark);
   }
@@ -557,6 +569,9 @@ class ConversationReader {
         this.#state = event.to;
         if (event.cause === 'barge-in') this.#bargeIn = true;
         this.#stateChanges.push(event);
+        break;
+      case 'speech':
+        if (event.active) this.#speechOnsets.push(mark);
         break;
       case 'disconnected':
         if (!this.#connectionEnds.has(event.connection)) {
@@ -769,8 +784,26 @@ function frameKey(event: { readonly connection: number; readonly frame: number }
   return `${event.connection}:${event.frame}`;
 }
 
+/** What tells when the user of a turn was active. */
+type UserActs = Pick<Turn, 'number' | 'started' | 'speechStart' | 'userStop' | 'presses'>;
+
+/**
+ * The turn whose user spoke into a turn of the server: noise or echo may have begun it before. Null when nobody
+ * did.
+ */
+function speakerIn(turns: readonly UserActs[], { started, endOfTurn }: ServerTurn): number | null {
+  const endUs = endOfTurn?.atUs ?? started.atUs;
+  const speaker = turns.find(
+    ({ speechStart, userStop }) =>
+      speechStart !== null &&
+      speechStart.atUs <= endUs &&
+      (userStop ?? speechStart).atUs >= started.atUs,
+  );
+  return speaker?.number ?? null;
+}
+
 /** The turn whose user began last before `atUs`: what the server hears is what was said last. */
-function ownerOf(turns: readonly TurnDraft[], atUs: number): number | null {
+export function turnAt({ turns }: { turns: readonly UserActs[] }, atUs: number): number | null {
   let owner: number | null = null;
   for (const turn of turns) {
     const anchor = turn.speechStart ?? turn.presses[0] ?? turn.started;

@@ -614,3 +614,17 @@ test('the same recording gives the same measurement', (t) => {
   const { cell } = plantCell(randomPlan(7));
   t.deepEqual(measureCell(cell), measureCell(cell));
 });
+
+test('an answer is the user’s who spoke into it, also when noise had opened the request before', (t) => {
+  const { cell } = plantCell(plan);
+  const early = changed(cell, (event) =>
+    event.source === 'server' && event.type === 'turnStart'
+      ? { ...event, atUs: turn.speechStartUs - 400_000 }
+      : event,
+  );
+  const inOrder = { ...early, events: early.events.toSorted((a, b) => a.atUs - b.atUs) };
+  t.deepEqual(
+    measureCell(inOrder).turns.map(({ outcome, sentences }) => [outcome, sentences.length]),
+    [['ok', 1]],
+  );
+});

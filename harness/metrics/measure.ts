@@ -18,6 +18,7 @@ import {
 import { readPlaybacks } from './playback.ts';
 import type { RecordedCell } from './recorded-cell.ts';
 import { measureSeams, type Seam } from './seams.ts';
+import { findSelfHeardOnsets, findUnprovokedInterrupts } from './self-hearing.ts';
 import { measureStopLatency } from './stop-latency.ts';
 import { type MetricSummary, summarize } from './summary.ts';
 import { measureSynthesis, type SynthesisRate } from './synthesis-rate.ts';
@@ -95,6 +96,8 @@ export function measureCell(
     rates: conversation.requests.map((request) => measureSynthesis(request, cell, audibility)),
     underruns: measureUnderruns(conversation, playbacks, cell),
     seams: measureSeams(playbacks, cell, audibility),
+    selfHeardOnsets: findSelfHeardOnsets(conversation, cell, audibility),
+    unprovokedInterrupts: findUnprovokedInterrupts(conversation),
     conservation: measureConservation(conversation, playbacks, cell),
   };
   const observations = observe(findings);

@@ -14,7 +14,7 @@ export interface MetricFamily {
   /** One line: from what to what. */
   readonly definition: string;
   /** What one value of it stands for. */
-  readonly per: 'turn' | 'sentence' | 'request' | 'seam' | 'chunk' | 'cell';
+  readonly per: 'turn' | 'sentence' | 'request' | 'seam' | 'chunk' | 'onset' | 'cell';
   /** Whether one turn alone has it, too. */
   readonly inTurn: boolean;
   /** List of observations that shows it, when that is another one than its own. */
@@ -141,6 +141,16 @@ export const metricFamilies: readonly MetricFamily[] = [
   ),
   span('tail_margin_ms', 'last sample of the answer → board leaves Speaking; negative: cut off'),
   span('stop_latency_ms', 'interrupt → last audible sample of the interrupted answer'),
+
+  number('interrupts.unprovoked', 'count', 'interruptions by voice while no user spoke', {
+    evidence: 'interrupts.unprovoked',
+  }),
+  spread(
+    'echo_correlation',
+    'ratio',
+    'onset',
+    'likeness of microphone and speaker when the board found speech while it played and no user spoke',
+  ),
 
   number('underruns.count', 'count', 'runs of empty player cycles inside sentences', {
     evidence: 'underruns',

@@ -5,6 +5,7 @@ import { type Playback, positionToUs } from './playback.ts';
 import { prebufferNeededUs } from './prebuffer.ts';
 import { type RecordedCell, samplesToMs } from './recorded-cell.ts';
 import type { Seam } from './seams.ts';
+import type { SelfHeardOnset, UnprovokedInterrupt } from './self-hearing.ts';
 import { findClicks } from './signal-level.ts';
 import type { StopLatency } from './stop-latency.ts';
 import type { SynthesisRate } from './synthesis-rate.ts';
@@ -42,6 +43,8 @@ export interface Findings {
   readonly rates: readonly SynthesisRate[];
   readonly underruns: readonly SentenceUnderruns[];
   readonly seams: readonly Seam[];
+  readonly selfHeardOnsets: readonly SelfHeardOnset[];
+  readonly unprovokedInterrupts: readonly UnprovokedInterrupt[];
   readonly conservation: Conservation;
 }
 
@@ -68,6 +71,13 @@ export function observe(findings: Findings): Observations {
     observeRequest(request, findings.rates[i]!, findings, add);
   }
   observePlayer(findings, add);
+  for (const { atUs, seq, turn } of findings.unprovokedInterrupts) {
+    add('interrupts.unprovoked', { value: 1, turn, atUs, seqs: [seq] });
+  }
+  for (const { atUs, seq, turn, correlation, lagSamples } of findings.selfHeardOnsets) {
+    const note = `${samplesToMs(lagSamples)} ms behind the speaker`;
+    add('echo_correlation', { value: correlation, turn, atUs, note, seqs: [seq] });
+  }
   for (const { samples, what, turn, sentence, seqs } of findings.conservation.unexplained) {
     const place = sentence === null ? {} : { sentence };
     const observation = { ...place, value: samples, turn, note: what, seqs };

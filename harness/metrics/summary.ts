@@ -28,6 +28,11 @@ export function summarize(
     ...underrunMetrics(findings, values, turn),
     ...requestMetrics(values),
     ...audioMetrics(findings, turn, audibility, values('clicks').length),
+    // Without the events of a board nobody knows.
+    [
+      'interrupts.unprovoked',
+      findings.conversation.boots.length > 0 ? values('interrupts.unprovoked').length : null,
+    ],
     ...failureMetrics(findings, turn),
     ...(turn === null ? cellMetrics(findings) : []),
   ]);

@@ -76,6 +76,11 @@ export interface CellReport {
   readonly host: string | null;
   /** Ids of the board's quirks that the scenario has switched off. Absent: none. */
   readonly quirksOff?: readonly string[];
+  /** RMS of the noise at the board's microphone. Absent: none. */
+  readonly noiseDbfs?: number;
+  /** Gain and acoustic delay of the speaker at the microphone. Absent: it was not heard. */
+  readonly echoDb?: number;
+  readonly echoDelayMs?: number;
   readonly seed: number;
   readonly verdict: Verdict['outcome'];
   /** The first failure that no expectation asked for; a missed expectation is not one of them. */
@@ -201,7 +206,7 @@ function metricName(span: string): string {
 
 function cellReport({ cell, measurement, verdict, recording, host }: ReportedCell): CellReport {
   const failure = verdict.failures.find(({ expected }) => !expected);
-  const { quirksOff } = cell.scenario.device;
+  const { quirksOff, noiseDbfs, echo } = cell.scenario.device;
   return {
     scenario: cell.scenario.name,
     title: cell.scenario.title,
@@ -211,6 +216,8 @@ function cellReport({ cell, measurement, verdict, recording, host }: ReportedCel
     server: cell.server,
     host,
     ...(quirksOff.length === 0 ? {} : { quirksOff }),
+    ...(noiseDbfs !== undefined && { noiseDbfs }),
+    ...(echo !== undefined && { echoDb: echo.db, echoDelayMs: echo.delayMs }),
     seed: cell.seed,
     verdict: verdict.outcome,
     ...(failure === undefined ? {} : { failure }),

@@ -107,6 +107,12 @@ const pitfalls: readonly Pitfall[] = [
       '[[turn.disturb]]\nkind = "stall"\nduration_ms = 1100\nafter = { event = "StartAudio", delay_ms = 1500 }\n',
     instead: '',
   },
+  {
+    name: 'D05-interrupts-itself',
+    metric: 'interrupts.unprovoked',
+    planted: 'echo_db = -12\necho_delay_ms = 20\n',
+    instead: '',
+  },
   { name: 'D08-late-after-slow-sentence', metric: 'play_start_ms.max', ...without('Q18') },
   {
     name: 'D09-not-read-while-playing',

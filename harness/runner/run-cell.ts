@@ -16,6 +16,7 @@ import { MemoryNetwork } from '../network/memory-network.ts';
 import { networkProfiles } from '../network/network-profile.ts';
 import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
+import type { Scenario } from '../scenario/scenario.ts';
 import { readUserWav } from '../scenario/user-wav.ts';
 import { overheard } from '../stand-ins/offline-voice.ts';
 import type { Personality } from '../stand-ins/personality.ts';
@@ -63,6 +64,11 @@ export async function runCell(options: RunCellOptions): Promise<RunCellResult> {
   return converse(options, clock, new SocketNetwork({ clock, random, outside }));
 }
 
+/** Whether the microphone hears nothing but the user. */
+export function isSilentRoom({ device }: Scenario): boolean {
+  return device.noiseDbfs === undefined && device.echo === undefined;
+}
+
 async function converse(
   options: RunCellOptions,
   clock: Clock,
@@ -99,6 +105,9 @@ async function converse(
       record({ source: 'device', ...event });
       user.hearOf(event);
     },
+    acoustics: scenario.device,
+    // In a silent room the microphone hears the user, who is recorded as `user.wav`.
+    ...(isSilentRoom(scenario) ? {} : { observeMicrophone: writer.microphoneAudio.bind(writer) }),
   });
   const user: ScriptedUser = new ScriptedUser({
     scenario,

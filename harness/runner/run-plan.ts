@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { type CellMeasurement, measureCell } from '../metrics/measure.ts';
 import { endpointName } from '../network/laboratory-network.ts';
 import { type Cell, cellName, externalServer, type Plan } from '../scenario/plan.ts';
-import type { Expectation } from '../scenario/scenario.ts';
+import type { Expectation, Scenario } from '../scenario/scenario.ts';
 import { compatOf } from '../server/compat.ts';
 import type { Personality } from '../stand-ins/personality.ts';
 import { readRecording } from '../trace/recording-reader.ts';
-import { RecordingWriter } from '../trace/recording-writer.ts';
+import { microphoneFile, RecordingWriter } from '../trace/recording-writer.ts';
 import { type TraceHeader, traceFormatVersion } from '../trace/trace-event.ts';
 import { judge, type Verdict } from '../verdict/judge.ts';
 import type { Laboratory } from './laboratory.ts';
@@ -16,7 +16,7 @@ import { missedDisturbances, missedFaults } from './missed-disturbances.ts';
 import { checkPersonalities } from './personality-choice.ts';
 import { exampleTable, type ProviderEntry, providerEntry } from './provider-catalog.ts';
 import type { RequestBudget } from './request-budget.ts';
-import { runCell, userVoice } from './run-cell.ts';
+import { isSilentRoom, runCell, userVoice } from './run-cell.ts';
 import { type ExternalServer, isExternal } from './server-side.ts';
 
 export interface RunPlanOptions {
@@ -133,7 +133,9 @@ async function recordCell(
       ...(cell.scenario.device.playerRhythm === 'even'
         ? {}
         : { playerRhythm: cell.scenario.device.playerRhythm }),
+      ...acousticFacts(cell.scenario),
     },
+    ...(isSilentRoom(cell.scenario) ? {} : { microphone: microphoneFile }),
     ...(personality !== undefined && { personality: provenance(personality) }),
     environment: { ...environment, voice: spokenBy.join(', ') },
   });
@@ -170,6 +172,14 @@ async function warmUp(
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** What the microphone heard beside the user, in the words of the `boot` event. */
+function acousticFacts({ device: { noiseDbfs, echo } }: Scenario): object {
+  return {
+    ...(noiseDbfs !== undefined && { noiseDbfs }),
+    ...(echo !== undefined && { echoDb: echo.db, echoDelayMs: echo.delayMs }),
+  };
 }
 
 /** What the stand-in was, and on whose word. */

@@ -58,8 +58,9 @@ export class ScriptedUser {
   /** Plays the whole scenario. Rejects with the signal's reason when it aborts. */
   async converse(signal: AbortSignal): Promise<void> {
     const { scenario, board, clock } = this.#options;
-    if (scenario.turns.some((turn) => turn.after !== undefined)) {
-      // Speaking over an answer only works when the board is told to listen for it.
+    // Speaking over an answer only works when the board is told to listen for it.
+    const speaksOver = scenario.turns.some((turn) => turn.after !== undefined);
+    if (scenario.device.allowInterrupt ?? speaksOver) {
       await this.#press('long', signal);
       await clock.sleep(1_500_000, signal);
     }

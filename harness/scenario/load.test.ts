@@ -95,6 +95,10 @@ personality = { openai = "openai-tts-1-hd" }
 fault = { kind = "cut", request = 2, after_fraction = 0.4 }
 [device]
 quirks_off = ["Q16"]
+allow_interrupt = true
+noise_dbfs = -50
+echo_db = -12.5
+echo_delay_ms = 20
 [server]
 asr = "submit"
 recognition_ms = 150
@@ -150,7 +154,13 @@ failure.kind = "none"
       leadSilenceMs: 40,
       fault: { kind: 'cut', request: 2, afterFraction: 0.4 },
     },
-    device: { quirksOff: ['Q16'], playerRhythm: 'even' },
+    device: {
+      quirksOff: ['Q16'],
+      playerRhythm: 'even',
+      allowInterrupt: true,
+      noiseDbfs: -50,
+      echo: { db: -12.5, delayMs: 20 },
+    },
     server: {
       asr: 'submit',
       recognitionMs: 150,
@@ -184,7 +194,7 @@ failure.kind = "none"
             after: { event: 'EndAudio', delayMs: 0 },
           },
         ],
-        expect: [{ metric: 'underruns.count', operator: '==', value: 0, turn: 1, at: at(40, 1) }],
+        expect: [{ metric: 'underruns.count', operator: '==', value: 0, turn: 1, at: at(44, 1) }],
       },
       {
         number: 2,
@@ -200,11 +210,11 @@ failure.kind = "none"
       },
     ],
     expect: [
-      { metric: 'turns.failed', operator: '==', value: 0, at: at(46, 1) },
-      { metric: 'ttfb_ms.p50', operator: '>', value: 0.5, at: at(47, 13) },
-      { metric: 'ttfb_ms.p95', operator: '<=', value: 1500, at: at(47, 28) },
-      { metric: 'underruns.longest_ms', operator: '!=', value: 16, at: at(48, 1) },
-      { metric: 'failure.kind', operator: '==', value: 'none', at: at(49, 1) },
+      { metric: 'turns.failed', operator: '==', value: 0, at: at(50, 1) },
+      { metric: 'ttfb_ms.p50', operator: '>', value: 0.5, at: at(51, 13) },
+      { metric: 'ttfb_ms.p95', operator: '<=', value: 1500, at: at(51, 28) },
+      { metric: 'underruns.longest_ms', operator: '!=', value: 16, at: at(52, 1) },
+      { metric: 'failure.kind', operator: '==', value: 'none', at: at(53, 1) },
     ],
   });
 });
@@ -681,6 +691,31 @@ test('quirks that a board does without are ids that exist', (t) => {
   });
   t.like(error?.problems, [{ code: 'SCENARIO_UNKNOWN_NAME', line: 3, column: 21 }]);
   t.regex(error?.problems[0]?.message ?? '', /unknown quirk "Q61"/);
+});
+
+test('what the microphone hears has limits, and a delay belongs to an echo', (t) => {
+  const of = (keys: string) =>
+    loadScenario(
+      `title = "T"\n[device]\n${keys}\n[[turn]]\nsay = "Hi."\nreply = "R."\n`,
+      'x.toml',
+      catalog,
+    ).device;
+  t.deepEqual(of('echo_db = -6').echo, { db: -6, delayMs: 0 });
+  t.false(of('allow_interrupt = false').allowInterrupt);
+  t.deepEqual(of(''), { quirksOff: [], playerRhythm: 'even' });
+  for (const [keys, code, message] of [
+    ['echo_delay_ms = 20', 'SCENARIO_BAD_VALUE', /means nothing without "echo_db"/],
+    ['noise_dbfs = 3', 'SCENARIO_BAD_VALUE', /"noise_dbfs" is 3; it must be at most -12/],
+    ['echo_db = -81', 'SCENARIO_BAD_VALUE', /"echo_db" is -81; it must be at least -80/],
+    ['echo_db = -6\necho_delay_ms = 501', 'SCENARIO_BAD_VALUE', /must be at most 500/],
+    ['allow_interrupt = "yes"', 'SCENARIO_WRONG_TYPE', /must be true or false, not text/],
+    ['noise_dbf = -50', 'SCENARIO_UNKNOWN_KEY', /did you mean "noise_dbfs"\?/],
+  ] as const) {
+    const error = t.throws(() => of(keys), { instanceOf: ScenarioError });
+    t.is(error?.problems.length, 1, keys);
+    t.is(error?.problems[0]?.code, code);
+    t.regex(error?.problems[0]?.message ?? '', message);
+  }
 });
 
 test('[server] says when the user has finished and whose behavior it has', (t) => {

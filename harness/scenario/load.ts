@@ -244,6 +244,15 @@ function checkCombinations(raw: WrittenTable, problems: ScenarioProblemList): vo
       'leave one of them out',
     );
   }
+  const device = isTable(raw.device) ? raw.device : {};
+  if (device.echo_delay_ms !== undefined && device.echo_db === undefined) {
+    problems.add(
+      'SCENARIO_BAD_VALUE',
+      source.nearest(['device', 'echo_delay_ms']).key,
+      '"echo_delay_ms" means nothing without "echo_db": the microphone does not hear the speaker',
+      'for example: echo_db = -12',
+    );
+  }
   const fault = isTable(standIn.fault) ? standIn.fault : {};
   if (fault.after_fraction !== undefined && isFaultKind(fault.kind)) {
     const add = (message: string, hint: string): void =>
@@ -355,10 +364,7 @@ function toScenario(
     matrix: data.matrix,
     personalities: new Map(Object.entries(data.stand_in.personality)),
     standIn: toStandIn(data.stand_in),
-    device: {
-      quirksOff: [...new Set(data.device.quirks_off)],
-      playerRhythm: data.device.player_rhythm,
-    },
+    device: toDevice(data.device),
     server: {
       asr,
       recognitionMs,
@@ -371,6 +377,24 @@ function toScenario(
     },
     turns: data.turn.map((turn, index) => toTurn(turn, index, file, turnExpect[index] ?? [])),
     expect,
+  };
+}
+
+function toDevice(data: ScenarioFile['device']): Scenario['device'] {
+  const {
+    quirks_off: quirksOff,
+    player_rhythm: playerRhythm,
+    allow_interrupt: allowInterrupt,
+    noise_dbfs: noiseDbfs,
+    echo_db: echoDb,
+    echo_delay_ms: echoDelayMs = 0,
+  } = data;
+  return {
+    quirksOff: [...new Set(quirksOff)],
+    playerRhythm,
+    ...(allowInterrupt !== undefined && { allowInterrupt }),
+    ...(noiseDbfs !== undefined && { noiseDbfs }),
+    ...(echoDb !== undefined && { echo: { db: echoDb, delayMs: echoDelayMs } }),
   };
 }
 

@@ -50,6 +50,15 @@ export interface DeviceSettings {
   readonly quirksOff: readonly string[];
   /** When the cycles of the player begin: every 16 ms, or two at once every 32 ms. */
   readonly playerRhythm: 'even' | 'pairs';
+  /**
+   * The user allows it to be interrupted before the first turn. Absent: when a turn of the scenario begins while the
+   * answer before it is spoken.
+   */
+  readonly allowInterrupt?: boolean;
+  /** RMS of the noise at its microphone. Absent: none. */
+  readonly noiseDbfs?: number;
+  /** The speaker at its microphone: gain, and delay beside that of the board. Absent: it is not heard. */
+  readonly echo?: { readonly db: number; readonly delayMs: number };
 }
 
 export interface ServerSettings {

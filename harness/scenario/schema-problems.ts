@@ -151,6 +151,7 @@ function wrongType(
 const typeNames: { readonly [zodType: string]: string } = {
   string: 'text in quotes',
   number: 'a number',
+  boolean: 'true or false',
   int: 'a whole number',
   array: 'a list',
   object: 'a table',
@@ -194,6 +195,8 @@ export interface WrittenTable {
   readonly devices?: unknown;
   readonly device?: unknown;
   readonly quirks_off?: unknown;
+  readonly echo_db?: unknown;
+  readonly echo_delay_ms?: unknown;
   readonly networks?: unknown;
   readonly say?: unknown;
   readonly server?: unknown;

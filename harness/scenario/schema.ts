@@ -81,7 +81,14 @@ export const scenarioSchema = z.strictObject({
     })
     .prefault({}),
   device: z
-    .strictObject({ quirks_off: names, player_rhythm: z.enum(['even', 'pairs']).default('even') })
+    .strictObject({
+      quirks_off: names,
+      player_rhythm: z.enum(['even', 'pairs']).default('even'),
+      allow_interrupt: z.boolean().optional(),
+      noise_dbfs: z.number().min(-80).max(-12).optional(),
+      echo_db: z.number().min(-80).max(20).optional(),
+      echo_delay_ms: z.number().min(0).max(500).optional(),
+    })
     .prefault({}),
   server: z
     .strictObject({

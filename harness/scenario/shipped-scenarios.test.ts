@@ -35,7 +35,7 @@ test('every shipped scenario loads, and expects what the metrics can tell', (t) 
   t.is(passing.length, 6);
   t.is(failing.length, 3);
   t.is(quirky.length, 4);
-  t.is(pitfalls.length, 16);
+  t.is(pitfalls.length, 17);
   for (const { name } of quirky)
     t.true(
       quirkIds.some((id) => name.startsWith(`${id}-`)),

@@ -12,6 +12,11 @@ export interface RecordedCell {
   readonly speaker: Int16Array;
   /** What was said to the microphone; `userOffset` of a `speechStart` event is an index into it. */
   readonly user: Int16Array;
+  /**
+   * What the board's microphone heard, on the time axis of {@link speaker}. Absent: it was not recorded, because
+   * nothing but the user could be heard.
+   */
+  readonly microphone?: Int16Array;
   /** What the server framed, padding included: the audio of the `frame` events, one after the other. */
   readonly sent: Int16Array;
   /** Per provider request: the audio of its `chunk` events, one after the other. */

@@ -17,6 +17,9 @@ type WithoutSeq<T> = T extends unknown ? Omit<T, 'seq'> : never;
 /** An event as its source reports it; the writer numbers it. */
 export type UnnumberedEvent = WithoutSeq<TraceEvent>;
 
+/** Name of the file with what the board's microphone heard. */
+export const microphoneFile = 'microphone.wav';
+
 /** A piece of provider traffic, as the adapter saw it. */
 export interface WireRecord {
   readonly direction: 'sent' | 'received';
@@ -42,6 +45,7 @@ export class RecordingWriter {
   readonly #trace: number;
   readonly #user: WavWriter;
   readonly #sent: WavWriter;
+  #microphone: WavWriter | undefined;
   readonly #provider = new Map<number, WavWriter>();
   readonly #wire = new Map<string, WireFile>();
   #seq = 0;
@@ -74,6 +78,17 @@ export class RecordingWriter {
     return offset;
   }
 
+  /**
+   * Appends to `microphone.wav`, which is made when it is first called.
+   *
+   * @param position index of the first sample, never before what is there; what is left out is silence
+   */
+  microphoneAudio(position: number, samples: Int16Array): void {
+    this.#microphone ??= new WavWriter(join(this.#partial, microphoneFile));
+    this.#microphone.write(new Int16Array(position - this.#microphone.samples));
+    this.#microphone.write(samples);
+  }
+
   sentAudio(samples: Int16Array): void {
     this.#sent.write(samples);
   }
@@ -102,7 +117,10 @@ export class RecordingWriter {
   /** Completes and closes the files; nothing can be appended any more. It can be read from now on. */
   close(speaker: Int16Array): void {
     writeFileSync(join(this.#partial, 'speaker.wav'), encodeWav(speaker));
-    for (const wav of [this.#user, this.#sent, ...this.#provider.values()]) wav.close();
+    const microphone = this.#microphone === undefined ? [] : [this.#microphone];
+    for (const wav of [this.#user, this.#sent, ...microphone, ...this.#provider.values()]) {
+      wav.close();
+    }
     for (const file of this.#wire.values()) file.close();
     closeSync(this.#trace);
   }

@@ -17,6 +17,7 @@ export {
 } from './console-line.ts';
 export { type ByteCounts, ConsoleLineSplitter, type SplitLine } from './console-splitter.ts';
 export { ProtocolError, type ProtocolErrorCode } from './protocol-error.ts';
+export * from './serial-link/index.ts';
 export {
   decodeServerEvent,
   encodeServerEvent,

@@ -4,7 +4,13 @@ export type ProtocolErrorCode =
   | 'FP_CHOICE_INDEX_OUT_OF_RANGE'
   | 'FP_ODD_BYTE_COUNT'
   | 'FP_SERVER_URL_TOO_LONG'
-  | 'FP_DEVICE_ID_INVALID';
+  | 'FP_DEVICE_ID_INVALID'
+  | 'FP_SERIAL_LINK_SETTING'
+  | 'FP_SERIAL_LINK_FIELD'
+  | 'FP_SERIAL_LINK_NOT_CONNECTED'
+  | 'FP_SERIAL_LINK_DIRECTION'
+  | 'FP_SERIAL_LINK_NOT_OFFERED'
+  | 'FP_SERIAL_LINK_TOO_LONG';
 
 /**
  * A mistake of the calling program: something the protocol cannot express was to be encoded.

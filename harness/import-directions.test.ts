@@ -64,7 +64,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'harness/device',
     'harness/voice-detection',
   ],
-  'harness/serial': ['firmware-protocol', 'harness/clock', 'harness/network'],
+  'harness/serial': ['firmware-protocol', 'harness/clock', 'harness/network', 'harness/toml'],
   'harness/virtual-board': [
     'firmware-protocol',
     'harness/clock',

@@ -82,6 +82,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'harness/conformance',
     'harness/metrics',
     'harness/scenario',
+    'harness/serial',
     'harness/verdict',
   ],
   'harness/runner': ['*'],

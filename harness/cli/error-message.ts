@@ -8,8 +8,9 @@ interface Described {
 
 /** Codes of errors that are the surroundings' fault, by their first word. */
 const environmentCodes =
-  /^(FFMPEG|NETWORK|OFFLINE_VOICE|OPUS|DEVICE_UNREACHABLE|RECORDING|SERIAL|WAV)/;
-const usageCodes = /^(SCENARIO|USAGE|CONFIG|STAND_IN|SERIAL_ADDRESS|SERIAL_RESET_STRATEGY)/;
+  /^(FFMPEG|NETWORK|OFFLINE_VOICE|OPUS|DEVICE_UNREACHABLE|RECORDING|SERIAL|BOARD|WAV)/;
+const usageCodes =
+  /^(SCENARIO|USAGE|CONFIG|STAND_IN|SERIAL_ADDRESS|SERIAL_RESET_STRATEGY|BOARD_(UNKNOWN|AMBIGUOUS|REGISTRY|ENTRY))/;
 
 /** The last words of a command that failed: what, what to try next, and the exit code. */
 export function describeError(error: unknown, version: string): { text: string; exit: number } {

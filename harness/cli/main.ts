@@ -370,6 +370,53 @@ Exit codes: 0 all is well (notes do not count), 2 usage error, 4 something is wr
     process.exitCode = await doctorCommand(terminal, options);
   });
 
+const registryOption = (): Option =>
+  new Option(
+    '--registry <file>',
+    'names of boards; default: ECHOKIT_HARNESS_BOARDS, boards.toml here, else in the user configuration',
+  );
+
+const boards = program
+  .command('boards')
+  .description('serial ports of this machine, and boards with names')
+  .addOption(registryOption())
+  .option('--json', 'print one JSON document')
+  .addHelpText(
+    'after',
+    `
+Examples:
+  echokit-harness boards
+  echokit-harness boards add kitchen --port /dev/ttyACM0     by its MAC or USB serial number, wherever it is plugged in
+  echokit-harness boards add lab --port rfc2217://lab:4000   a board on another desk
+  echokit-harness boards forget kitchen`,
+  )
+  .action(async (options) => {
+    const { boardsCommand } = await import('./boards-command.ts');
+    process.exitCode = await boardsCommand(terminal, options);
+  });
+
+boards
+  .command('add')
+  .description('give a board a name by what it is, never by its port')
+  .argument('<name>', 'lower-case letters, digits, - and _')
+  .option('--port <port>', 'the port it is at now; default: the only one that looks like a board')
+  .option('--mac <mac>', 'MAC of its Wi-Fi station: its device id, 12 hex digits')
+  .option('--usb-serial <number>', 'serial number of its USB device')
+  .option('--address <url>', 'rfc2217://host:port or socket://host:port')
+  .action(async (name: string, _options, command: Command) => {
+    const { boardsAddCommand } = await import('./boards-command.ts');
+    process.exitCode = await boardsAddCommand(terminal, name, command.optsWithGlobals());
+  });
+
+boards
+  .command('forget')
+  .description('remove the name of a board')
+  .argument('<name>')
+  .action(async (name: string, _options, command: Command) => {
+    const { boardsForgetCommand } = await import('./boards-command.ts');
+    process.exitCode = boardsForgetCommand(terminal, name, command.optsWithGlobals());
+  });
+
 program
   .command('bench')
   .description('how fast the simulation is, and what the server adds in real time, as ratios')

@@ -94,3 +94,9 @@ export function wallClockStamp(): string {
 export function wallClockIso(): string {
   return new Date().toISOString();
 }
+
+/** Local time of day `agoUs` microseconds ago, for people: `19:41:21.345`. */
+export function wallClockTime(agoUs: number): string {
+  const then = new Date(Date.now() - agoUs / 1000);
+  return new Date(then.getTime() - then.getTimezoneOffset() * 60_000).toISOString().slice(11, 23);
+}

@@ -5,6 +5,8 @@
 import { readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 
+import { BoardError } from './board-error.ts';
+
 export interface UsbIdentity {
   /** Four lower-case hex digits each. */
   readonly vendorId: string;
@@ -112,6 +114,27 @@ export function listLinuxPorts(root = '/'): SerialPortInfo[] {
   return ports
     .map((port) => ({ ...port, holders: holders.get(port.path) ?? [] }))
     .toSorted((a, b) => a.path.localeCompare(b.path, 'en', { numeric: true }));
+}
+
+/**
+ * The ports of this machine.
+ *
+ * @throws {BoardError} `BOARD_NOT_FOUND` where the package `serialport` is needed and missing
+ */
+export async function listPorts(): Promise<SerialPortInfo[]> {
+  if (process.platform === 'linux') return listLinuxPorts();
+  try {
+    const { SerialPort } = await import('serialport');
+    return portsOfPackage(await SerialPort.list());
+  } catch (error) {
+    throw noList(error as Error);
+  }
+}
+
+function noList(cause: Error): BoardError {
+  const message = `The ports of this machine cannot be listed: ${cause.message}.`;
+  const hint = 'npm install serialport; a port can be named without a list: --port';
+  return new BoardError('BOARD_NOT_FOUND', message, hint, cause);
 }
 
 /** What the package `serialport` says of a port. */

@@ -1,0 +1,133 @@
+import { existsSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { renderBoardList } from '../report/board-list.ts';
+import { chooseBoard } from '../serial/board-choice.ts';
+import {
+  addBoard,
+  findBoard,
+  forgetBoard,
+  type RegisteredBoard,
+  readRegistry,
+} from '../serial/board-registry.ts';
+import { listPorts, macOfPort, type SerialPortInfo } from '../serial/port-list.ts';
+import { exitCode } from './exit-code.ts';
+import type { Terminal } from './terminal.ts';
+
+export interface RegistryOption {
+  /** Of `--registry`. */
+  readonly registry?: string;
+}
+
+export interface BoardsOptions extends RegistryOption {
+  readonly json?: boolean;
+}
+
+export interface BoardsAddOptions extends RegistryOption {
+  readonly port?: string;
+  readonly mac?: string;
+  readonly usbSerial?: string;
+  readonly address?: string;
+}
+
+/**
+ * `--registry`, `ECHOKIT_HARNESS_BOARDS`, `boards.toml` in this folder when there is one, else the one in
+ * the user's configuration as the XDG base directory specification has it.
+ */
+export function registryPath({ registry }: RegistryOption): string {
+  const { ECHOKIT_HARNESS_BOARDS: own, XDG_CONFIG_HOME: xdg } = process.env;
+  if (registry !== undefined) return registry;
+  if (own !== undefined && own !== '') return own;
+  if (existsSync('boards.toml')) return 'boards.toml';
+  const base = xdg !== undefined && xdg !== '' ? xdg : join(homedir(), '.config');
+  return join(base, 'echokit-harness', 'boards.toml');
+}
+
+/** `boards`: the ports of this machine and the boards that have a name. Opens nothing. */
+export async function boardsCommand(terminal: Terminal, options: BoardsOptions): Promise<number> {
+  const path = registryPath(options);
+  const boards = readRegistry(path);
+  const ports = await listPorts();
+  const rows = ports.map((port) => {
+    const mac = macOfPort(port);
+    const board = boards.find((candidate) => isAt(candidate, port, mac));
+    return {
+      ...port,
+      ...(mac !== undefined && { mac }),
+      ...(board !== undefined && { board: board.name }),
+    };
+  });
+  const away = boards.filter(({ name }) => rows.every(({ board }) => board !== name));
+  if (options.json === true) {
+    terminal.print(JSON.stringify({ schemaVersion: 1, registry: path, ports: rows, boards }));
+  } else {
+    const { color, width } = terminal;
+    terminal.print(renderBoardList({ ports: rows, away, registry: path }, { color, width }));
+  }
+  return exitCode.passed;
+}
+
+/** `boards add`: gives a board a name by what it is. */
+export async function boardsAddCommand(
+  terminal: Terminal,
+  name: string,
+  options: BoardsAddOptions,
+): Promise<number> {
+  const path = registryPath(options);
+  const board: RegisteredBoard = {
+    name,
+    ...(await identityOf(options, path)),
+    ...(options.mac !== undefined && { mac: options.mac.replaceAll(/[:-]/g, '').toLowerCase() }),
+    ...(options.usbSerial !== undefined && { usbSerial: options.usbSerial }),
+    ...(options.address !== undefined && { address: options.address }),
+  };
+  addBoard(path, board);
+  const { mac, usbSerial, address } = board;
+  const known = [
+    ...(mac === undefined ? [] : [`MAC ${mac}`]),
+    ...(usbSerial === undefined ? [] : [`USB serial number ${usbSerial}`]),
+    ...(address === undefined ? [] : [`address ${address}`]),
+  ];
+  terminal.say(`${name}: ${known.join(', ')}, in ${path}`);
+  if (mac === undefined && usbSerial !== undefined && /^0*\d{0,4}$/.test(usbSerial)) {
+    terminal.say(
+      `note: cheap bridges share serial numbers such as ${usbSerial}; --mac tells them apart`,
+    );
+  }
+  return exitCode.passed;
+}
+
+/** `boards forget` */
+export function boardsForgetCommand(
+  terminal: Terminal,
+  name: string,
+  options: RegistryOption,
+): number {
+  const path = registryPath(options);
+  findBoard(readRegistry(path), name, path);
+  forgetBoard(path, name);
+  terminal.say(`${name} is no longer in ${path}`);
+  return exitCode.passed;
+}
+
+/** What the port says of itself; the only one that looks like a board when none is named. */
+async function identityOf(
+  { port, mac, usbSerial, address }: BoardsAddOptions,
+  registry: string,
+): Promise<Partial<RegisteredBoard>> {
+  if (port === undefined && (mac ?? usbSerial ?? address) !== undefined) return {};
+  if (port?.includes('://') === true) return { address: port };
+  const around = { ports: await listPorts(), boards: [], registryPath: registry };
+  const chosen = chooseBoard(port === undefined ? {} : { port }, around);
+  const portMac = chosen.port === undefined ? undefined : macOfPort(chosen.port);
+  const serial = chosen.port?.usb?.serialNumber;
+  return {
+    ...(portMac !== undefined && { mac: portMac }),
+    ...(serial !== undefined && { usbSerial: serial }),
+  };
+}
+
+function isAt(board: RegisteredBoard, { usb }: SerialPortInfo, mac: string | undefined): boolean {
+  if (board.mac !== undefined && mac !== undefined) return board.mac === mac;
+  return board.usbSerial !== undefined && board.usbSerial === usb?.serialNumber;
+}

@@ -1,0 +1,104 @@
+/** What `monitor` writes where: lines of the console, the story above them, and what happens to the port. */
+
+import type { Clock } from '../clock/clock.ts';
+import { wallClockTime } from '../clock/system-clock.ts';
+import {
+  type ConsoleColors,
+  consoleColors,
+  consoleLineData,
+  renderConsoleLine,
+  renderSessionEvent,
+  renderStoryEvent,
+  storyData,
+} from '../report/console-text.ts';
+import type { ReadLine } from '../serial/console-reader.ts';
+import type { SessionEvent } from '../serial/console-session.ts';
+import type { StoryEvent } from '../serial/story-event.ts';
+import type { LineFilter } from './line-filter.ts';
+
+export const timestampKinds = ['wall', 'run', 'boot', 'none'] as const;
+export type TimestampKind = (typeof timestampKinds)[number];
+
+export interface MonitorOutputOptions {
+  readonly clock: Clock;
+  readonly json: boolean;
+  readonly timestamps: TimestampKind;
+  readonly filter: LineFilter;
+  readonly color: boolean;
+  /** One line to stdout. */
+  readonly print: (text: string) => void;
+  /** One line to the log file, which gets every line and no colors. */
+  readonly log?: (text: string) => void;
+}
+
+export class MonitorOutput {
+  readonly #options: MonitorOutputOptions;
+  readonly #colors: ConsoleColors;
+  readonly #plain = consoleColors(false);
+  #bootUs: number | undefined;
+
+  constructor(options: MonitorOutputOptions) {
+    this.#options = options;
+    this.#colors = consoleColors(options.color);
+  }
+
+  line(line: ReadLine): void {
+    const { json, filter } = this.#options;
+    // The banner begins a boot; its event comes only with the cause.
+    if (line.line.event?.name === 'rom') this.#bootUs = line.startUs;
+    const shown = filter.shows(line);
+    if (json) {
+      this.#write(shown, () => consoleLineData(line));
+      return;
+    }
+    this.#write(shown, (colors) => this.#stamped(line.startUs, renderConsoleLine(line, colors)));
+  }
+
+  story(event: StoryEvent): void {
+    if (event.type === 'reset') this.#bootUs = event.atUs;
+    if (this.#options.json) this.#write(true, () => storyData(event));
+    else this.#notes((colors) => renderStoryEvent(event, colors));
+  }
+
+  session(event: SessionEvent): void {
+    if (this.#options.json) this.#write(true, () => storyData(event));
+    else this.#notes((colors) => [renderSessionEvent(event, colors)]);
+  }
+
+  /** The frames of a backtrace with their lines of code. */
+  decoded(atUs: number, frames: readonly string[]): void {
+    if (this.#options.json) {
+      this.#write(true, () => JSON.stringify({ type: 'decoded', atUs, frames }));
+    } else this.#notes((colors) => frames.map((frame) => colors.magenta(`   ${frame}`)));
+  }
+
+  #notes(render: (colors: ConsoleColors) => string[]): void {
+    const { print, log } = this.#options;
+    for (const text of render(this.#colors)) print(text);
+    if (log !== undefined) for (const text of render(this.#plain)) log(text);
+  }
+
+  #write(shown: boolean, render: (colors: ConsoleColors) => string): void {
+    const { print, log } = this.#options;
+    if (shown) print(render(this.#colors));
+    log?.(render(this.#plain));
+  }
+
+  #stamped(atUs: number, text: string): string {
+    const { clock, timestamps } = this.#options;
+    switch (timestamps) {
+      case 'none':
+        return text;
+      case 'wall':
+        return `${wallClockTime(clock.nowUs() - atUs)}  ${text}`;
+      case 'run':
+        return `${seconds(atUs)}  ${text}`;
+      case 'boot':
+        return `${this.#bootUs === undefined ? '—'.padStart(9) : seconds(atUs - this.#bootUs)}  ${text}`;
+    }
+  }
+}
+
+function seconds(us: number): string {
+  return (us / 1_000_000).toFixed(3).padStart(9);
+}

@@ -243,12 +243,42 @@ test('serve and device hold a conversation over real sockets', async (t) => {
   t.regex(device.stderr, /Speaking → Listening/);
   t.true(readFileSync(wav).length > 32_000);
 
+  const flags = ['--quirks-off', 'Q2,Q43', '--noise-dbfs', '-60', '--echo-db', '-40', '--console'];
+  const board = ['--board', 'box', '--id', '02ec0e000003'];
+  const console = await start('device', url, '--say', 'Hello.', ...flags, ...board).ended;
+  t.is(console.exit, exitCode.passed, console.stderr);
+  t.regex(console.stderr, /^turn 1: first sample of the answer \d+ ms after/m);
+  // Everything on stdout is a line of ROM or firmware.
+  const lines = console.stdout.trimEnd().split('\n');
+  t.is(lines[0], 'ESP-ROM:esp32s3-20210327');
+  const entry = lines.findIndex((line) => line.startsWith('entry '));
+  const odd = lines.slice(entry + 1).filter((line) => !/^[EWI] \(\d+\) [\w:]+: /.test(line));
+  t.deepEqual(odd, []);
+  t.true(lines.some((line) => line.endsWith('echokit::app: Received ASR: "Hello."')));
+  t.true(lines.some((line) => line.endsWith('echokit::audio: Speech started')));
+  // Quirk Q43 off: the harmless line of the codec is not marked as an error.
+  t.true(lines.some((line) => /^I .*Es8311SetVoiceMute/.test(line)));
+
   server.child.kill('SIGINT');
   const { exit, stderr } = await server.ended;
   t.is(exit, exitCode.interrupted);
   t.regex(stderr, /turn 1 +understood: Hello\./);
   t.regex(stderr, /turn 1 +sentence 1: Hello to you\./);
   t.regex(stderr, /turn 1 +spoken/);
+});
+
+test('what a board of the command cannot be is refused before it connects', async (t) => {
+  const url = 'ws://127.0.0.1:9/ws/';
+  for (const [flags, message] of [
+    [['--quirks-off', 'Q2,Q99'], /There is no quirk "Q99"[\s\S]*quirks: Q2, Q3/],
+    [['--noise-dbfs', '3'], /--noise-dbfs is "3"; it must be a number from -80 to -12/],
+    [['--echo-db', 'loud'], /--echo-db is "loud"; it must be a number from -80 to 20/],
+    [['--echo-delay-ms', '20'], /--echo-delay-ms means nothing without --echo-db/],
+  ] as const) {
+    const { exit, stderr } = await start('device', url, '--say', 'Hello.', ...flags).ended;
+    t.is(exit, exitCode.usage, stderr);
+    t.regex(stderr, message);
+  }
 });
 
 test('stand-ins print a configuration that works as it is, and tell what clients ask', async (t) => {

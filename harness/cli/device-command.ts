@@ -1,12 +1,17 @@
 import { writeFileSync } from 'node:fs';
+import { nearestName } from '../../adapters/nearest-name.ts';
 import { SystemClock } from '../clock/system-clock.ts';
+import type { Acoustics } from '../device/acoustics.ts';
+import { ConsolePrinter } from '../device/console.ts';
 import type { DeviceEvent } from '../device/device-event.ts';
-import { deviceProfiles } from '../device/device-profile.ts';
+import { type DeviceProfile, deviceProfiles } from '../device/device-profile.ts';
 import { createEmulatedDevice, type EmulatedDevice } from '../device/emulated-device.ts';
+import { quirkIds } from '../device/quirk.ts';
 import { findAudible } from '../metrics/audibility.ts';
 import { endpointOfUrl } from '../network/endpoint-url.ts';
 import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
+import { neutralize } from '../report/terminal-text.ts';
 import { encodeWav } from '../trace/wav-file.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { CommandError, exitCode } from './exit-code.ts';
@@ -20,6 +25,12 @@ export interface DeviceCommandOptions {
   readonly id: string;
   readonly save?: string;
   readonly timeout: number;
+  /** Ids, not yet checked. */
+  readonly quirksOff: readonly string[];
+  readonly noiseDbfs?: number;
+  readonly echoDb?: number;
+  readonly echoDelayMs?: number;
+  readonly console: boolean;
 }
 
 const readyLimitSeconds = 20;
@@ -34,6 +45,7 @@ export async function deviceCommand(
   options: DeviceCommandOptions,
 ): Promise<number> {
   checkArguments(url, options);
+  const profile = profileOf(options);
   const texts = options.say.length > 0 ? options.say : ['Hello. How far away is the moon?'];
   const clock = new SystemClock();
   const random = createRandom(1, 'device');
@@ -41,7 +53,7 @@ export async function deviceCommand(
   const signal = interruptSignal(terminal, 'switching the board off.');
   const create = (observe: (event: DeviceEvent) => void): EmulatedDevice =>
     createEmulatedDevice({
-      profile: deviceProfiles[options.board]!,
+      profile,
       deviceId: options.id,
       serverUrl: url,
       clock,
@@ -54,13 +66,14 @@ export async function deviceCommand(
       opus,
       voiceDetection,
       observe,
+      acoustics: acousticsOf(options),
     });
   const keyboard = options.say.length > 0 ? undefined : processKeyboard();
   if (keyboard !== undefined) {
     let device: EmulatedDevice | undefined;
     await playInteractively({
       clock,
-      profile: deviceProfiles[options.board]!,
+      profile,
       serverUrl: url,
       keyboard,
       speak: (text) => voice.speak(text, 'rms').samples,
@@ -79,9 +92,15 @@ export async function deviceCommand(
   let answered = 0;
   let rebooted: string | undefined;
   let firstSound: ((atUs: number) => void) | undefined;
+  const board = new ConsolePrinter({ profile, serverUrl: url });
+  // What is not the board's must not stand between the lines of its console.
+  const remark = options.console ? terminal.say : terminal.print;
   const device = create((event) => {
-    const line = describe(event);
-    if (line !== undefined) terminal.say(`${seconds(event.atUs)}  ${line}`);
+    if (options.console) printConsole(terminal, board.print(event));
+    else {
+      const line = describe(event);
+      if (line !== undefined) terminal.say(`${seconds(event.atUs)}  ${line}`);
+    }
     if (event.type === 'frameHandled' && event.event === 'EndResponse') answered++;
     if (event.type === 'playStart') firstSound?.(event.atUs);
     if (event.type === 'reboot') rebooted = event.cause;
@@ -128,14 +147,12 @@ export async function deviceCommand(
       }
       if (heardUs !== undefined) {
         const ms = Math.round((heardUs - userStopUs) / 1000);
-        terminal.print(
-          `turn ${index + 1}: first sample of the answer ${ms} ms after the user's last`,
-        );
+        remark(`turn ${index + 1}: first sample of the answer ${ms} ms after the user's last`);
       }
     }
   } finally {
     await device.close();
-    if (options.save !== undefined) saveSpeaker(terminal, options.save, device);
+    if (options.save !== undefined) saveSpeaker({ print: remark }, options.save, device);
   }
   if (signal.aborted) return exitCode.interrupted;
   if (failure === undefined) return exitCode.passed;
@@ -143,15 +160,40 @@ export async function deviceCommand(
   return exitCode.expectationFailed;
 }
 
-function saveSpeaker(terminal: Terminal, path: string, device: EmulatedDevice): void {
+function saveSpeaker(
+  terminal: Pick<Terminal, 'print'>,
+  path: string,
+  device: EmulatedDevice,
+): void {
   const { samples } = device.speaker();
   writeFileSync(path, encodeWav(samples));
   terminal.print(`${path}: ${(samples.length / 16_000).toFixed(1)} s from the speaker`);
 }
 
+/** Line by line; a server's text must not act on the terminal. */
+function printConsole(terminal: Terminal, text: string): void {
+  for (const line of text.split(/\r?\n/)) {
+    if (line !== '') terminal.print(neutralize(line));
+  }
+}
+
+function profileOf({ board, quirksOff }: DeviceCommandOptions): DeviceProfile {
+  const off = quirkIds.filter((id) => quirksOff.includes(id));
+  return { ...deviceProfiles[board]!, quirksOff: off };
+}
+
+function acousticsOf({ noiseDbfs, echoDb, echoDelayMs = 0 }: DeviceCommandOptions): Acoustics {
+  return {
+    ...(noiseDbfs !== undefined && { noiseDbfs }),
+    ...(echoDb !== undefined && { echo: { db: echoDb, delayMs: echoDelayMs } }),
+  };
+}
+
+function usage(message: string, hint: string): CommandError {
+  return new CommandError('USAGE', exitCode.usage, message, hint);
+}
+
 function checkArguments(url: string, options: DeviceCommandOptions): void {
-  const usage = (message: string, hint: string): CommandError =>
-    new CommandError('USAGE', exitCode.usage, message, hint);
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (parsed?.protocol !== 'ws:') {
     throw usage(
@@ -165,6 +207,20 @@ function checkArguments(url: string, options: DeviceCommandOptions): void {
   }
   if (!/^[0-9a-f]{12}$/.test(options.id)) {
     throw usage(`"${options.id}" is not a device id.`, 'an id has 12 lower-case hex digits');
+  }
+  for (const id of options.quirksOff) {
+    if (quirkIds.some((known) => known === id)) continue;
+    const meant = nearestName(id, quirkIds);
+    throw usage(
+      `There is no quirk "${id}"${meant === undefined ? '.' : `; did you mean ${meant}?`}`,
+      `quirks: ${quirkIds.join(', ')}`,
+    );
+  }
+  if (options.echoDelayMs !== undefined && options.echoDb === undefined) {
+    throw usage(
+      '--echo-delay-ms means nothing without --echo-db: the microphone does not hear the speaker.',
+      'for example: --echo-db -12 --echo-delay-ms 20',
+    );
   }
 }
 

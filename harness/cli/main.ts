@@ -5,6 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
+import { acousticLimits } from '../scenario/scenario.ts';
 import { describeError } from './error-message.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import { liveLimits } from './live-limits.ts';
@@ -39,6 +40,23 @@ function whole(name: string, minimum: number, maximum: number): (value: string) 
         'USAGE',
         exitCode.usage,
         `${name} is "${value}"; it must be a whole number from ${minimum} to ${maximum}.`,
+      );
+    }
+    return number;
+  };
+}
+
+function level(
+  name: string,
+  { from, to }: { readonly from: number; readonly to: number },
+): (value: string) => number {
+  return (value) => {
+    const number = Number(value);
+    if (value.trim() === '' || !(number >= from && number <= to)) {
+      throw new CommandError(
+        'USAGE',
+        exitCode.usage,
+        `${name} is "${value}"; it must be a number from ${from} to ${to}.`,
       );
     }
     return number;
@@ -217,10 +235,50 @@ program
   .option('--board <name>', 'board profile', 'diy')
   .option('--id <mac>', 'device id, 12 hex digits', '02ec0e000002')
   .option('--save <file>', 'write what the speaker played to this WAV file')
+  .option(
+    '--quirks-off <ids>',
+    'quirks of the firmware that the board does not have, separated by commas, e.g. Q2,Q15',
+    list,
+    [],
+  )
+  .option(
+    '--console',
+    'print the lines of the board’s serial console, as a real one does, instead of a summary; at a keyboard they always show',
+    false,
+  )
+  .addOption(
+    new Option('--noise-dbfs <dB>', 'noise at the microphone: its RMS below full scale').argParser(
+      level('--noise-dbfs', acousticLimits.noiseDbfs),
+    ),
+  )
+  .addOption(
+    new Option(
+      '--echo-db <dB>',
+      'the microphone hears the speaker, so much louder or (below 0) quieter',
+    ).argParser(level('--echo-db', acousticLimits.echoDb)),
+  )
+  .addOption(
+    new Option(
+      '--echo-delay-ms <ms>',
+      'with --echo-db: from speaker to microphone, beside the 64 ms within the board; default: 0',
+    ).argParser(level('--echo-delay-ms', acousticLimits.echoDelayMs)),
+  )
   .addOption(
     new Option('--timeout <seconds>', 'give up a turn after this long')
       .default(60)
       .argParser(whole('--timeout', 1, 3600)),
+  )
+  .addHelpText(
+    'after',
+    `
+Examples:
+  echokit-harness device ws://127.0.0.1:8080/ws/                at a keyboard: k is K0, s lets you type what you say
+  echokit-harness device ws://127.0.0.1:8080/ws/ --say "How far is the moon?" --console > console.log
+  echokit-harness device ws://127.0.0.1:8080/ws/ --quirks-off Q2,Q15 --noise-dbfs -45
+  echokit-harness device ws://127.0.0.1:8080/ws/ --echo-db -12 --echo-delay-ms 20     K, then listen to it interrupt itself
+
+Quirks are in harness/device/README.md, noise and echo in scenarios/README.md under [device].
+Exit codes: 0 every turn was answered, 1 one was not, 2 usage error, 130 interrupted.`,
   )
   .action(async (url: string, options) => {
     const { deviceCommand } = await import('./device-command.ts');

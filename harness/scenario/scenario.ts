@@ -61,6 +61,13 @@ export interface DeviceSettings {
   readonly echo?: { readonly db: number; readonly delayMs: number };
 }
 
+/** From and to which values noise and echo may be set, both included. */
+export const acousticLimits = {
+  noiseDbfs: { from: -80, to: -12 },
+  echoDb: { from: -80, to: 20 },
+  echoDelayMs: { from: 0, to: 500 },
+} as const;
+
 export interface ServerSettings {
   /** `stream`: the server finds the end of speech. `submit`: the board's `Submit` does (old firmware). */
   readonly asr: 'stream' | 'submit';

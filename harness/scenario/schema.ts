@@ -6,12 +6,15 @@
 import { z } from 'zod';
 import { compatIds, serverModels } from '../server/compat-items.ts';
 import { faultMoments, standInFaultKinds } from '../stand-ins/stand-in-changes.ts';
+import { acousticLimits } from './scenario.ts';
 
 /** An hour. A longer span is most likely given in the wrong unit. */
 const longestMs = 3_600_000;
 
 const text = z.string().regex(/\S/);
 const spanMs = z.number().min(0).max(longestMs);
+const within = ({ from, to }: { readonly from: number; readonly to: number }) =>
+  z.number().min(from).max(to);
 const names = z.array(text).default([]);
 const after = z.strictObject({ event: text, delay_ms: spanMs.default(0) });
 
@@ -85,9 +88,9 @@ export const scenarioSchema = z.strictObject({
       quirks_off: names,
       player_rhythm: z.enum(['even', 'pairs']).default('even'),
       allow_interrupt: z.boolean().optional(),
-      noise_dbfs: z.number().min(-80).max(-12).optional(),
-      echo_db: z.number().min(-80).max(20).optional(),
-      echo_delay_ms: z.number().min(0).max(500).optional(),
+      noise_dbfs: within(acousticLimits.noiseDbfs).optional(),
+      echo_db: within(acousticLimits.echoDb).optional(),
+      echo_delay_ms: within(acousticLimits.echoDelayMs).optional(),
     })
     .prefault({}),
   server: z

@@ -4,11 +4,12 @@
  * real service is in the place of the stand-in, and the one address outside that can be reached; with an
  * external server that is.
  */
+import type { Duplex } from 'node:stream';
 import type { Clock } from '../clock/clock.ts';
 import { SimulatedClock } from '../clock/simulated-clock.ts';
 import { SystemClock } from '../clock/system-clock.ts';
 import type { DeviceEvent } from '../device/device-event.ts';
-import { deviceProfiles } from '../device/device-profile.ts';
+import { type DeviceProfile, deviceProfiles } from '../device/device-profile.ts';
 import { createEmulatedDevice, DeviceError } from '../device/emulated-device.ts';
 import { quirkIds } from '../device/quirk.ts';
 import type { LaboratoryNetwork } from '../network/laboratory-network.ts';
@@ -16,17 +17,29 @@ import { MemoryNetwork } from '../network/memory-network.ts';
 import { networkProfiles } from '../network/network-profile.ts';
 import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
+import type { Cell } from '../scenario/plan.ts';
 import type { Scenario } from '../scenario/scenario.ts';
 import { readUserWav } from '../scenario/user-wav.ts';
+import { SerialError } from '../serial/serial-error.ts';
 import { overheard } from '../stand-ins/offline-voice.ts';
 import type { Personality } from '../stand-ins/personality.ts';
 import type { UnnumberedEvent } from '../trace/recording-writer.ts';
-import { emulatedBoard } from './board-in-hand.ts';
+import { type BoardInHand, type ConversationNetwork, emulatedBoard } from './board-in-hand.ts';
+import { BoardOnCable, type BoardSource } from './board-on-cable.ts';
+import { BoardRunError } from './board-run-error.ts';
 import { ScriptedUser } from './scripted-user.ts';
-import { openServerSide, outsideOf, type ServerSideOptions } from './server-side.ts';
+import {
+  openServerSide,
+  outsideOf,
+  type ServerSide,
+  type ServerSideMeans,
+  type ServerSideOptions,
+} from './server-side.ts';
 
 export interface RunCellOptions extends ServerSideOptions {
   readonly time: 'virtual' | 'real';
+  /** A board on a cable in place of the emulated one. The cell's board is then the model of its shadow. */
+  readonly board?: BoardSource | undefined;
   /** Stops the conversation; the recording is completed nevertheless. */
   readonly signal: AbortSignal;
 }
@@ -69,75 +82,79 @@ export function isSilentRoom({ device }: Scenario): boolean {
   return device.noiseDbfs === undefined && device.echo === undefined;
 }
 
+/** The board of a conversation, its server, and the link between them. */
+interface Seat {
+  readonly side: ServerSide;
+  readonly board: BoardInHand;
+  readonly network: ConversationNetwork;
+  /** Aborts when the board cannot go on. */
+  readonly trouble?: AbortSignal;
+  boot(signal: AbortSignal): Promise<void>;
+  /** Switches the board off, or lets go of it. */
+  leave(): Promise<void>;
+  speaker(): Int16Array;
+}
+
+interface Means extends Omit<ServerSideMeans, 'place'> {
+  observe(event: DeviceEvent): void;
+}
+
 async function converse(
   options: RunCellOptions,
   clock: Clock,
   network: LaboratoryNetwork,
 ): Promise<RunCellResult> {
   const { cell, budget, laboratory, writer } = options;
-  const signal =
-    budget === undefined ? options.signal : AbortSignal.any([options.signal, budget.refused]);
   const { scenario } = cell;
-  const { opus, voiceDetection } = laboratory;
   const speakers = new Set<string>();
   const voice = overheard(laboratory.voice, ({ spokenBy }) => {
     for (const speaker of spokenBy) speakers.add(speaker);
   });
   const random = createRandom(cell.seed, 'cell');
   const record = (event: UnnumberedEvent): void => writer.event(event);
-
-  const side = await openServerSide(options, { clock, network, voice, random, record });
-  network.setLink(side.endpoint, networkProfiles[cell.network]!.link);
-  const device = createEmulatedDevice({
-    profile: {
-      ...deviceProfiles[cell.device]!,
-      quirksOff: quirkIds.filter((id) => scenario.device.quirksOff.includes(id)),
-      playerRhythm: scenario.device.playerRhythm,
-    },
-    deviceId,
-    serverUrl: side.url,
-    clock,
-    dialer: network,
-    random: random.fork('device'),
-    opus,
-    voiceDetection,
-    observe: (event: DeviceEvent) => {
-      record({ source: 'device', ...event });
-      user.hearOf(event);
-    },
-    acoustics: scenario.device,
-    // In a silent room the microphone hears the user, who is recorded as `user.wav`.
-    ...(isSilentRoom(scenario) ? {} : { observeMicrophone: writer.microphoneAudio.bind(writer) }),
-  });
-  const user: ScriptedUser = new ScriptedUser({
-    scenario,
-    clock,
-    board: emulatedBoard(device, clock),
-    network: {
-      disturb: (disturbance) => network.disturb(side.endpoint, disturbance),
-      change: (name) => network.setLink(side.endpoint, networkProfiles[name]!.link),
-    },
-    networkName: cell.network,
-    clip: (turn) =>
-      turn.wav === undefined
-        ? voice.speak(turn.say ?? '', userVoice).samples
-        : readUserWav(turn.wav),
-    recordClip: (samples) => writer.userAudio(samples),
-    record,
-  });
+  let user: ScriptedUser | undefined;
+  const observe = (event: DeviceEvent): void => {
+    record({ source: 'device', ...event });
+    user?.hearOf(event);
+  };
+  const means = { clock, network, voice, random, record, observe };
 
   let outcome: RunCellResult['outcome'] = 'finished';
   let detail: string | undefined;
+  let seat: Seat | undefined;
+  const stops = budget === undefined ? [options.signal] : [options.signal, budget.refused];
+  let signal = AbortSignal.any(stops);
   try {
-    await device.boot();
+    seat =
+      options.board === undefined
+        ? await emulatedSeat(options, means)
+        : await seatOnCable(options, options.board, means);
+    const { trouble } = seat;
+    if (trouble !== undefined) signal = AbortSignal.any([...stops, trouble]);
+    user = new ScriptedUser({
+      scenario,
+      clock,
+      board: seat.board,
+      network: seat.network,
+      networkName: cell.network,
+      clip: (turn) =>
+        turn.wav === undefined
+          ? voice.speak(turn.say ?? '', userVoice).samples
+          : readUserWav(turn.wav),
+      recordClip: (samples) => writer.userAudio(samples),
+      record,
+    });
+    await seat.boot(signal);
     await user.converse(signal);
     await clock.sleep(afterglowUs, signal);
   } catch (error) {
-    if (!signal.aborted && !(error instanceof DeviceError)) throw error;
-    outcome = signal.aborted ? 'interrupted' : 'failed';
+    const stopped = stops.some(({ aborted }) => aborted);
+    if (!stopped && !isBoardTrouble(error)) throw error;
+    outcome = stopped ? 'interrupted' : 'failed';
     detail = error instanceof Error ? error.message : String(error);
+    if (!stopped) recordFailure(error, seat?.trouble, clock, record);
   } finally {
-    await device.close();
+    await seat?.leave();
     record({
       source: 'harness',
       type: 'end',
@@ -146,14 +163,119 @@ async function converse(
       ...(detail === undefined ? {} : { detail }),
     });
     // What follows is the clearing of the table; it belongs to no turn and is not recorded.
-    const speaker = device.speaker().samples;
-    await side.close();
+    const speaker = seat?.speaker() ?? new Int16Array(0);
+    await seat?.side.close();
     writer.close(speaker);
   }
   return {
     outcome,
     durationUs: clock.nowUs(),
     spokenBy: [...speakers].sort(),
-    personality: side.personality,
+    personality: seat?.side.personality,
   };
+}
+
+async function emulatedSeat(options: RunCellOptions, means: Means): Promise<Seat> {
+  const { cell, laboratory, writer } = options;
+  const { clock, network, random, observe } = means;
+  const { scenario } = cell;
+  const side = await openServerSide(options, means);
+  network.setLink(side.endpoint, networkProfiles[cell.network]!.link);
+  const device = createEmulatedDevice({
+    profile: profileOf(cell),
+    deviceId,
+    serverUrl: side.url,
+    clock,
+    dialer: network,
+    random: random.fork('device'),
+    opus: laboratory.opus,
+    voiceDetection: laboratory.voiceDetection,
+    observe,
+    acoustics: scenario.device,
+    // In a silent room the microphone hears the user, who is recorded as `user.wav`.
+    ...(isSilentRoom(scenario) ? {} : { observeMicrophone: writer.microphoneAudio.bind(writer) }),
+  });
+  return {
+    side,
+    board: emulatedBoard(device, clock),
+    network: {
+      disturb: (disturbance) => network.disturb(side.endpoint, disturbance),
+      change: (name) => network.setLink(side.endpoint, networkProfiles[name]!.link),
+    },
+    boot: () => device.boot(),
+    leave: () => device.close(),
+    speaker: () => device.speaker().samples,
+  };
+}
+
+/** The board is found first: it says where its server has to be. */
+async function seatOnCable(
+  options: RunCellOptions,
+  source: BoardSource,
+  means: Means,
+): Promise<Seat> {
+  const { cell, laboratory, signal } = options;
+  const { clock, network, random, record, observe } = means;
+  const equipment = source({ clock, network });
+  const board = new BoardOnCable({
+    equipment: { ...equipment, profile: { ...equipment.profile, ...quirksOf(cell) } },
+    clock,
+    random: random.fork('board'),
+    opus: laboratory.opus,
+    voiceDetection: laboratory.voiceDetection,
+    record,
+    observe,
+  });
+  try {
+    const endpoint = await board.locate(signal);
+    const place = { endpoint, attach: (stream: Duplex) => board.attach(stream) };
+    const side = await openServerSide(options, { ...means, place });
+    // Has a meaning for a board that is virtual and dials through this network; a real one has its own air.
+    network.setLink(side.endpoint, networkProfiles[cell.network]!.link);
+    return {
+      side,
+      board,
+      network: {
+        disturb: (disturbance) => board.disturb(disturbance),
+        change: (name) => network.setLink(side.endpoint, networkProfiles[name]!.link),
+      },
+      trouble: board.trouble,
+      boot: (stop) => board.boot(stop),
+      leave: () => board.close(),
+      speaker: () => board.speaker(),
+    };
+  } catch (error) {
+    await board.close();
+    throw error;
+  }
+}
+
+function profileOf(cell: Cell): DeviceProfile {
+  return { ...deviceProfiles[cell.device]!, ...quirksOf(cell) };
+}
+
+/** What a scenario changes about a board. */
+function quirksOf({ scenario }: Cell): Pick<DeviceProfile, 'quirksOff' | 'playerRhythm'> {
+  const { quirksOff, playerRhythm } = scenario.device;
+  return { quirksOff: quirkIds.filter((id) => quirksOff.includes(id)), playerRhythm };
+}
+
+/** What says nothing about the product: the board cannot be reached, or is not as it should be. */
+function isBoardTrouble(error: unknown): error is Error {
+  return (
+    error instanceof DeviceError || error instanceof BoardRunError || error instanceof SerialError
+  );
+}
+
+/** Trouble that was noticed while the user was busy is on record; what stopped the start is not. */
+function recordFailure(
+  error: unknown,
+  trouble: AbortSignal | undefined,
+  clock: Clock,
+  record: (event: UnnumberedEvent) => void,
+): void {
+  if (trouble?.reason === error || error instanceof DeviceError) return;
+  if (!(error instanceof BoardRunError) && !(error instanceof SerialError)) return;
+  const { code, message, hint } = error;
+  record({ source: 'harness', type: 'boardFailure', atUs: clock.nowUs(), code, message, hint });
 }

@@ -1,6 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type BoardMeasurement, measureBoard } from '../metrics/board-measurement.ts';
 import { type CellMeasurement, measureCell } from '../metrics/measure.ts';
 import { endpointName } from '../network/laboratory-network.ts';
 import { type Cell, cellName, externalServer, type Plan } from '../scenario/plan.ts';
@@ -10,7 +11,8 @@ import type { Personality } from '../stand-ins/personality.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import { microphoneFile, RecordingWriter } from '../trace/recording-writer.ts';
 import { type TraceHeader, traceFormatVersion } from '../trace/trace-event.ts';
-import { judge, type Verdict } from '../verdict/judge.ts';
+import { type BoardFailure, judge, type Verdict } from '../verdict/judge.ts';
+import type { BoardSource } from './board-on-cable.ts';
 import type { Laboratory } from './laboratory.ts';
 import { missedDisturbances, missedFaults } from './missed-disturbances.ts';
 import { checkPersonalities } from './personality-choice.ts';
@@ -26,6 +28,8 @@ export interface RunPlanOptions {
   readonly laboratory: Laboratory;
   /** The server of cells whose server is `external`. */
   readonly external?: ExternalServer;
+  /** A board on a cable in place of the emulated ones: its name, and a way to it for each conversation. */
+  readonly board?: { readonly name: string; readonly source: BoardSource };
   /** Folder of this run; each cell gets `cells/<name>` in it. */
   readonly folder: string;
   /** Shared by all cells; the run stops when it refuses a request. Absent: no limit. */
@@ -49,6 +53,10 @@ export interface CellResult {
   readonly durationUs: number;
   /** Who spoke for the user and for the provider's stand-in, as in the manifest. */
   readonly spokenBy: readonly string[];
+  /** Of a board on a cable: what its recording tells of it. */
+  readonly board?: BoardMeasurement;
+  /** The first try failed because of the board; this is the second. */
+  readonly firstTry?: { readonly failures: readonly BoardFailure[]; readonly recording: string };
 }
 
 /**
@@ -65,25 +73,49 @@ export async function runPlan(options: RunPlanOptions): Promise<CellResult[]> {
       cell.server === externalServer ? options.external : options.providers.get(cell.provider);
     if (provider === undefined) throw new RangeError(`No provider entry named "${cell.provider}".`);
     if (plan.time === 'real') await warmUp(options, cell, provider);
-    const result = await recordCell(options, cell, provider);
+    const result = await recordOnBoard(options, cell, provider);
     results.push(result);
     options.onCell?.(result, index);
   }
   return results;
 }
 
-async function recordCell(
+/**
+ * A board that failed gets a second chance, and both tries stay on record (pitfalls catalogue, C02). What is tested
+ * on it gets none.
+ */
+async function recordOnBoard(
   options: RunPlanOptions,
   cell: Cell,
   provider: ProviderEntry | ExternalServer,
 ): Promise<CellResult> {
-  const { plan, laboratory, signal, budget, environment } = options;
-  const recording = join('cells', cellName(cell));
+  const first = await recordCell(options, cell, provider, cellName(cell));
+  const failures = first.board?.failures ?? [];
+  const stopped = options.signal.aborted || options.budget?.refused.aborted === true;
+  if (failures.length === 0 || stopped) return first;
+  const kept = join('cells', `${cellName(cell)}--first-try`);
+  renameSync(join(options.folder, first.recording), join(options.folder, kept));
+  const second = await recordCell(options, cell, provider, cellName(cell));
+  return { ...second, firstTry: { failures, recording: kept } };
+}
+
+async function recordCell(
+  options: RunPlanOptions,
+  cell: Cell,
+  provider: ProviderEntry | ExternalServer,
+  name: string,
+): Promise<CellResult> {
+  const { plan, laboratory, signal, budget, environment, board } = options;
+  const recording = join('cells', name);
   const folder = join(options.folder, recording);
   const tts = isExternal(provider) ? undefined : provider.tts;
   const host = plan.live && !isExternal(provider) ? endpointName(provider.endpoint) : null;
   const except = cell.scenario.server.compatExcept;
-  const writer = new RecordingWriter(folder, traceHeader(cell, plan.time, host), tts?.secrets);
+  const writer = new RecordingWriter(
+    folder,
+    traceHeader(cell, plan.time, host, board?.name),
+    tts?.secrets,
+  );
   const { durationUs, spokenBy, personality } = await runCell({
     cell,
     provider,
@@ -92,14 +124,17 @@ async function recordCell(
     budget,
     laboratory,
     writer,
+    board: board?.source,
     signal,
   });
   // What is judged is what was recorded, never what is still in memory.
   const recorded = readRecording(folder);
   const measurement = measureCell(recorded);
+  const onBoard = measureBoard(recorded);
   const verdict = judge(measurement, expectationsOf(cell), {
     live: plan.live,
     external: isExternal(provider),
+    boardFailures: onBoard?.failures ?? [],
     missedDisturbances: [
       ...missedDisturbances(cell.scenario, recorded.events),
       // A provider that is not ours has no planted faults.
@@ -117,7 +152,8 @@ async function recordCell(
       ...(isExternal(provider)
         ? { serverUrl: provider.serverUrl }
         : { platform: provider.tts.platform }),
-      device: cell.device,
+      device: board === undefined ? cell.device : 'board',
+      ...(board === undefined ? {} : { model: cell.device }),
       network: cell.network,
       server: cell.server,
       ...(cell.server === 'harness' || cell.server === externalServer
@@ -137,9 +173,19 @@ async function recordCell(
     },
     ...(isSilentRoom(cell.scenario) ? {} : { microphone: microphoneFile }),
     ...(personality !== undefined && { personality: provenance(personality) }),
+    ...(onBoard !== null && { board: boardFacts(onBoard) }),
     environment: { ...environment, voice: spokenBy.join(', ') },
   });
-  return { cell, measurement, verdict, recording, host, durationUs, spokenBy };
+  return {
+    cell,
+    measurement,
+    verdict,
+    recording,
+    host,
+    durationUs,
+    spokenBy,
+    ...(onBoard !== null && { board: onBoard }),
+  };
 }
 
 /**
@@ -187,7 +233,25 @@ function provenance({ name, title, evidence, date, sources }: Personality): obje
   return { name, title, evidence, date, sources };
 }
 
-function traceHeader(cell: Cell, time: Plan['time'], live: string | null): TraceHeader {
+/** What of the board belongs into the manifest. */
+function boardFacts({ name, mac, firmware, playoutError, clocks }: BoardMeasurement): object {
+  return {
+    name,
+    ...(mac !== null && { mac }),
+    ...(firmware !== null && { firmware }),
+    // Instants of the player are those of the model, which got the same messages.
+    estimated: true,
+    ...(playoutError !== null && { playoutErrorMs: playoutError.p95Ms }),
+    ...(clocks.length > 0 && { stampErrorUs: Math.max(...clocks.map(({ errorUs }) => errorUs)) }),
+  };
+}
+
+function traceHeader(
+  cell: Cell,
+  time: Plan['time'],
+  live: string | null,
+  board?: string,
+): TraceHeader {
   const { scenario, provider, device, network, server, seed } = cell;
   return {
     type: 'header',
@@ -200,6 +264,7 @@ function traceHeader(cell: Cell, time: Plan['time'], live: string | null): Trace
     time,
     ...(server === 'harness' ? {} : { server }),
     ...(live === null ? {} : { live }),
+    ...(board === undefined ? {} : { board }),
   };
 }
 

@@ -66,7 +66,16 @@ export interface ServerSide {
   close(): Promise<void>;
 }
 
+/** Where a board of its own finds our server, and what stands between the two. */
+export interface ServerPlace {
+  readonly endpoint: Endpoint;
+  /** Hands the server the stream it is to use in place of one that was accepted. */
+  attach(stream: Duplex): Duplex;
+}
+
 export interface ServerSideMeans {
+  /** Absent: only the laboratory's board finds the server. */
+  readonly place?: ServerPlace | undefined;
   readonly clock: Clock;
   readonly network: LaboratoryNetwork;
   readonly voice: OfflineVoice;
@@ -94,7 +103,7 @@ export async function openServerSide(
 async function openOwnServer(
   { cell, live, budget, laboratory, writer }: ServerSideOptions,
   provider: ProviderEntry,
-  { clock, network, voice, random, record }: ServerSideMeans,
+  { clock, network, voice, random, record, place }: ServerSideMeans,
 ): Promise<ServerSide> {
   const { scenario, server: model } = cell;
   if (model === 'external') throw new RangeError('A cell of an external server needs its URL.');
@@ -150,12 +159,14 @@ async function openOwnServer(
       else writer.sentAudio(audio.samples);
     },
   });
-  const listener = await network.impersonate(serverEndpoint, (stream: Duplex) =>
-    server.accept(stream),
-  );
+  const listener =
+    place === undefined
+      ? await network.impersonate(serverEndpoint, (stream: Duplex) => server.accept(stream))
+      : await network.listen(place.endpoint, (stream) => server.accept(place.attach(stream)));
+  const endpoint = place === undefined ? serverEndpoint : listener.endpoint;
   return {
-    url: `ws://${serverEndpoint.host}:${serverEndpoint.port}/ws/`,
-    endpoint: serverEndpoint,
+    url: `ws://${endpoint.host}:${endpoint.port}/ws/`,
+    endpoint,
     personality: standIns?.personality,
     async close() {
       await server.close();

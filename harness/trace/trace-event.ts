@@ -24,6 +24,11 @@ export interface TraceHeader {
   readonly server?: string;
   /** Host and port of the real service that spoke. Absent: a stand-in did. */
   readonly live?: string;
+  /**
+   * Name of the real board, as the user calls it. The events of source `device` are then those of its model,
+   * `device`, which got the same messages: estimates. Absent: the board was emulated.
+   */
+  readonly board?: string;
 }
 
 export type TraceEvent = { readonly seq: number } & (
@@ -32,6 +37,7 @@ export type TraceEvent = { readonly seq: number } & (
   | ({ readonly source: 'provider' } & ProviderEvent)
   | ({ readonly source: 'user' } & UserEvent)
   | ({ readonly source: 'network' } & NetworkEvent)
+  | ({ readonly source: 'serial' } & SerialEvent)
   | ({ readonly source: 'harness' } & HarnessEvent)
 );
 
@@ -68,6 +74,38 @@ export type NetworkEvent = { readonly atUs: number } & (
     }
 );
 
+/** What a real board's serial port told, and what was done through it. */
+export type SerialEvent = {
+  readonly atUs: number;
+} & /** A line of the console, without secrets; `atUs` is when its first byte arrived. */
+(
+  | {
+      readonly type: 'line';
+      readonly text: string;
+      /** Absent on lines without a prefix. */
+      readonly level?: string;
+      readonly tag?: string;
+      readonly message?: string;
+      /** The board's own stamp, milliseconds since its boot. */
+      readonly ms?: number;
+    }
+  /** The chip has reset: everything of the boot before is lost. */
+  | { readonly type: 'reset'; readonly kind: string; readonly because: string }
+  /** The board's state changed, as far as the console says. */
+  | { readonly type: 'boardState'; readonly from: string; readonly to: string }
+  /** What the board says of itself while it boots. */
+  | { readonly type: 'identity'; readonly firmware?: string; readonly mac?: string }
+  /** Something odd that is no failure, in words. */
+  | { readonly type: 'remark'; readonly kind: string; readonly text: string }
+  /** K0 was pressed through DTR, or a person was asked to. */
+  | { readonly type: 'press'; readonly press: 'short' | 'long'; readonly by: 'dtr' | 'hand' }
+  /** The port vanished; what the board printed until it returns is lost. */
+  | { readonly type: 'gone'; readonly message: string }
+  | { readonly type: 'returned'; readonly address: string; readonly awayUs: number }
+  /** The microphone of the room runs from here: sample 0 of `room.wav`. */
+  | { readonly type: 'roomStart' }
+);
+
 export type HarnessEvent = { readonly atUs: number } & (
   | { readonly type: 'turnStart'; readonly turn: number }
   /**
@@ -88,6 +126,15 @@ export type HarnessEvent = { readonly atUs: number } & (
       readonly outcome: 'finished' | 'timeout' | 'interrupted' | 'reboot';
       readonly detail?: string;
     }
+  /** The board, and not what is tested, has failed. */
+  | {
+      readonly type: 'boardFailure';
+      readonly code: string;
+      readonly message: string;
+      readonly hint: string;
+    }
+  /** A board that is not ours to test called at the server and was sent away. */
+  | { readonly type: 'foreignBoard'; readonly deviceId: string }
   | {
       readonly type: 'end';
       readonly outcome: 'finished' | 'interrupted' | 'failed';

@@ -12,7 +12,8 @@ import { describe, describeValue } from './evidence.ts';
 export interface Verdict {
   /**
    * `infra`: nothing the harness tests has failed, but the run itself did (interrupted, cut short,
-   * a budget used up, or a live provider out of reach, out of credit or without a valid key). Such a run may be repeated; a failed one not.
+   * a budget used up, a live provider out of reach, out of credit or without a valid key, a real board that
+   * crashed or could not be reached). Such a run may be repeated; a failed one not.
    */
   readonly outcome: 'pass' | 'fail' | 'infra';
   readonly expectations: readonly ExpectationVerdict[];
@@ -50,11 +51,21 @@ export interface JudgeExtras {
   readonly live?: boolean;
   /** The server was not ours; nothing is known of it and its providers but what the board got. */
   readonly external?: boolean;
+  /** What went wrong with a real board itself. A turn that it took part in says nothing then. */
+  readonly boardFailures?: readonly BoardFailure[];
   /** Disturbances that the scenario plans and the recording does not hold, one sentence each. */
   readonly missedDisturbances?: readonly {
     readonly turn: number | null;
     readonly message: string;
   }[];
+}
+
+export interface BoardFailure {
+  readonly code: string;
+  readonly message: string;
+  /** What a person has to do next. */
+  readonly hint: string;
+  readonly seq: number;
 }
 
 /** Failure classes that say nothing about the product when the provider is live. */
@@ -71,6 +82,7 @@ export function judge(
 ): Verdict {
   const judged = expectations.map((expectation) => judgeOne(measurement, expectation, extras));
   const failures = [
+    ...boardFailures(extras),
     ...turnFailures(measurement, expectations, extras),
     ...defects(measurement),
     ...missedDisturbances(measurement, extras),
@@ -80,6 +92,9 @@ export function judge(
   const infra = counted.some((failure) => failure.class === 'infra');
   const failed = counted.some((failure) => failure.class !== 'infra');
   const missed = judged.some(({ outcome }) => outcome === 'fail');
+  if ((extras.boardFailures ?? []).length > 0) {
+    return { outcome: 'infra', expectations: judged, failures };
+  }
   // A run that was cut short misses expectations for that reason; only a failure of its own counts.
   if (failed) return { outcome: 'fail', expectations: judged, failures };
   if (infra) return { outcome: 'infra', expectations: judged, failures };
@@ -253,6 +268,17 @@ function defects({ conservation, underruns }: CellMeasurement): VerdictFailure[]
     });
   }
   return found;
+}
+
+function boardFailures({ boardFailures = [] }: JudgeExtras): VerdictFailure[] {
+  return boardFailures.map(({ code, message, hint, seq }) => ({
+    class: 'infra',
+    code,
+    message: `${message} ${hint}`,
+    turn: null,
+    expected: false,
+    seqs: [seq],
+  }));
 }
 
 function runFailures({ end }: CellMeasurement): VerdictFailure[] {

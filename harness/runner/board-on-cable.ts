@@ -1,0 +1,619 @@
+/**
+ * A real board as the board of a conversation: its console is read, it is reset and pressed through the lines of
+ * its port or by a person, spoken to through the air, and followed by its shadow. What the board does wrong is
+ * told apart from what is tested on it.
+ */
+import type { Duplex } from 'node:stream';
+import type { Alarm, Clock } from '../clock/clock.ts';
+import type { DeviceEvent, DeviceState } from '../device/device-event.ts';
+import type { DeviceProfile } from '../device/device-profile.ts';
+import { findAudible } from '../metrics/audibility.ts';
+import type { LaboratoryNetwork, LinkDisturbance } from '../network/laboratory-network.ts';
+import type { Endpoint } from '../network/network.ts';
+import type { Opus } from '../opus/opus-codec.ts';
+import type { Random } from '../random/random.ts';
+import type { BoardPort } from '../serial/board-port.ts';
+import { ConsoleReader, type ReadLine } from '../serial/console-reader.ts';
+import { type BoardWiring, pressK0 } from '../serial/key-press.ts';
+import { resetBoard } from '../serial/reset-run.ts';
+import type { ResetStrategy } from '../serial/reset-strategy.ts';
+import type { StoryEvent } from '../serial/story-event.ts';
+import { explainStory } from '../serial/story-text.ts';
+import type { UnnumberedEvent } from '../trace/recording-writer.ts';
+import type { VoiceDetection } from '../voice-detection/voice-detection.ts';
+import type { BoardInHand, Speaking } from './board-in-hand.ts';
+import { BoardRunError, type BoardRunErrorCode } from './board-run-error.ts';
+import { ShadowBoard } from './shadow-board.ts';
+import { ConnectionTap, type TapObserver } from './tapped-connection.ts';
+import { personsVoice, type VoicePath } from './voice-path.ts';
+
+/** A board and what there is to use it with. */
+export interface BoardEquipment {
+  /** As the user calls it; for messages and the recording. */
+  readonly name: string;
+  /** The model of its shadow. */
+  readonly profile: DeviceProfile;
+  /**
+   * Opens its port, also again after it has vanished and returned, maybe under another name.
+   *
+   * @throws {SerialError} when it is not there
+   */
+  openPort(): Promise<BoardPort>;
+  /** How the cable gets to the chip. Absent: unknown, and K0 is pressed by hand. */
+  readonly wiring?: BoardWiring;
+  /** How it is reset into its application. Absent: it runs already, or a person resets it. */
+  readonly reset?: ResetStrategy;
+  /** Absent: a person speaks. */
+  readonly voice?: VoicePath;
+  /** Asks the person at the board for something. */
+  ask(text: string): void;
+  /** Where our server listens. Absent: where the board says that it connects to. */
+  readonly serverAddress?: Endpoint;
+  /** Addresses of this machine. */
+  readonly ownAddresses: readonly string[];
+  /** The board that must be at the other end: its Wi-Fi station, 12 lower-case hex digits. */
+  readonly mac?: string;
+}
+
+/** A board for each conversation, on the clock and, where it is virtual, the network of that one. */
+export type BoardSource = (means: {
+  readonly clock: Clock;
+  readonly network: LaboratoryNetwork;
+}) => BoardEquipment;
+
+export interface BoardOnCableOptions {
+  readonly equipment: BoardEquipment;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly opus: Opus;
+  readonly voiceDetection: VoiceDetection;
+  record(event: UnnumberedEvent): void;
+  /** What the shadow says of the board. */
+  observe(event: DeviceEvent): void;
+}
+
+/** Estimates, but for those of the pitfalls catalogue, group R. */
+export const boardLimits = {
+  /** From the reset to the line that names the server. */
+  serverLineUs: 8_000_000,
+  /** From the reset to the connection: 15 s each for the association and for DHCP (appendix A), and the boot. */
+  connectUs: 40_000_000,
+  /** R05: a port that is not back by then does not come back. */
+  returnUs: 10_000_000,
+  returnStepUs: 200_000,
+  /** A press of K0 shows itself at once; three tries to connect and their pauses are well below this. */
+  keyUs: 10_000_000,
+  personUs: 60_000_000,
+} as const;
+
+/** Interruption by voice leaves no trace in the traffic; a person has done what was asked after this. */
+const silentToggleUs = 4_000_000;
+
+export class BoardOnCable implements BoardInHand {
+  readonly #options: BoardOnCableOptions;
+  readonly #reader: ConsoleReader;
+  readonly #tap: ConnectionTap;
+  readonly #trouble = new AbortController();
+  readonly #watchers = new Set<() => void>();
+  #port: BoardPort | undefined;
+  #shadow: ShadowBoard | undefined;
+  #voice: VoicePath | undefined;
+  #storedUrl: string | undefined;
+  #closed = false;
+  #resetDone = false;
+  /** The console prints what the main loop does. */
+  #consoleTells = false;
+  #interruptAllowed = false;
+  #keysTaken = 0;
+  #connections = 0;
+  #toggles = 0;
+  #lastVoiceUs: number | undefined;
+  #utterancesOver = 0;
+  /** K0 was pressed, and nothing has come of it yet. */
+  #awaitedKey: Alarm | undefined;
+
+  constructor(options: BoardOnCableOptions) {
+    this.#options = options;
+    this.#reader = new ConsoleReader({
+      clock: options.clock,
+      baud: options.equipment.wiring === 'usb-jtag' ? null : 115_200,
+      onLine: (line) => this.#read(line),
+      onStory: (event) => this.#hear(event),
+    });
+    this.#tap = new ConnectionTap(options.clock, this.#tapObserver(), options.equipment.mac);
+  }
+
+  get state(): DeviceState {
+    return this.#shadow?.state ?? 'Idle';
+  }
+
+  /** Aborts, with a {@link BoardRunError}, when there is no use in going on. */
+  get trouble(): AbortSignal {
+    return this.#trouble.signal;
+  }
+
+  /** The speaker by the model. */
+  speaker(): Int16Array {
+    return this.#shadow?.speaker() ?? new Int16Array(0);
+  }
+
+  /** The stream that our server is given in place of one that the board has opened. */
+  attach(stream: Duplex): Duplex {
+    return this.#tap.attach(stream);
+  }
+
+  disturb(disturbance: LinkDisturbance): void {
+    this.#tap.disturb(disturbance);
+  }
+
+  /**
+   * Opens the port and finds out where our server must listen.
+   *
+   * @throws {SerialError} when the port cannot be had; {@link BoardRunError} `BOARD_SERVER_UNKNOWN`,
+   *   `BOARD_SERVER_ELSEWHERE`
+   */
+  async locate(signal: AbortSignal): Promise<Endpoint> {
+    const { equipment } = this.#options;
+    this.#use(await equipment.openPort());
+    if (equipment.serverAddress !== undefined) return equipment.serverAddress;
+    await this.#reset(signal);
+    const told = await this.#until(
+      () => this.#storedUrl !== undefined,
+      boardLimits.serverLineUs,
+      AbortSignal.any([signal, this.trouble]),
+    );
+    if (!told) {
+      throw new BoardRunError(
+        'BOARD_SERVER_UNKNOWN',
+        `${equipment.name} did not say on its console which server it connects to.`,
+        'Say where it does: --server-address <address of this machine>:<port>, as in the URL that is stored on it.',
+      );
+    }
+    return this.#storedEndpoint();
+  }
+
+  #storedEndpoint(): Endpoint {
+    const { equipment } = this.#options;
+    const url = URL.canParse(this.#storedUrl!) ? new URL(this.#storedUrl!) : undefined;
+    if (url === undefined || !equipment.ownAddresses.includes(url.hostname)) {
+      throw new BoardRunError(
+        'BOARD_SERVER_ELSEWHERE',
+        `${equipment.name} connects to "${this.#storedUrl}", which is not this machine (${equipment.ownAddresses.join(', ')}).`,
+        'Store the URL of this machine on it (set-up mode, K0 during its splash), or name it with --server-address when a name or a router leads here.',
+      );
+    }
+    return { host: url.hostname, port: url.port === '' ? 80 : Number(url.port) };
+  }
+
+  /**
+   * Resets the board, where that is possible, and waits until it has connected. Our server listens already.
+   *
+   * @throws {BoardRunError} when it does not
+   */
+  async boot(signal: AbortSignal): Promise<void> {
+    const { equipment, clock } = this.#options;
+    const both = AbortSignal.any([signal, this.trouble]);
+    const canReset = await this.#reset(both);
+    // A board that runs connects when K0 is pressed.
+    if (!canReset) return;
+    const connected = await this.#until(() => this.#connections > 0, boardLimits.connectUs, both);
+    if (connected) {
+      // What the shadow has not finished with its boot is done at this instant.
+      await clock.sleep(0, both);
+      return;
+    }
+    const { lines } = this.#reader.counts;
+    const seen =
+      lines === 0 ? 'and its console says nothing' : `its console says: ${this.#reader.state}`;
+    throw new BoardRunError(
+      lines === 0 ? 'BOARD_SILENT' : 'BOARD_NO_SERVER',
+      `${equipment.name} did not connect within ${boardLimits.connectUs / 1_000_000} s of its reset, ${seen}.`,
+      lines === 0
+        ? 'Check the cable, the port and the power of the board; reset it by hand and look at it with "monitor".'
+        : `Check its Wi-Fi and whether ${this.#storedUrl ?? 'the server stored on it'} is this machine; a firewall may hold the port closed.`,
+    );
+  }
+
+  async press(press: 'short' | 'long', signal: AbortSignal): Promise<void> {
+    const both = AbortSignal.any([signal, this.trouble]);
+    const { equipment, clock, record } = this.#options;
+    const port = this.#port;
+    const { wiring } = equipment;
+    const byDtr = port?.carriesLines === true && wiring === 'bridge';
+    const by = byDtr ? 'dtr' : 'hand';
+    record({ source: 'serial', type: 'press', atUs: clock.nowUs(), press, by });
+    const before = this.#pressesSeen(press);
+    if (byDtr) {
+      await pressK0({ port, clock, wiring, press, signal: both });
+      if (press === 'short') this.#expectKey(before);
+      else if (!this.#consoleTells) this.#toggleInterrupt(!this.#interruptAllowed);
+      return;
+    }
+    equipment.ask(
+      press === 'short'
+        ? `Press K0 of ${equipment.name} now, shortly.`
+        : `Hold K0 of ${equipment.name} now for two seconds.`,
+    );
+    if (press === 'long' && !this.#consoleTells) {
+      await clock.sleep(silentToggleUs, both);
+      this.#toggleInterrupt(!this.#interruptAllowed);
+      return;
+    }
+    const seen = () => this.#pressesSeen(press) > before;
+    if (await this.#until(seen, boardLimits.personUs, both)) return;
+    throw new BoardRunError(
+      'BOARD_KEY_WITHOUT_EFFECT',
+      `K0 of ${equipment.name} was not pressed within ${boardLimits.personUs / 1_000_000} s, or the board did not take it.`,
+      'Press it when asked, or plug the cable into the socket of the UART bridge, where DTR presses it.',
+    );
+  }
+
+  async speak(
+    samples: Int16Array,
+    begun: (startUs: number) => void,
+    how: Speaking,
+  ): Promise<number> {
+    const { equipment, clock } = this.#options;
+    this.#voice ??=
+      equipment.voice ??
+      personsVoice({
+        clock,
+        ask: (text) => equipment.ask(text),
+        lastVoiceUs: (sinceUs) =>
+          this.#lastVoiceUs !== undefined && this.#lastVoiceUs >= sinceUs
+            ? this.#lastVoiceUs
+            : undefined,
+        utteranceOver: async (signal) => {
+          const before = this.#utterancesOver;
+          await this.#until(() => this.#utterancesOver > before, how.turn.timeoutMs * 1000, signal);
+        },
+      });
+    const signal = AbortSignal.any([how.signal, this.trouble]);
+    return this.#voice.speak(samples, begun, { ...how, signal });
+  }
+
+  /** Releases the port, with its lines in run state. The shadow ends, too. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#awaitedKey?.cancel();
+    this.#reader.close();
+    await this.#port?.close();
+    await this.#shadow?.close();
+  }
+
+  // ---- the port ----
+
+  #use(port: BoardPort): void {
+    const { clock, record } = this.#options;
+    this.#port = port;
+    this.#reader.opened();
+    port.onBytes((bytes, atUs) => {
+      if (!this.#closed) this.#reader.push(bytes, atUs);
+    });
+    port.onGone((problem) => {
+      if (this.#closed) return;
+      this.#port = undefined;
+      this.#reader.interrupted();
+      record({ source: 'serial', type: 'gone', atUs: clock.nowUs(), message: problem.message });
+      void this.#reopen(clock.nowUs());
+    });
+  }
+
+  /** R05: a port that vanished on a reset returns by itself. */
+  async #reopen(goneUs: number): Promise<void> {
+    const { equipment, clock, record } = this.#options;
+    let last = 'the port is not there';
+    while (clock.nowUs() - goneUs < boardLimits.returnUs && !this.#closed) {
+      await clock.sleep(boardLimits.returnStepUs);
+      if (this.#closed) return;
+      try {
+        const port = await equipment.openPort();
+        if (this.#closed) {
+          await port.close();
+          return;
+        }
+        const atUs = clock.nowUs();
+        record({
+          source: 'serial',
+          type: 'returned',
+          atUs,
+          address: port.address,
+          awayUs: atUs - goneUs,
+        });
+        this.#use(port);
+        return;
+      } catch (error) {
+        last = error instanceof Error ? error.message : String(error);
+      }
+    }
+    if (this.#closed) return;
+    this.#fail(
+      'BOARD_PORT_GONE',
+      `The port of ${equipment.name} vanished and was not back after ${boardLimits.returnUs / 1_000_000} s: ${last}`,
+      'Check the cable and the power of the board; after that, repeat the run.',
+    );
+  }
+
+  /** @returns false when it cannot be reset from here */
+  async #reset(signal: AbortSignal): Promise<boolean> {
+    const { equipment, clock } = this.#options;
+    if (this.#resetDone) return true;
+    const port = this.#port;
+    const { reset: strategy } = equipment;
+    if (strategy === undefined || port?.carriesLines !== true) return false;
+    this.#resetDone = true;
+    this.#reader.resetRequested();
+    try {
+      await resetBoard({ port, clock, strategy, signal });
+    } catch (error) {
+      // Native USB may take the port away in the middle of it; what counts is whether the board boots.
+      if ((error as { code?: string }).code !== 'SERIAL_GONE') throw error;
+    }
+    return true;
+  }
+
+  // ---- what the console says ----
+
+  #read({ line, text, startUs }: ReadLine): void {
+    const { record } = this.#options;
+    const { event } = line;
+    record({
+      source: 'serial',
+      type: 'line',
+      atUs: startUs,
+      text,
+      ...(line.kind === 'log' && {
+        level: line.level,
+        tag: line.tag,
+        message: line.message,
+        ...(line.ms !== null && { ms: line.ms }),
+      }),
+    });
+    if (line.kind === 'log' && line.level === 'I' && line.tag === 'echokit::app') {
+      this.#consoleTells = true;
+    }
+    if (line.kind === 'log' && line.tag === 'echokit::app') {
+      if (line.message === 'Received event: k0') {
+        this.#keysTaken += 1;
+        this.#shadow?.keyTaken();
+      }
+      const allowed = /^Set allow_interrupt to (true|false)$/.exec(line.message)?.[1];
+      if (allowed !== undefined) this.#toggleInterrupt(allowed === 'true');
+    }
+    if (event?.name === 'server-url') this.#storedUrl ??= event.url;
+    this.#changed();
+  }
+
+  #hear(event: StoryEvent): void {
+    const { record, equipment } = this.#options;
+    const { atUs } = event;
+    switch (event.type) {
+      case 'reset':
+        record({ source: 'serial', type: 'reset', atUs, kind: event.kind, because: event.because });
+        this.#interruptAllowed = false;
+        this.#shadow?.restarted(event.because);
+        this.#judgeReset(event);
+        break;
+      case 'state':
+        record({ source: 'serial', type: 'boardState', atUs, from: event.from, to: event.to });
+        if (event.to === 'NoServer') this.#failAs('BOARD_NO_SERVER', event, this.#unreachable());
+        break;
+      case 'boot':
+      case 'identity':
+        this.#identify(event.identity.version, event.identity.mac, atUs);
+        break;
+      case 'panic':
+        this.#failAs('BOARD_CRASHED', event);
+        break;
+      case 'brown-out':
+        this.#failAs('BOARD_POWER', event);
+        break;
+      case 'download-mode':
+        this.#failAs('BOARD_DOWNLOAD_MODE', event);
+        break;
+      case 'no-application':
+        this.#failAs('BOARD_NO_APPLICATION', event);
+        break;
+      case 'boot-loop':
+        this.#failAs('BOARD_BOOT_LOOP', event);
+        break;
+      case 'network-stalled':
+        this.#failAs('BOARD_NO_WIFI', event);
+        break;
+      case 'heap':
+        break;
+      default: {
+        const { text } = explainStory(event) ?? { text: event.type };
+        record({ source: 'serial', type: 'remark', atUs, kind: event.type, text });
+      }
+    }
+    if (event.type !== 'heap' && equipment.mac !== undefined) this.#checkIdentity();
+    this.#changed();
+  }
+
+  #unreachable(): string {
+    return (
+      `It connects to ${this.#storedUrl ?? 'the server stored on it'}: ` +
+      'check that this is this machine, and that no firewall holds the port closed.'
+    );
+  }
+
+  /** A board that restarts itself does what its firmware does; any other reset is the bench's. */
+  #judgeReset(event: StoryEvent & { readonly type: 'reset' }): void {
+    switch (event.kind) {
+      case 'requested':
+      case 'on-open':
+      case 'restart':
+      case 'software':
+      // Told by the event before it.
+      case 'crash':
+      case 'brown-out':
+        return;
+      case 'supply':
+        this.#failAs('BOARD_POWER', event);
+        return;
+      case 'watchdog':
+        this.#failAs('BOARD_CRASHED', event);
+        return;
+      default:
+        if (this.#connections > 0) this.#failAs('BOARD_RESET', event);
+    }
+  }
+
+  #identify(firmware: string | undefined, mac: string | undefined, atUs: number): void {
+    this.#options.record({
+      source: 'serial',
+      type: 'identity',
+      atUs,
+      ...(firmware !== undefined && { firmware }),
+      ...(mac !== undefined && { mac }),
+    });
+  }
+
+  #checkIdentity(): void {
+    const { equipment } = this.#options;
+    const { mac } = this.#reader.identity;
+    if (mac === undefined || mac === equipment.mac) return;
+    this.#fail(
+      'BOARD_WRONG',
+      `The board at ${this.#port?.address ?? 'this port'} is ${mac}, and ${equipment.name} is ${equipment.mac}.`,
+      'Port names follow the order of plugging in: look with "boards" where it is now.',
+    );
+  }
+
+  // ---- what the server sees ----
+
+  #tapObserver(): TapObserver {
+    const { clock, record } = this.#options;
+    return {
+      connected: (connection) => {
+        this.#connections += 1;
+        this.#reader.boardHeard();
+        this.#shadow ??= this.#createShadow(connection.deviceId);
+        this.#shadow.connected(connection);
+        this.#changed();
+      },
+      startChat: (connection) => this.#shadow?.startChat(connection),
+      audio: (connection, samples) => {
+        this.#noteVoice(samples);
+        this.#shadow?.audio(connection, samples);
+      },
+      closing: (connection) => {
+        this.#shadow?.closing(connection);
+        this.#changed();
+      },
+      ended: () => {},
+      foreign: (deviceId) =>
+        record({ source: 'harness', type: 'foreignBoard', atUs: clock.nowUs(), deviceId }),
+    };
+  }
+
+  #createShadow(deviceId: string): ShadowBoard {
+    const { equipment, clock, random, opus, voiceDetection, observe } = this.#options;
+    return new ShadowBoard({
+      profile: equipment.profile,
+      deviceId,
+      serverUrl: this.#storedUrl ?? 'ws://server/ws/',
+      clock,
+      random: random.fork('shadow'),
+      opus,
+      voiceDetection,
+      observe: (event) => {
+        if (event.type === 'frameHandled' && event.event === 'EndVad') this.#utterancesOver += 1;
+        observe(event);
+        this.#changed();
+      },
+    });
+  }
+
+  /** A frame of the uplink has just arrived; its last sample was at the microphone a little before. */
+  #noteVoice(samples: Int16Array): void {
+    const range = findAudible(samples);
+    if (range === null) return;
+    const agoUs = Math.round((samples.length - 1 - range.last) * 62.5);
+    this.#lastVoiceUs = this.#options.clock.nowUs() - agoUs;
+  }
+
+  #toggleInterrupt(allowed: boolean): void {
+    this.#toggles += 1;
+    this.#interruptAllowed = allowed;
+    this.#shadow?.interruptSet(allowed);
+    this.#changed();
+  }
+
+  // ---- keys ----
+
+  #pressesSeen(press: 'short' | 'long'): number {
+    if (press === 'long') return this.#toggles;
+    return this.#keysTaken + this.#connections;
+  }
+
+  #expectKey(before: number): void {
+    const { equipment, clock } = this.#options;
+    if (this.#pressesSeen('short') > before) return;
+    this.#awaitedKey?.cancel();
+    this.#awaitedKey = clock.after(boardLimits.keyUs, () => {
+      if (this.#pressesSeen('short') > before || this.#closed) return;
+      this.#fail(
+        'BOARD_KEY_WITHOUT_EFFECT',
+        `K0 of ${equipment.name} was pressed through DTR, and nothing came of it within ${boardLimits.keyUs / 1_000_000} s.`,
+        'DTR may not reach GPIO0 on this board, or the board hangs: press K0 by hand (wiring = "usb-jtag" in the registry), or reset it.',
+      );
+    });
+  }
+
+  // ---- trouble ----
+
+  #failAs(code: BoardRunErrorCode, event: StoryEvent, hint?: string): void {
+    const { equipment } = this.#options;
+    const said = explainStory(event);
+    const text = said?.text ?? `its console says ${event.type === 'state' ? event.to : event.type}`;
+    this.#fail(
+      code,
+      `${equipment.name}: ${text}.`,
+      hint ?? said?.hint ?? 'Look at it with "monitor".',
+    );
+  }
+
+  #fail(code: BoardRunErrorCode, message: string, hint: string): void {
+    const { record, clock } = this.#options;
+    if (this.#closed) return;
+    record({ source: 'harness', type: 'boardFailure', atUs: clock.nowUs(), code, message, hint });
+    // A board that has crashed boots again, and the conversation shows what that does.
+    if (!survivable.has(code)) this.#trouble.abort(new BoardRunError(code, message, hint));
+    this.#changed();
+  }
+
+  #changed(): void {
+    for (const watcher of [...this.#watchers]) watcher();
+  }
+
+  /** Waits until something makes `condition` true; false when time is up. */
+  #until(condition: () => boolean, limitUs: number, signal: AbortSignal): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      const settle = (action: () => void): void => {
+        this.#watchers.delete(check);
+        alarm.cancel();
+        signal.removeEventListener('abort', abort);
+        action();
+      };
+      const check = (): void => {
+        if (condition()) settle(() => resolve(true));
+      };
+      const abort = (): void => settle(() => reject(signal.reason));
+      const alarm = this.#options.clock.after(limitUs, () => settle(() => resolve(false)));
+      this.#watchers.add(check);
+      signal.addEventListener('abort', abort, { once: true });
+      if (signal.aborted) abort();
+      else check();
+    });
+  }
+}
+
+const survivable: ReadonlySet<BoardRunErrorCode> = new Set([
+  'BOARD_CRASHED',
+  'BOARD_RESET',
+  'BOARD_POWER',
+  'BOARD_PORT_GONE',
+]);

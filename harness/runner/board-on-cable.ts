@@ -40,19 +40,19 @@ export interface BoardEquipment {
    */
   openPort(): Promise<BoardPort>;
   /** How the cable gets to the chip. Absent: unknown, and K0 is pressed by hand. */
-  readonly wiring?: BoardWiring;
+  readonly wiring?: BoardWiring | undefined;
   /** How it is reset into its application. Absent: it runs already, or a person resets it. */
-  readonly reset?: ResetStrategy;
+  readonly reset?: ResetStrategy | undefined;
   /** Absent: a person speaks. */
-  readonly voice?: VoicePath;
+  readonly voice?: VoicePath | undefined;
   /** Asks the person at the board for something. */
   ask(text: string): void;
   /** Where our server listens. Absent: where the board says that it connects to. */
-  readonly serverAddress?: Endpoint;
+  readonly serverAddress?: Endpoint | undefined;
   /** Addresses of this machine. */
   readonly ownAddresses: readonly string[];
   /** The board that must be at the other end: its Wi-Fi station, 12 lower-case hex digits. */
-  readonly mac?: string;
+  readonly mac?: string | undefined;
 }
 
 /** A board for each conversation, on the clock and, where it is virtual, the network of that one. */
@@ -104,6 +104,8 @@ export class BoardOnCable implements BoardInHand {
   /** The console prints what the main loop does. */
   #consoleTells = false;
   #interruptAllowed = false;
+  /** The reset that the next boot belongs to is known. */
+  #resetTold = false;
   #keysTaken = 0;
   #connections = 0;
   #toggles = 0;
@@ -391,6 +393,7 @@ export class BoardOnCable implements BoardInHand {
     switch (event.type) {
       case 'reset':
         record({ source: 'serial', type: 'reset', atUs, kind: event.kind, because: event.because });
+        this.#resetTold = true;
         this.#interruptAllowed = false;
         this.#shadow?.restarted(event.because);
         this.#judgeReset(event);
@@ -400,6 +403,10 @@ export class BoardOnCable implements BoardInHand {
         if (event.to === 'NoServer') this.#failAs('BOARD_NO_SERVER', event, this.#unreachable());
         break;
       case 'boot':
+        if (!this.#resetTold) this.#noteLostReset(atUs);
+        this.#resetTold = false;
+        this.#identify(event.identity.version, event.identity.mac, atUs);
+        break;
       case 'identity':
         this.#identify(event.identity.version, event.identity.mac, atUs);
         break;
@@ -432,6 +439,21 @@ export class BoardOnCable implements BoardInHand {
     this.#changed();
   }
 
+  /** The application starts, and nothing was seen of the reset: the port was away meanwhile. */
+  #noteLostReset(atUs: number): void {
+    const { record, equipment } = this.#options;
+    const because = 'the application starts anew; the reset came while the port was away';
+    record({ source: 'serial', type: 'reset', atUs, kind: 'unseen', because });
+    this.#interruptAllowed = false;
+    this.#shadow?.restarted(because);
+    if (this.#connections === 0) return;
+    this.#fail(
+      'BOARD_RESET',
+      `${equipment.name} was reset while its port was away.`,
+      'Check the cable and the power of the board.',
+    );
+  }
+
   #unreachable(): string {
     return (
       `It connects to ${this.#storedUrl ?? 'the server stored on it'}: ` +
@@ -443,7 +465,6 @@ export class BoardOnCable implements BoardInHand {
   #judgeReset(event: StoryEvent & { readonly type: 'reset' }): void {
     switch (event.kind) {
       case 'requested':
-      case 'on-open':
       case 'restart':
       case 'software':
       // Told by the event before it.
@@ -457,6 +478,7 @@ export class BoardOnCable implements BoardInHand {
         this.#failAs('BOARD_CRASHED', event);
         return;
       default:
+        // Before it has connected, it may have been reset by the opening of the port.
         if (this.#connections > 0) this.#failAs('BOARD_RESET', event);
     }
   }

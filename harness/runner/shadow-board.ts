@@ -98,10 +98,13 @@ export class ShadowBoard {
     const restarted = this.#running && !connection.reconnect;
     if (waiting !== undefined && !restarted) {
       this.#dialing = undefined;
+      this.#lastPress = undefined;
       waiting(connection);
       return;
     }
     this.#accepted.push(connection);
+    // The console has told it, and the shadow is about to dial.
+    if (connection.reconnect && this.#sawPress('console')) return;
     if (!this.#booted) {
       // A board that ran before our server did has lost a connection that nobody here knows of.
       if (connection.reconnect) this.#accepted.unshift(silentConnection);
@@ -256,8 +259,11 @@ class ForkedStream extends SocketLikeStream {
         `Sec-WebSocket-Accept: ${accept}\r\n\r\n`,
     );
     this.#connection.listen((bytes) => {
-      if (this.destroyed || this.readableEnded) return;
-      this.push(bytes ?? null);
+      // Not inside of the server's own write: it has not told of the message yet.
+      queueMicrotask(() => {
+        if (this.destroyed || this.readableEnded) return;
+        this.push(bytes ?? null);
+      });
     });
   }
 }

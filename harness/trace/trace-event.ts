@@ -77,8 +77,7 @@ export type NetworkEvent = { readonly atUs: number } & (
 /** What a real board's serial port told, and what was done through it. */
 export type SerialEvent = {
   readonly atUs: number;
-} & /** A line of the console, without secrets; `atUs` is when its first byte arrived. */
-(
+} /** A line of the console, without secrets; `atUs` is when its first byte arrived. */ & (
   | {
       readonly type: 'line';
       readonly text: string;
@@ -102,8 +101,6 @@ export type SerialEvent = {
   /** The port vanished; what the board printed until it returns is lost. */
   | { readonly type: 'gone'; readonly message: string }
   | { readonly type: 'returned'; readonly address: string; readonly awayUs: number }
-  /** The microphone of the room runs from here: sample 0 of `room.wav`. */
-  | { readonly type: 'roomStart' }
 );
 
 export type HarnessEvent = { readonly atUs: number } & (

@@ -1,0 +1,317 @@
+/** Runs on a virtual board: console and keys on a port in memory, audio on the WebSocket, in virtual time. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import test from 'ava';
+import { diy } from '../device/device-profile.ts';
+import { loadScenario } from '../scenario/load.ts';
+import { resetStrategies } from '../serial/reset-strategy.ts';
+import type { TraceEvent } from '../trace/trace-event.ts';
+import {
+  type BoardRun,
+  boardScenario,
+  catalog,
+  mac,
+  VirtualBench,
+} from './virtual-bench.contract.ts';
+
+const bench = await VirtualBench.open();
+test.after.always(() => bench.remove());
+
+const scenarios = fileURLToPath(new URL('../../scenarios', import.meta.url));
+const oneTurn = boardScenario(
+  'one-turn',
+  '[[turn]]\nsay = "Hello there."\nreply = "Hi. How are you?"\n',
+);
+const twoTurns = boardScenario(
+  'two-turns',
+  '[[turn]]\nsay = "Hello there."\nreply = "Hi. How are you?"\n'.repeat(2),
+);
+
+function failuresOf(run: BoardRun): string[] {
+  return (run.board?.failures ?? []).map(({ code }) => code);
+}
+
+function serial(run: BoardRun, type: string): TraceEvent[] {
+  return run.recorded.events.filter((event) => event.source === 'serial' && event.type === type);
+}
+
+/**
+ * How far a figure of the shadow may be from that of the emulated board in the same conversation: what the air
+ * takes for a message, which the shadow does not see, and a cycle of the player either way.
+ */
+const agreementMs = 60;
+
+/** The others take longer: BOARD_SCENARIOS=all */
+const names = ['one-question', 'two-turns', 'network-stall'];
+const more = ['long-answer', 'slow-provider', 'mandarin-two-turns'];
+for (const name of process.env['BOARD_SCENARIOS'] === 'all' ? [...names, ...more] : names) {
+  test(`${name} passes on the virtual board, and its figures are the emulator's within ${agreementMs} ms`, async (t) => {
+    const file = join(scenarios, `${name}.toml`);
+    const scenario = loadScenario(readFileSync(file, 'utf8'), file, catalog);
+    const network = 'good-wifi';
+    const run = await bench.run(scenario, { network });
+    const emulated = await bench.emulate(scenario, { network });
+    t.is(run.verdict.outcome, 'pass', JSON.stringify(run.verdict.failures));
+    t.is(run.firstTry, undefined);
+    t.deepEqual(run.board!.twin.parting, null);
+    t.true(run.board!.twin.matched > 15);
+    for (const [i, turn] of run.measurement.turns.entries()) {
+      const other = emulated.measurement.turns[i]!;
+      // A board sends 512 ms at a time, so the end of speech is found up to that much apart: it depends on where the
+      // words begin in a frame, and the two boards have booted at different instants.
+      const sinceEndOfTurnUs = ({ audibleAtSpeakerUs, spans }: typeof turn) =>
+        audibleAtSpeakerUs! - spans.endOfTurn!;
+      const apart = (sinceEndOfTurnUs(turn) - sinceEndOfTurnUs(other)) / 1000;
+      t.true(Math.abs(apart) <= agreementMs, `turn ${turn.turn}: ${apart} ms`);
+    }
+    const total = (result: typeof emulated) =>
+      result.measurement.underruns.reduce(
+        (sum, { underruns }) =>
+          sum + underruns.reduce((ms, { durationUs }) => ms + durationUs / 1000, 0),
+        0,
+      );
+    t.true(
+      Math.abs(total(run) - total(emulated)) <= agreementMs,
+      `${total(run)}, ${total(emulated)}`,
+    );
+    const { playoutError } = run.board!;
+    t.true(playoutError!.p95Ms <= agreementMs, `${playoutError!.p95Ms} ms`);
+    t.is(run.leftOpen, 0);
+  });
+}
+
+test('the manifest names the board, its firmware, and that the playout is an estimate with its error', async (t) => {
+  const run = await bench.run(oneTurn);
+  const manifest = readFileSync(join(run.path, 'manifest.toml'), 'utf8');
+  t.regex(manifest, /^device = "board"$/m);
+  t.regex(manifest, /^model = "diy"$/m);
+  t.regex(
+    manifest,
+    new RegExp(
+      `\\[board\\]\nname = "kitchen"\nmac = "${mac}"\nfirmware = "0\\.3\\.2"\nestimated = true\nplayoutErrorMs = [0-9.]+`,
+    ),
+  );
+  t.is(run.recorded.header.board, 'kitchen');
+  t.false(
+    readFileSync(join(run.path, 'trace.jsonl'), 'utf8').includes('not a secret'),
+    'the password of the Wi-Fi is not on record',
+  );
+});
+
+test('a board that prints errors only is followed from the traffic, and its error is not known', async (t) => {
+  const run = await bench.run(oneTurn, { board: { faults: ['errors-only'] } });
+  t.is(run.verdict.outcome, 'pass', JSON.stringify(run.verdict.failures));
+  t.is(run.board!.playoutError, null);
+  t.true(
+    run.board!.remarks.some((text) => /log level/i.test(text)),
+    run.board!.remarks.join(),
+  );
+});
+
+test('a console that dies on the reset is no reason to stop', async (t) => {
+  const run = await bench.run(oneTurn, { board: { faults: ['dead-console'] } });
+  t.is(run.verdict.outcome, 'pass', JSON.stringify(run.verdict.failures));
+  t.is(run.board!.playoutError, null);
+});
+
+test('the server is found where the board says that it connects to', async (t) => {
+  const run = await bench.run(oneTurn, { equipment: { serverAddress: undefined } });
+  t.is(run.verdict.outcome, 'pass', JSON.stringify(run.verdict.failures));
+});
+
+test('noise before the boot hides nothing that is needed', async (t) => {
+  const run = await bench.run(oneTurn, { board: { faults: ['garbage-at-start'] } });
+  t.is(run.verdict.outcome, 'pass', JSON.stringify(run.verdict.failures));
+});
+
+for (const [fault, code] of [
+  ['rust-panic', 'BOARD_CRASHED'],
+  ['brown-out', 'BOARD_POWER'],
+  ['power-loss', 'BOARD_RESET'],
+] as const) {
+  test(`${fault} in mid conversation is the board's failure; the second try is judged, and the first is kept`, async (t) => {
+    const run = await bench.run(twoTurns, {
+      script: (board, tries, { clock }) => {
+        if (tries === 1) clock.after(9_500_000, () => board.fail(fault));
+      },
+    });
+    t.is(run.verdict.outcome, 'pass', JSON.stringify(run.verdict.failures));
+    t.true(
+      run.firstTry!.failures.some((failure) => failure.code === code),
+      JSON.stringify(run.firstTry),
+    );
+    t.true(run.firstTry!.failures.every(({ hint }) => hint.length > 10));
+    t.true(existsSync(join(run.path, '..', '..', run.firstTry!.recording, 'trace.jsonl')));
+  });
+}
+
+test('a board that crashes each time makes the cell infra, and the turns go on behind the crash', async (t) => {
+  const run = await bench.run(twoTurns, {
+    script: (board, _tries, { clock }) => {
+      clock.after(9_500_000, () => board.fail('guru-meditation'));
+    },
+  });
+  t.is(run.verdict.outcome, 'infra');
+  t.deepEqual(failuresOf(run), ['BOARD_CRASHED']);
+  t.deepEqual(
+    run.firstTry!.failures.map(({ code }) => code),
+    ['BOARD_CRASHED'],
+  );
+  t.is(run.verdict.failures[0]!.class, 'infra');
+  t.is(run.measurement.turns.at(-1)!.outcome, 'ok', 'the second turn was held');
+});
+
+test('a restart that the firmware wants is followed, and is no failure of the board', async (t) => {
+  const run = await bench.run(twoTurns, {
+    script: (board, _tries, { clock }) => {
+      clock.after(9_500_000, () => board.fail('esp-restart'));
+    },
+  });
+  t.deepEqual(failuresOf(run), []);
+  t.is(run.firstTry, undefined);
+  t.is(
+    run.recorded.events.filter((event) => event.source === 'device' && event.type === 'reboot')
+      .length,
+    1,
+  );
+});
+
+test('a port that vanishes and returns under another name leaves a marked gap', async (t) => {
+  const run = await bench.run(twoTurns, {
+    script: (board, _tries, { clock }) => {
+      clock.after(7_000_000, () => board.fail('vanish'));
+    },
+  });
+  t.is(run.verdict.outcome, 'pass', JSON.stringify(run.verdict.failures));
+  t.is(run.board!.gaps, 1);
+  const [returned] = serial(run, 'returned') as Extract<TraceEvent, { type: 'returned' }>[];
+  t.is(returned!.address, 'tty0.1');
+  t.true(returned!.awayUs >= 1_500_000 && returned!.awayUs <= 2_000_000, `${returned!.awayUs} µs`);
+});
+
+test('a board that is unplugged makes the cell infra', async (t) => {
+  const run = await bench.run(oneTurn, {
+    script: (board, _tries, { clock }) => {
+      clock.after(6_500_000, () => board.fail('unplug'));
+    },
+  });
+  t.is(run.verdict.outcome, 'infra');
+  t.deepEqual(failuresOf(run), ['BOARD_PORT_GONE']);
+  t.is(run.leftOpen, 0);
+});
+
+test('a board in download mode is told with what to do', async (t) => {
+  const run = await bench.run(oneTurn, {
+    board: { faults: ['download-on-open'] },
+    equipment: { reset: undefined },
+  });
+  t.is(run.verdict.outcome, 'infra');
+  t.true(failuresOf(run).includes('BOARD_DOWNLOAD_MODE'), failuresOf(run).join());
+});
+
+test('another board than the one that is meant is not used', async (t) => {
+  const run = await bench.run(oneTurn, { equipment: { mac: 'aabbccddeeff' } });
+  t.is(run.verdict.outcome, 'infra');
+  t.true(failuresOf(run).includes('BOARD_WRONG'), failuresOf(run).join());
+});
+
+test('a board that knows another server cannot be used from here', async (t) => {
+  const elsewhere = await bench.run(oneTurn, {
+    board: { serverUrl: 'ws://elsewhere.test:8080/ws/' },
+    equipment: { serverAddress: undefined },
+  });
+  t.deepEqual(failuresOf(elsewhere), ['BOARD_SERVER_ELSEWHERE']);
+  t.is(elsewhere.verdict.outcome, 'infra');
+  const asked = await bench.run(oneTurn, { board: { serverUrl: 'ws://elsewhere.test:8080/ws/' } });
+  t.deepEqual(failuresOf(asked), ['BOARD_NO_SERVER']);
+});
+
+test('K0 that does not reach the chip is told as that, and not as a slow answer', async (t) => {
+  const run = await bench.run(oneTurn, {
+    board: { wiring: 'usb-jtag' },
+    equipment: { wiring: 'bridge' },
+  });
+  t.is(run.verdict.outcome, 'infra');
+  t.true(failuresOf(run).includes('BOARD_KEY_WITHOUT_EFFECT'), JSON.stringify(run.board!.failures));
+});
+
+let person: (text: string) => void = () => {};
+
+test('on native USB a person is asked to press K0 and to speak, and the run passes', async (t) => {
+  const asked: string[] = [];
+  const run = await bench.run(oneTurn, {
+    board: { wiring: 'usb-jtag', faults: ['vanish-on-reset'] },
+    script: (board, _tries, { clock }) => {
+      person = (text) => {
+        asked.push(text);
+        // Somebody who takes a second to react.
+        clock.after(1_000_000, () => {
+          if (/Press K0/.test(text)) {
+            const key = board.holdButton();
+            clock.after(150_000, () => key.release());
+          } else board.hear(bench.laboratory.voice.speak('Hello there.', 'rms').samples);
+        });
+      };
+    },
+    equipment: {
+      wiring: 'usb-jtag',
+      reset: resetStrategies['run-usb-jtag'],
+      voice: undefined,
+      ask: (text) => person(text),
+    },
+  });
+  t.is(run.verdict.outcome, 'pass', JSON.stringify(run.verdict.failures));
+  t.deepEqual(asked, ['Press K0 of kitchen now, shortly.', 'Say now: "Hello there."']);
+  // The board's own sound tells when the person had finished: a second to react, and the words.
+  const said = bench.laboratory.voice.speak('Hello there.', 'rms').samples.length * 0.0625;
+  const at = (type: string) =>
+    run.recorded.events.find((event) => event.source === 'user' && event.type === type)!.atUs /
+    1000;
+  const took = at('speechStop') - at('speechStart');
+  t.true(Math.abs(took - 1000 - said) <= 300, `${took} ms for ${said} ms`);
+});
+
+test('a run that is stopped lets go of the port', async (t) => {
+  const control = new AbortController();
+  const run = await bench.run(oneTurn, {
+    signal: control.signal,
+    script: (_board, _tries, { clock }) => {
+      clock.after(7_000_000, () => control.abort(new Error('stopped by Ctrl-C')));
+    },
+  });
+  t.is(run.measurement.end!.outcome, 'interrupted');
+  t.is(run.leftOpen, 0);
+  t.is(run.firstTry, undefined);
+});
+
+test('two boards at once do not mix', async (t) => {
+  const [one, other] = await Promise.all([
+    bench.run(oneTurn),
+    bench.run(
+      boardScenario('another', '[[turn]]\nsay = "Good morning."\nreply = "Good morning to you."\n'),
+      {
+        board: {
+          mac: '02ec0e0000b2',
+          profile: { ...diy, constants: { ...diy.constants, bootUs: 4_300_000 } },
+        },
+        equipment: { mac: '02ec0e0000b2' },
+      },
+    ),
+  ]);
+  t.deepEqual([one.verdict.outcome, other.verdict.outcome], ['pass', 'pass']);
+  t.deepEqual([one.board!.mac, other.board!.mac], [mac, '02ec0e0000b2']);
+  const words = (run: BoardRun) => JSON.stringify(serial(run, 'line'));
+  t.true(words(one).includes('How are you') && !words(one).includes('Good morning'));
+  t.true(words(other).includes('Good morning') && !words(other).includes('How are you'));
+});
+
+test('the model is believed where it stands: a board with other constants parts from it in time, and is not hidden', async (t) => {
+  const slow = { ...diy, constants: { ...diy.constants, redrawUs: 90_000 } };
+  const run = await bench.run(oneTurn, { board: { profile: slow } });
+  const { twin } = run.board!;
+  t.is(twin.parting, null);
+  // The model starts to draw when `StartChat` arrives, the board had drawn by then.
+  const begun = twin.lines.find(({ line }) => line === 'Start submitting audio')!;
+  t.true(Math.abs(begun.medianMs + 90) <= 3, `${begun.medianMs} ms`);
+});

@@ -2,6 +2,7 @@
  * A run as one JSON document: what `--json` prints and what the other reports are drawn from.
  * Metric names and their units are those of `harness/metrics/metric-catalog.ts`.
  */
+import type { BoardMeasurement } from '../metrics/board-measurement.ts';
 import { spanNames } from '../metrics/latency-spans.ts';
 import type { CellMeasurement, MeasureSettings, TurnMeasurement } from '../metrics/measure.ts';
 import { metricFamilies } from '../metrics/metric-catalog.ts';
@@ -9,6 +10,7 @@ import type { MetricSummary } from '../metrics/summary.ts';
 import type { Cell } from '../scenario/plan.ts';
 import type { Expectation } from '../scenario/scenario.ts';
 import type { Verdict, VerdictFailure } from '../verdict/judge.ts';
+import { type BoardReport, boardReport } from './board-report.ts';
 import {
   type CellLedgerReport,
   cellLedger,
@@ -81,6 +83,8 @@ export interface CellReport {
   /** Gain and acoustic delay of the speaker at the microphone. Absent: it was not heard. */
   readonly echoDb?: number;
   readonly echoDelayMs?: number;
+  /** The real board that played; `device` is then the model that estimates its playout. Absent: an emulated one. */
+  readonly board?: BoardReport;
   readonly seed: number;
   readonly verdict: Verdict['outcome'];
   /** The first failure that no expectation asked for; a missed expectation is not one of them. */
@@ -159,6 +163,9 @@ export interface ReportedCell {
   /** Relative to the folder of the run. */
   readonly recording: string;
   readonly host: string | null;
+  /** Of a real board. */
+  readonly board?: BoardMeasurement;
+  readonly firstTry?: NonNullable<BoardReport['firstTry']>;
 }
 
 export function buildRunReport(source: {
@@ -204,7 +211,15 @@ function metricName(span: string): string {
   return `${span.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}_ms`;
 }
 
-function cellReport({ cell, measurement, verdict, recording, host }: ReportedCell): CellReport {
+function cellReport({
+  cell,
+  measurement,
+  verdict,
+  recording,
+  host,
+  board,
+  firstTry,
+}: ReportedCell): CellReport {
   const failure = verdict.failures.find(({ expected }) => !expected);
   const { quirksOff, noiseDbfs, echo } = cell.scenario.device;
   return {
@@ -218,6 +233,7 @@ function cellReport({ cell, measurement, verdict, recording, host }: ReportedCel
     ...(quirksOff.length === 0 ? {} : { quirksOff }),
     ...(noiseDbfs !== undefined && { noiseDbfs }),
     ...(echo !== undefined && { echoDb: echo.db, echoDelayMs: echo.delayMs }),
+    ...(board !== undefined && { board: boardReport(board, firstTry) }),
     seed: cell.seed,
     verdict: verdict.outcome,
     ...(failure === undefined ? {} : { failure }),

@@ -1,6 +1,7 @@
 /** A run for a person at a terminal: who was how fast, where the time went, what failed, what next. */
 import picocolors from 'picocolors';
 import { externalServer } from '../scenario/plan.ts';
+import { boardLines, twinLines } from './board-report.ts';
 import { type Comparison, compareCells, meanSpans } from './cell-comparison.ts';
 import { cellTitle, conditionsOf, groupBy, isUsual, rowLabel } from './cell-groups.ts';
 import { ledgerTables, traceLines } from './ledger-tables.ts';
@@ -18,6 +19,8 @@ export interface TerminalReportSettings {
   readonly nextSteps: readonly string[];
   /** Show the ledger of samples of every cell; otherwise only sums, where something is wrong. */
   readonly ledger?: boolean;
+  /** Show where real boards and their models part, line by line. */
+  readonly twin?: boolean;
 }
 
 const none = '—';
@@ -36,6 +39,7 @@ export function renderTerminalReport(report: RunReport, settings: TerminalReport
           spanTable(cells, settings.width, colors),
           lossTable(cells, settings.width, colors),
           ledgerTables(cells, { full: settings.ledger === true, width: settings.width }, colors),
+          boardSections(cells, settings, colors),
           failureList(cells, settings, colors),
         ]),
     notRunList(report, settings.width, colors),
@@ -326,6 +330,23 @@ function failureList(
     ];
   });
   return lines.length === 0 ? [] : [colors.bold('What failed'), ...lines];
+}
+
+/** Estimates must never pass for what was measured at a board. */
+function boardSections(
+  cells: readonly CellReport[],
+  { width, twin = false }: TerminalReportSettings,
+  colors: Colors,
+): string[] {
+  return cells.flatMap((cell) => {
+    const { board, device } = cell;
+    if (board === undefined) return [];
+    return [
+      ...(cells.length === 1 ? [] : [neutralize(cellTitle(cell))]),
+      ...boardLines(board, device, width).map(colors.yellow),
+      ...(twin ? ['', ...twinLines(board, width, colors)] : []),
+    ];
+  });
 }
 
 function notRunList({ notRun }: RunReport, width: number, colors: Colors): string[] {

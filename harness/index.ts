@@ -14,6 +14,11 @@ export type { DeviceEvent, DeviceState } from './device/device-event.ts';
 export { type DeviceProfile, deviceProfiles } from './device/device-profile.ts';
 export { createEmulatedDevice, type EmulatedDevice } from './device/emulated-device.ts';
 export { type QuirkId, quirks } from './device/quirk.ts';
+export {
+  openRelaySocket,
+  type RelaySocket,
+  type RelaySocketListener,
+} from './device/relay-socket.ts';
 // Configurations
 export { EchoKitConfigError } from './echokit-config/config-problem.ts';
 export { type EchoKitConfig, readEchoKitConfigFile } from './echokit-config/echokit-config.ts';
@@ -40,6 +45,14 @@ export { type CellResult, runPlan } from './runner/run-plan.ts';
 export { loadScenario, loadScenarioFile, type ScenarioCatalog } from './scenario/load.ts';
 export { type Cell, type Plan, planRun } from './scenario/plan.ts';
 export type { Scenario } from './scenario/scenario.ts';
+export type { BoardPort } from './serial/board-port.ts';
+export {
+  type BridgeEvent,
+  SerialLinkBridge,
+  type SerialLinkBridgeOptions,
+  type ServerDialer,
+} from './serial/serial-link-bridge.ts';
+export { SerialLinkSession, type SerialLinkSessionOptions } from './serial/serial-link-session.ts';
 // The adapter server and the stand-ins
 export { type AdapterServer, createAdapterServer } from './server/adapter-server.ts';
 export { loadOfflineVoice, type OfflineVoice } from './stand-ins/offline-voice.ts';

@@ -1,28 +1,21 @@
-import type { Duplex } from 'node:stream';
-import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import type { Alarm } from '../clock/clock.ts';
-import type { Random } from '../random/random.ts';
 import { alignCharacters } from './character-alignment.ts';
-import type { FaultTable } from './planted-fault.ts';
 import {
-  bearerKey,
-  type OpenRequest,
-  ProviderServer,
-  replyJson,
-  type Upgrade,
-  withoutKeys,
-} from './provider-server.ts';
+  type DashScopeTask,
+  dashScopeService,
+  failureMessage,
+  missingTaskParameter,
+  type TaskOutput,
+  type TaskStart,
+} from './dashscope-task.ts';
+import type { FaultTable } from './planted-fault.ts';
+import { type OpenRequest, ProviderServer } from './provider-server.ts';
 import { clipLeadMs, renderClip } from './rendered-clip.ts';
 import { SpeechEngine } from './speech-engine.ts';
 import type { FaultMoment, StandInFaultKind } from './stand-in-changes.ts';
 import type { StandIn, StandInOptions } from './stand-in-contract.ts';
 import { isLocalVoice, withoutLead } from './voice-name.ts';
-import {
-  type Conversation,
-  strayPage,
-  strikeConversation,
-  strikeHandshake,
-} from './wordless-faults.ts';
+import { type Conversation, strikeConversation } from './wordless-faults.ts';
 
 /**
  * CosyVoice on DashScope's inference WebSocket (TTS provider protocol reference, section 9): tasks of
@@ -32,37 +25,10 @@ import {
  * Faults in mid audio strike the first sentence of a task.
  */
 export function createCosyVoiceStandIn(options: StandInOptions): StandIn {
-  return new ProviderServer(options, 'cosyvoice-v2', (server) => {
-    const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
-    const live = new Set<TaskSocket>();
-    return {
-      isCounted: () => false,
-      answer: (exchange) => {
-        exchange.entry.error = 'InvalidURL';
-        replyJson(exchange, 404, {
-          code: 'InvalidURL',
-          message: 'This stand-in speaks over the WebSocket only.',
-          request_id: exchange.random.uuid(),
-        });
-      },
-      upgrade: (upgrade) => {
-        if (!shakeHands(server, upgrade)) return;
-        const { incoming, stream, head, entry } = upgrade;
-        sockets.handleUpgrade(incoming, stream, head, (socket) => {
-          entry.status = 101;
-          const tasks = new TaskSocket(server, socket, stream, entry);
-          live.add(tasks);
-          socket.once('close', () => live.delete(tasks));
-        });
-      },
-      close: () => {
-        for (const tasks of live) tasks.abandon();
-      },
-    };
-  });
+  return new ProviderServer(options, 'cosyvoice-v2', (server) =>
+    dashScopeService(server, taskFaults, (start) => new Task(server, start)),
+  );
 }
-
-const path = '/api-ws/v1/inference';
 
 /** On a socket that is open already, `answer` is in the place of `task-started`. */
 export const taskFaults: FaultTable = {
@@ -93,149 +59,9 @@ const failures = {
   server: ['InternalError', 'An internal error has occurred.'],
 } as const;
 const silenceMaxUs = 23_000_000;
-const idleMaxUs = 60_000_000;
 const charactersMax = { message: 20_000, task: 200_000 };
 const ratesHz = [8000, 16_000, 22_050, 24_000, 44_100, 48_000];
 const defaultRateHz = 22_050;
-
-/** Refuses the upgrade and returns false when it will not do. */
-function shakeHands(server: ProviderServer, upgrade: Upgrade): boolean {
-  const { url, entry, stream, incoming, random } = upgrade;
-  const refuse = (status: number, code: string, message: string): false => {
-    entry.error = code;
-    const request_id = random.uuid();
-    server.refuseUpgrade(stream, entry, status, { code, message, request_id });
-    return false;
-  };
-  if (url.pathname.replace(/\/$/, '') !== path) return refuse(404, 'InvalidURL', 'url error');
-  if (strikeHandshake(server, upgrade, taskFaults)) return false;
-  const planted = server.strikeUpgrade(entry, taskFaults, 'auth');
-  if (planted !== undefined || !server.accepts(bearerKey(incoming.headers.authorization))) {
-    return refuse(401, 'InvalidApiKey', 'Invalid API-key provided.');
-  }
-  return true;
-}
-
-/** One connection: nothing, or one task, at a time. */
-class TaskSocket {
-  readonly #server: ProviderServer;
-  readonly #socket: WebSocket;
-  readonly #stream: Duplex;
-  readonly #entry: OpenRequest;
-  #task: Task | undefined;
-  /** Messages that crossed the end of their task are late, not wrong. */
-  #lastTaskId: string | undefined;
-  #idle: Alarm | undefined;
-  #over = false;
-
-  constructor(server: ProviderServer, socket: WebSocket, stream: Duplex, entry: OpenRequest) {
-    this.#server = server;
-    this.#socket = socket;
-    this.#stream = stream;
-    this.#entry = entry;
-    socket.on('message', (data, isBinary) => this.#onMessage(data, isBinary));
-    socket.on('error', () => {});
-    socket.once('close', (code) => {
-      entry.closeCode ??= code;
-      this.#over = true;
-      this.#idle?.cancel();
-      this.#task?.stop('aborted');
-      server.conclude(entry, code === 1000 || code === 1005 ? 'answered' : 'aborted');
-    });
-    this.#restartIdleTimer();
-  }
-
-  /** Breaks the connection at once. */
-  abandon(): void {
-    this.#task?.stop('aborted');
-    this.#socket.terminate();
-  }
-
-  #onMessage(data: RawData, isBinary: boolean): void {
-    if (this.#over || this.#task?.muted === true) return;
-    const text = data.toString();
-    const message = isBinary ? undefined : parseMessage(text);
-    const logged = { atUs: this.#server.options.clock.nowUs(), text: withoutKeys(text) };
-    const { action, task_id: taskId } = message?.header ?? {};
-    if (action === 'run-task' && taskId !== undefined && this.#task === undefined) {
-      this.#run(taskId, message?.payload ?? {}, logged);
-      return;
-    }
-    (this.#task?.entry ?? this.#entry).messages.push(logged);
-    if (message === undefined) {
-      this.#fail('', 'InvalidParameter', 'A message must be a JSON object with a header.');
-    } else if (taskId === undefined) {
-      const what = "Missing required parameter 'header.task_id'! Please follow the protocol!";
-      this.#fail('', 'InvalidParameter', what);
-    } else if (this.#task?.id === taskId && action !== 'run-task') {
-      this.#task.take(action, message.payload ?? {});
-    } else if (taskId !== this.#lastTaskId || action === 'run-task') {
-      const what = `No task ${taskId} is running that could take ${action ?? 'no action'}.`;
-      this.#fail(taskId, 'InvalidParameter', what);
-    }
-  }
-
-  #run(id: string, payload: Payload, logged: OpenRequest['messages'][number]): void {
-    this.#idle?.cancel();
-    const { entry, random } = this.#server.openTask(this.#entry, taskFaults);
-    entry.messages.push(logged);
-    const task = new Task(this.#server, id, payload, entry, random, {
-      send: (message) => this.#socket.send(JSON.stringify(message)),
-      audio: (bytes) => this.#socket.send(bytes, { binary: true }),
-      garble: () => this.#socket.send(strayPage),
-      finished: () => {
-        this.#task = undefined;
-        this.#lastTaskId = id;
-        this.#restartIdleTimer();
-      },
-      closed: () => this.#close(),
-      cut: () => {
-        this.#over = true;
-        this.#server.conclude(this.#entry, 'cut');
-        // Frames written before arrive; a close frame never does.
-        this.#stream.end(() => this.#socket.terminate());
-      },
-    });
-    this.#task = task;
-    task.start();
-  }
-
-  /** A failure outside of any task, or one that ends the task that runs. */
-  #fail(taskId: string, code: string, message: string): void {
-    if (this.#task !== undefined) {
-      this.#task.fail(code, message);
-      return;
-    }
-    this.#entry.error = code;
-    this.#socket.send(JSON.stringify(failureMessage(taskId, code, message)));
-    this.#close();
-  }
-
-  #close(): void {
-    this.#over = true;
-    this.#idle?.cancel();
-    this.#entry.closeCode = 1000;
-    this.#server.conclude(this.#entry, 'answered');
-    this.#socket.close(1000);
-  }
-
-  #restartIdleTimer(): void {
-    this.#idle?.cancel();
-    this.#idle = this.#server.options.clock.after(idleMaxUs, () => this.#close());
-  }
-}
-
-interface TaskOutput {
-  send(message: object): void;
-  audio(bytes: Buffer): void;
-  /** Sends something that is none of the protocol. */
-  garble(): void;
-  /** `task-finished` has been sent; the socket may serve the next task. */
-  finished(): void;
-  /** Nothing more comes, and the socket is closed: for example after `task-failed`. */
-  closed(): void;
-  cut(): void;
-}
 
 interface TaskSettings {
   readonly model: string;
@@ -245,7 +71,7 @@ interface TaskSettings {
   readonly wordTimes: boolean;
 }
 
-class Task {
+class Task implements DashScopeTask {
   readonly id: string;
   readonly entry: OpenRequest;
   readonly #server: ProviderServer;
@@ -264,18 +90,11 @@ class Task {
   #muted = false;
   #silence: Alarm | undefined;
 
-  constructor(
-    server: ProviderServer,
-    id: string,
-    payload: Payload,
-    entry: OpenRequest,
-    random: Random,
-    output: TaskOutput,
-  ) {
+  constructor(server: ProviderServer, { id, payload, entry, random, output }: TaskStart) {
     this.id = id;
     this.entry = entry;
     this.#server = server;
-    this.#payload = payload;
+    this.#payload = payload as Payload;
     this.#engine = new SpeechEngine(server, entry, random);
     this.#output = output;
   }
@@ -304,7 +123,8 @@ class Task {
     }
   }
 
-  take(action: string | undefined, payload: Payload): void {
+  take(action: string | undefined, given: object): void {
+    const payload = given as Payload;
     if (this.#over) return;
     if (action !== 'continue-task' && action !== 'finish-task') {
       this.fail('InvalidParameter', `Action ${action ?? 'none'} is not known.`);
@@ -488,42 +308,10 @@ interface Payload {
   readonly input?: { readonly text?: unknown; readonly flush?: unknown } | null;
 }
 
-interface ClientMessage {
-  readonly header: { readonly action?: string; readonly task_id?: string };
-  readonly payload?: Payload | null;
-}
-
-function parseMessage(json: string): ClientMessage | undefined {
-  try {
-    const { header, payload } = JSON.parse(json) as { header?: unknown; payload?: unknown };
-    if (typeof header !== 'object' || header === null) return undefined;
-    const { action, task_id } = header as { action?: unknown; task_id?: unknown };
-    return {
-      header: {
-        ...(typeof action === 'string' ? { action } : {}),
-        ...(typeof task_id === 'string' && task_id !== '' ? { task_id } : {}),
-      },
-      payload: typeof payload === 'object' ? (payload as Payload | null) : null,
-    };
-  } catch {
-    return undefined;
-  }
-}
-
-function failureMessage(taskId: string, code: string, message: string): object {
-  const error = { error_code: code, error_message: message };
-  return {
-    header: { task_id: taskId, event: 'task-failed', ...error, attributes: {} },
-    payload: {},
-  };
-}
-
 /** The settings of a `run-task` (section 9.2), or the words in which they are refused. */
 function settingsOf(payload: Payload): TaskSettings | string {
-  for (const name of ['model', 'task_group', 'task', 'function'] as const) {
-    if (typeof payload[name] === 'string' && payload[name] !== '') continue;
-    return `Missing required parameter 'payload.${name}'! Please follow the protocol!`;
-  }
+  const missing = missingTaskParameter(payload);
+  if (missing !== undefined) return missing;
   const model = String(payload.model);
   const { voice, format, sample_rate, enable_ssml, word_timestamp_enabled, ...numbers } =
     payload.parameters ?? {};

@@ -29,7 +29,8 @@ const reuseIdleMs = 59_000;
 const pieceCharactersMax = 20_000;
 const taskCharactersMax = 200_000;
 
-const failures: FailureTable = {
+/** Codes and words of `task-failed`, whatever the task. */
+export const dashScopeFailures: FailureTable = {
   codes: {
     InvalidApiKey: 'auth',
     AccessDenied: 'auth',
@@ -85,7 +86,7 @@ export const cosyVoiceAdapter: SpeechAdapter<CosyVoiceConfig> = {
         },
         secrets: [config.token],
         timeoutMs: { ...defaultTimeLimitsMs, ...config.timeoutMs },
-        failures,
+        failures: dashScopeFailures,
         rateHz,
         finalMessage: 'task-finished',
         pieceCharactersMax,

@@ -18,7 +18,7 @@ const key = 'sk_stand_in';
  * name, or for this program's own `--config`.
  */
 export function renderStandInConfig({ dialogue, speech }: StandInConfig): string {
-  const { chat, transcription, 'text-optimization': optimization } = dialogue;
+  const { chat, transcription, paraformer, 'text-optimization': optimization } = dialogue;
   const [first, ...others] = speech;
   const complete = chat !== undefined && transcription !== undefined && first !== undefined;
   return [
@@ -28,6 +28,7 @@ export function renderStandInConfig({ dialogue, speech }: StandInConfig): string
     'addr = "0.0.0.0:8080"',
     '',
     ...(transcription === undefined ? [] : recognition(transcription)),
+    ...(paraformer === undefined ? [] : liveRecognition(paraformer)),
     ...(chat === undefined ? [] : languageModel(chat)),
     ...(first === undefined ? [] : [comment('Speech.'), toml({ tts: first[1] })]),
     ...(others.length === 0
@@ -52,6 +53,20 @@ function recognition(address: string): string[] {
     lang: 'en',
   };
   return [comment('Recognition: understands what the scenario says, turn by turn.'), toml({ asr })];
+}
+
+function liveRecognition(address: string): string[] {
+  return [
+    comment(
+      'Recognition while the user speaks, in the place of the section above:',
+      '',
+      '[asr]',
+      'platform = "paraformer_v2"',
+      `url = "${address}/api-ws/v1/inference"`,
+      `paraformer_token = "${key}"`,
+    ),
+    '',
+  ];
 }
 
 function languageModel(address: string): string[] {

@@ -43,7 +43,12 @@ export async function standInsCommand(
   options: StandInsCommandOptions,
 ): Promise<number> {
   const platforms = [...new Set(builtInProviders.map(({ tts }) => tts.platform))];
-  const services = [...dialogueServices, ...platforms];
+  // Ports count up in this order. What came later stands at the end, so that nothing has moved.
+  const services = [
+    ...dialogueServices.filter((service) => service !== 'paraformer'),
+    ...platforms,
+    'paraformer',
+  ];
   const chosen = chosenServices(services, options);
   const scenario = loadScript(options.scenario, Object.keys(builtInTables));
   const personalities = new Map([
@@ -114,7 +119,8 @@ export async function standInsCommand(
   const dialogue = Object.fromEntries(
     dialogueServices.flatMap((service) => {
       const address = addresses.get(service);
-      return address === undefined ? [] : [[service, `http://${address}`]];
+      const scheme = service === 'paraformer' ? 'ws' : 'http';
+      return address === undefined ? [] : [[service, `${scheme}://${address}`]];
     }),
   );
   const config = renderStandInConfig({ dialogue, speech });

@@ -3,7 +3,9 @@ import type { Clock } from '../clock/clock.ts';
 import type { LaboratoryNetwork } from '../network/laboratory-network.ts';
 import type { Random } from '../random/random.ts';
 import type { Scenario, Turn } from '../scenario/scenario.ts';
+import type { LiveRecognizer } from '../server/live-recognizer.ts';
 import { chatReplies, responsesReplies } from '../server/model-replies.ts';
+import { paraformerRecognizer } from '../server/paraformer-recognizer.ts';
 import { type Recognizer, scriptedRecognizer } from '../server/recognizer.ts';
 import { type ReplySource, scriptedReply } from '../server/reply-source.ts';
 import { whisperRecognizer } from '../server/whisper-recognizer.ts';
@@ -11,7 +13,7 @@ import { createDialogueStandIn } from '../stand-ins/stand-in.ts';
 
 /** What the server understands and answers in a scenario. */
 export interface DialogueServices {
-  readonly recognizer: Recognizer;
+  readonly recognizer: Recognizer | LiveRecognizer;
   readonly replies: ReplySource;
   close(): Promise<void>;
 }
@@ -42,7 +44,11 @@ export async function openDialogueServices(
 ): Promise<DialogueServices> {
   const { clock, random, turnOf } = options;
   const closing: (() => unknown)[] = [];
-  const impersonate = async (service: 'chat' | 'transcription', host: string): Promise<string> => {
+  /** @returns host of its URLs */
+  const impersonate = async (
+    service: 'chat' | 'transcription' | 'paraformer',
+    host: string,
+  ): Promise<string> => {
     const standIn = createDialogueStandIn(service, {
       clock,
       random: random.fork(service),
@@ -56,7 +62,7 @@ export async function openDialogueServices(
       () => standIn.close(),
       () => listener.close(),
     );
-    return `http://${host}/v1`;
+    return host;
   };
   /** Clients are closed before what they are connected to. */
   const opened = <Client extends { close(): void }>(client: Client): Client => {
@@ -65,13 +71,18 @@ export async function openDialogueServices(
   };
   const deps = { clock, dialer: network, randomBytes: (count: number) => random.bytes(count) };
 
-  const openRecognizer = async (): Promise<Recognizer> => {
+  const openRecognizer = async (): Promise<Recognizer | LiveRecognizer> => {
     if (server.asrService === 'script') {
       const heard = ({ turn }: { turn: number }) => turnOf(turn)?.heard;
       return scriptedRecognizer(heard, { clock, durationMs: server.recognitionMs });
     }
-    const base = await impersonate('transcription', recognitionHost);
-    const url = `${base}/audio/transcriptions`;
+    if (server.asrService === 'paraformer') {
+      const host = await impersonate('paraformer', recognitionHost);
+      const url = `ws://${host}/api-ws/v1/inference`;
+      return opened(paraformerRecognizer({ url, token: standInKey }, deps));
+    }
+    const host = await impersonate('transcription', recognitionHost);
+    const url = `http://${host}/v1/audio/transcriptions`;
     return opened(whisperRecognizer({ url, apiKey: standInKey, model: 'whisper-1' }, deps));
   };
   const openReplies = async (): Promise<ReplySource> => {
@@ -82,7 +93,7 @@ export async function openDialogueServices(
       };
       return scriptedReply(reply, { clock });
     }
-    const base = await impersonate('chat', modelHost);
+    const base = `http://${await impersonate('chat', modelHost)}/v1`;
     const config = { apiKey: standInKey, model: 'gpt-4.1-mini' };
     return opened(
       server.llmService === 'chat'

@@ -74,7 +74,7 @@ export interface ServerSettings {
   /** How long the scripted recogniser takes. */
   readonly recognitionMs: number;
   /** How speech is understood: by the script itself, or through a service that knows the script. */
-  readonly asrService: 'script' | 'whisper';
+  readonly asrService: 'script' | 'whisper' | 'paraformer';
   /** Where replies come from, in the same way. */
   readonly llmService: 'script' | 'chat' | 'responses';
   /** WAV file sent as hello on the first connection. */

@@ -97,7 +97,7 @@ export const scenarioSchema = z.strictObject({
     .strictObject({
       asr: z.enum(['stream', 'submit']).default('stream'),
       recognition_ms: spanMs.default(200),
-      asr_service: z.enum(['script', 'whisper']).default('script'),
+      asr_service: z.enum(['script', 'whisper', 'paraformer']).default('script'),
       llm_service: z.enum(['script', 'chat', 'responses']).default('script'),
       hello_wav: text.optional(),
       vad: vad.prefault({}),

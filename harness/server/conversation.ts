@@ -11,6 +11,8 @@ import { AsyncQueue } from './async-queue.ts';
 import { type DeviceLink, LinkRetired } from './device-link.ts';
 import { EndOfSpeech, SpeechLatch } from './end-of-speech.ts';
 import { sendHello } from './hello.ts';
+import { LiveListening } from './live-listening.ts';
+import type { LiveRecognition, LiveRecognizer } from './live-recognizer.ts';
 import { Recognition } from './recognition.ts';
 import type { Recognizer } from './recognizer.ts';
 import type { Exchange, ReplySource } from './reply-source.ts';
@@ -30,7 +32,8 @@ export interface ConversationOptions {
   readonly voiceDetection: VoiceDetection;
   readonly speech: SpeechSession;
   readonly platform: string;
-  readonly recognizer: Recognizer;
+  /** Of whole recordings, or one that listens while the user speaks. */
+  readonly recognizer: Recognizer | LiveRecognizer;
   readonly replies: ReplySource;
   readonly hello?: Uint8Array;
   readonly settings: ServerSettings;
@@ -169,9 +172,7 @@ export class Conversation {
   async #spokenTurns(link: DeviceLink): Promise<void> {
     for (let again = true; again; ) {
       const turn = this.#beginTurn(link, link.query.streamAsr ? 'stream' : 'submit');
-      const heard = await this.#guard(turn, () =>
-        turn.mode === 'stream' ? this.#listen(link, turn) : this.#collect(link, turn),
-      );
+      const heard = await this.#guard(turn, () => this.#hear(link, turn));
       again = heard?.kind === 'restarted';
       // An `EndResponse` would end the utterance that the board has just begun.
       if (again) this.#endTurn(turn, 'interrupted');
@@ -239,8 +240,108 @@ export class Conversation {
     }
   }
 
+  #hear(link: DeviceLink, turn: Turn): Promise<Heard> {
+    const { recognizer } = this.#options;
+    if ('begin' in recognizer) return this.#attend(link, turn, recognizer);
+    const listen = turn.mode === 'stream' ? this.#listen : this.#collect;
+    return listen.call(this, link, turn, recognizer);
+  }
+
+  /** Recognition while the user speaks; in stream mode it also finds the end of speech (section 7.4). */
+  async #attend(link: DeviceLink, turn: Turn, recognizer: LiveRecognizer): Promise<Heard> {
+    const { settings } = this.#options;
+    const isStream = turn.mode === 'stream';
+    const context = { deviceId: this.#deviceId, turn: turn.number };
+    let recognition: LiveRecognition;
+    try {
+      recognition = await recognizer.begin(
+        context,
+        { semanticPunctuation: isStream, onChange: () => link.wake() },
+        link.signal,
+      );
+    } catch (error) {
+      link.signal.throwIfAborted();
+      fail(turn, 'recognition', error);
+      if (isStream) await link.send({ type: 'EndVad' }, { turn: turn.number });
+      return { kind: 'text', text: undefined };
+    }
+    const listening = new LiveListening(recognition, this.#detector, settings.endOfSpeech);
+    const finished = (by: 'EndVad' | 'Submit' | 'Text'): void =>
+      this.#reportEndOfTurn(link, turn, by, listening.receivedSamples, listening.speech);
+    try {
+      for (const samples of this.#stale.splice(0)) listening.push(samples);
+      for (let submitted = false; !submitted && !(isStream && listening.isOver); ) {
+        const mail = await nextMail(link);
+        if (mail.kind === 'audio') listening.push(mail.samples);
+        const news = isStream && !listening.isOver ? listening.news() : undefined;
+        if (news !== undefined) await this.#sendAsr(link, turn, news, false);
+        if (mail.kind !== 'command') continue;
+        const { command } = mail;
+        switch (command.event) {
+          case 'StartChat':
+            if (settings.restart === 'ignored') break;
+            return { kind: 'restarted' };
+          case 'Text':
+            finished('Text');
+            return { kind: 'text', text: command.input };
+          case 'Submit':
+            submitted = !isStream;
+            if (submitted) break;
+            finished('Submit');
+            await link.send({ type: 'EndVad' }, { turn: turn.number });
+            if (settings.submitInStreamMode === 'endsSession') return { kind: 'over' };
+            return { kind: 'text', text: undefined };
+          case 'Select':
+          case 'StartRecord':
+            break;
+        }
+      }
+      finished(isStream ? 'EndVad' : 'Submit');
+      const atOnce = settings.endVad === 'endOfSpeech';
+      if (isStream && atOnce) await link.send({ type: 'EndVad' }, { turn: turn.number });
+      const final = await this.#completed(link, turn, recognition, listening);
+      if (isStream && !atOnce) await link.send({ type: 'EndVad' }, { turn: turn.number });
+      const text = final || (settings.interimFallback ? listening.interimText : '');
+      return { kind: 'text', text: text === '' ? undefined : text };
+    } finally {
+      recognition.cancel();
+    }
+  }
+
+  /** The whole text of a live recognition; what there is of it when it fails. */
+  async #completed(
+    link: DeviceLink,
+    turn: Turn,
+    recognition: LiveRecognition,
+    listening: LiveListening,
+  ): Promise<string> {
+    const { clock, settings } = this.#options;
+    const { failure } = listening;
+    if (failure !== undefined) {
+      fail(turn, 'recognition', failure);
+      return '';
+    }
+    const limitMs = settings.recognitionTimeoutMs;
+    const watchdog = new Watchdog(
+      clock,
+      limitMs,
+      link.signal,
+      () => new Error(`There was no recognition after ${limitMs} ms; the server gave up on it.`),
+    );
+    try {
+      await recognition.finish(watchdog.signal);
+      return recognition.text.trim();
+    } catch (error) {
+      link.signal.throwIfAborted();
+      fail(turn, 'recognition', error);
+      return '';
+    } finally {
+      watchdog.stop();
+    }
+  }
+
   /** Stream mode: the server finds the end of speech (section 7.3). */
-  async #listen(link: DeviceLink, turn: Turn): Promise<Heard> {
+  async #listen(link: DeviceLink, turn: Turn, recognizer: Recognizer): Promise<Heard> {
     const { settings } = this.#options;
     const utterance = new Utterance(this.#detector);
     const endOfSpeech = new EndOfSpeech(settings.endOfSpeech);
@@ -265,7 +366,7 @@ export class Conversation {
         if (step === 'pause') {
           if (recognition?.text) await showInterim(recognition.text);
           recognition?.cancel();
-          recognition = this.#recognize(link, turn, utterance.recording());
+          recognition = this.#recognize(link, turn, recognizer, utterance.recording());
         }
       }
       return false;
@@ -278,7 +379,7 @@ export class Conversation {
       if (text) await showInterim(text);
       else if (utterance.receivedSamples >= lastAsrSamples) await showInterim('');
       else if (early === undefined) {
-        early = this.#recognize(link, turn, utterance.recording());
+        early = this.#recognize(link, turn, recognizer, utterance.recording());
         void early.over.then(() => link.wake());
       }
     };
@@ -323,7 +424,7 @@ export class Conversation {
   }
 
   /** Submit mode: the board says when the utterance is complete (section 7.2). */
-  async #collect(link: DeviceLink, turn: Turn): Promise<Heard> {
+  async #collect(link: DeviceLink, turn: Turn, recognizer: Recognizer): Promise<Heard> {
     const { settings } = this.#options;
     const afresh = settings.submitStartsAfresh;
     const utterance = new Utterance(this.#detector, afresh);
@@ -352,7 +453,7 @@ export class Conversation {
         case 'Submit': {
           this.#reportEndOfTurn(link, turn, 'Submit', samples, latch.speech);
           if (!latch.speech) return { kind: 'text', text: undefined };
-          const recognition = this.#recognize(link, turn, utterance.recording());
+          const recognition = this.#recognize(link, turn, recognizer, utterance.recording());
           return { kind: 'text', text: (await this.#recognized(turn, recognition)) || undefined };
         }
         case 'Select':
@@ -362,8 +463,13 @@ export class Conversation {
     }
   }
 
-  #recognize(link: DeviceLink, turn: Turn, samples: Int16Array): Recognition {
-    const { clock, recognizer, settings } = this.#options;
+  #recognize(
+    link: DeviceLink,
+    turn: Turn,
+    recognizer: Recognizer,
+    samples: Int16Array,
+  ): Recognition {
+    const { clock, settings } = this.#options;
     return new Recognition({
       clock,
       recognizer,

@@ -6,6 +6,7 @@ import { createFishStandIn } from './fish-stand-in.ts';
 import { createGroqStandIn } from './groq-stand-in.ts';
 import { createGsvStandIn } from './gsv-stand-in.ts';
 import { createOpenAiStandIn } from './openai-stand-in.ts';
+import { createParaformerStandIn } from './paraformer-stand-in.ts';
 import type { ServiceStandIn, StandIn, StandInOptions } from './stand-in-contract.ts';
 import { createTranscriptionStandIn } from './transcription-stand-in.ts';
 
@@ -33,4 +34,5 @@ export const dialogueRegistry = {
   chat: createChatStandIn,
   transcription: createTranscriptionStandIn,
   'text-optimization': createTextOptimizationStandIn,
+  paraformer: createParaformerStandIn,
 } satisfies Record<string, (options: DialogueOptions) => ServiceStandIn>;

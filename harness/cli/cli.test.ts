@@ -281,6 +281,33 @@ test('what a board of the command cannot be is refused before it connects', asyn
   }
 });
 
+test('with Paraformer in [asr] run and serve recognise while the user speaks', async (t) => {
+  const asr = '[asr]\nplatform = "paraformer_v2"\nparaformer_token = "sk_p"\n';
+  const config = file('live-asr.toml', `${asr}\n${sections.stream_gsv}`);
+  const scenario = file('spoken-live.toml', hello);
+  const server = start('serve', '--port', '0', '--config', config, '--scenario', scenario);
+  const [url] = await server.printed(/^ws:\/\/127\.0\.0\.1:\d+\/ws\/$/m);
+  const device = await start('device', url, '--say', 'Hello.').ended;
+  t.is(device.exit, exitCode.passed, device.stderr);
+  server.child.kill('SIGINT');
+  const { stderr } = await server.ended;
+  t.regex(stderr, /turn 1 +understood: Hello\./);
+  t.regex(stderr, /through the stand-in of paraformer/);
+  t.false(stderr.includes('[asr] is not used'));
+
+  const out = join(folder, 'live-asr');
+  const args = ['run', scenario, '--config', config, '--json', '--quiet', '--out', out];
+  const run = await start(...args).ended;
+  t.is(run.exit, exitCode.passed, run.stderr);
+  const { run: facts, cells } = JSON.parse(run.stdout) as {
+    run: { id: string };
+    cells: { recording: string }[];
+  };
+  const { events } = readRecording(join(out, facts.id, cells[0]!.recording));
+  const texts = events.flatMap((event) => (event.type === 'asr' ? [event.text] : []));
+  t.is(texts.at(-1), 'Hello.');
+});
+
 test('stand-ins print a configuration that works as it is, and tell what clients ask', async (t) => {
   const scenario = file('spoken.toml', hello);
   const cloud = start(

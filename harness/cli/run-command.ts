@@ -14,6 +14,7 @@ import {
 } from '../scenario/plan.ts';
 import type { Scenario } from '../scenario/scenario.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
+import { configuredScenario } from './configured-scenario.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import {
   type LiveOptions,
@@ -72,7 +73,9 @@ export async function runCommand(
   const providers = live ? liveProviders(choice, options.provider) : choice.entries;
   const catalog = scenarioCatalog([...choice.entries.keys()]);
   const files = findScenarioFiles(paths.length === 0 ? [defaultScenarioFolder()] : paths);
-  const scenarios = loadScenarios(files, catalog);
+  const scenarios = loadScenarios(files, catalog).map((scenario) =>
+    configuredScenario(scenario, choice.config),
+  );
   const plan = planRun(scenarios, {
     providers:
       server !== undefined

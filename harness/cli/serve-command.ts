@@ -6,6 +6,7 @@ import { endpointOfUrl, isLoopback } from '../network/endpoint-url.ts';
 import { endpointName } from '../network/laboratory-network.ts';
 import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
+import { openDialogueServices } from '../runner/dialogue-services.ts';
 import { personalityOf } from '../runner/personality-choice.ts';
 import { endpointsOf } from '../runner/provider-catalog.ts';
 import { impersonateProvider } from '../runner/provider-stand-ins.ts';
@@ -17,12 +18,11 @@ import { compatOf, compatSettings, openCompatSpeech } from '../server/compat.ts'
 import type { ServerModel } from '../server/compat-items.ts';
 import type { ServerObservation } from '../server/conversation.ts';
 import { endOfSpeechDefaults } from '../server/end-of-speech.ts';
-import { scriptedRecognizer } from '../server/recognizer.ts';
 import { recordFolder } from '../server/record-store.ts';
-import { scriptedReply } from '../server/reply-source.ts';
 import { Service, textOf } from '../server/service-call.ts';
 import { SecretMask } from '../trace/secret-mask.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
+import { configuredScenario } from './configured-scenario.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import { type LiveOptions, liveAnnouncement, liveBudget, liveProviders } from './live-providers.ts';
 import { liveServices, openLiveServices } from './live-services.ts';
@@ -128,6 +128,16 @@ export async function serveCommand(
     config && services.length > 0
       ? openLiveServices(config, { clock, dialer: network, randomBytes, admit })
       : undefined;
+  const { asrService, llmService } = configuredScenario(scenario, config).server;
+  const played = {
+    asrService: asked?.recognizer ? 'script' : asrService,
+    llmService: asked?.replies ? 'script' : llmService,
+  } as const;
+  const dialogue = await openDialogueServices(
+    { ...scenario, server: { ...scenario.server, ...played } },
+    network,
+    { clock, random: random.fork('dialogue'), turnOf: (turn) => turnOf(scenario, turn) },
+  );
   const isCallable = callback !== undefined && (budget !== undefined || isLoopback(callback.host));
   if (callback !== undefined && !isCallable) {
     terminal.say(`${callbackUrl} is not called without --live: it is not on this machine.`);
@@ -144,21 +154,8 @@ export async function serveCommand(
       ...compatSettings(compat, platform),
     },
     ...(hello === undefined ? {} : { hello: readFileSync(hello) }),
-    recognizer:
-      asked?.recognizer ??
-      scriptedRecognizer(({ turn }) => turnOf(scenario, turn).heard, {
-        clock,
-        durationMs: scenario.server.recognitionMs,
-      }),
-    replies:
-      asked?.replies ??
-      scriptedReply(
-        ({ turn }) => {
-          const { reply, replyPace } = turnOf(scenario, turn);
-          return { text: reply, ...replyPace };
-        },
-        { clock },
-      ),
+    recognizer: asked?.recognizer ?? dialogue.recognizer,
+    replies: asked?.replies ?? dialogue.replies,
     ...(options.record !== undefined && { records: recordFolder(options.record, wallClockStamp) }),
     ...(notices && { recordCallback: (notice) => postNotice(notices, notice, clock) }),
     observe: show,
@@ -182,7 +179,7 @@ export async function serveCommand(
   }
   terminal.say(
     `Speaking with ${budget === undefined ? 'the stand-in of' : 'the real'} ${provider.name}, ` +
-      `answering from ${asked?.replies ? '[llm]' : `"${scenario.title}"`}${model === 'harness' ? '' : `, as ${model}`}. Ctrl-C ends it.`,
+      `answering from ${asked?.replies ? '[llm]' : `"${scenario.title}"`}${servicesOf(played)}${model === 'harness' ? '' : `, as ${model}`}. Ctrl-C ends it.`,
   );
   await aborted(signal);
   await listener.close();
@@ -190,6 +187,7 @@ export async function serveCommand(
   await speech.close();
   notices?.close();
   asked?.close();
+  await dialogue.close();
   await standIns?.close();
   return exitCode.interrupted;
 }
@@ -228,6 +226,14 @@ async function postNotice(
   } finally {
     alarm.cancel();
   }
+}
+
+/** Services beside speech that are asked over the wire. */
+function servicesOf(services: Pick<Scenario['server'], 'asrService' | 'llmService'>): string {
+  const asked = Object.values(services).filter((service) => service !== 'script');
+  return asked.length === 0
+    ? ''
+    : ` through the stand-in${asked.length > 1 ? 's' : ''} of ${asked.join(' and ')}`;
 }
 
 /** The script starts again when it has come to its end. */

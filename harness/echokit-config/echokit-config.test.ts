@@ -164,7 +164,12 @@ test('the other backends and platforms are read without a word', (t) => {
   const paraformer = '[asr]\nplatform = "ParaformerV2"\nparaformer_token = "sk_p"\n';
   const responses = '[llm]\nplatform = "OpenAIResponses"\nextra = { a = 1 }\n';
   const claude = '[claude]\nurl = "ws://localhost:9000/ws"\n';
-  t.deepEqual(brief(read(addr + paraformer + tts + responses)), []);
+  const live = read(addr + paraformer + tts + responses);
+  t.deepEqual(brief(live), []);
+  t.deepEqual(live.recognition, {
+    paraformer: { url: 'wss://dashscope.aliyuncs.com/api-ws/v1/inference', token: 'sk_p' },
+  });
+  t.true(live.sections.find(({ name }) => name === '[asr]')!.used);
   const helper = read(addr + paraformer + tts + claude);
   t.deepEqual(brief(helper), []);
   t.is(helper.backend, 'EchoKit takes [claude], [asr] and [tts]');

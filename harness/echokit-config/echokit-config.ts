@@ -24,6 +24,7 @@ import { redact } from '../../adapters/transport/provider-failure.ts';
 import { decodeUserWav, UserWavError } from '../scenario/user-wav.ts';
 import type { EndOfSpeechSettings } from '../server/end-of-speech.ts';
 import type { ChatConfig, PromptMessage, ResponsesConfig } from '../server/model-replies.ts';
+import type { ParaformerConfig } from '../server/paraformer-recognizer.ts';
 import type { WhisperConfig } from '../server/whisper-recognizer.ts';
 import { placeOf } from '../toml/problem-list.ts';
 import { sourceExcerpt } from '../toml/source-excerpt.ts';
@@ -70,8 +71,10 @@ export interface EchoKitConfig {
   readonly addr?: { readonly host: string; readonly port: number };
   /** Path that can be opened from here. */
   readonly helloWav?: string;
-  /** `[asr]` of a service that is asked with a whole recording; absent for any other. */
-  readonly recognition?: WhisperConfig;
+  /** `[asr]`; exactly one of the two: asked with whole recordings, or listening while the user speaks. */
+  readonly recognition?:
+    | { readonly whisper: WhisperConfig }
+    | { readonly paraformer: ParaformerConfig };
   /** `[llm]`; exactly one of the two. */
   readonly model?: { readonly chat: ChatConfig } | { readonly responses: ResponsesConfig };
   /** `[record] callback_url`: whom `serve --record` tells of recordings. */
@@ -260,7 +263,13 @@ class ConfigReading {
       `what the user says is known from the scenario${butLive}`,
       asrPlatforms,
     );
-    const recognition = checked && whisperConfig(checked.table.values);
+    const recognition = checked && recognitionConfig(checked.table.values);
+    if (recognition !== undefined && 'paraformer' in recognition) {
+      const at = this.#sections.findIndex(({ name }) => name === '[asr]');
+      const note =
+        'recognition while the user speaks, by a stand-in; only serve --live asks the service';
+      this.#sections[at] = { name: '[asr]', used: true, note };
+    }
     const endOfSpeech = checked && this.#endOfSpeech(checked);
     return {
       ...(recognition !== undefined && { recognition }),
@@ -545,10 +554,12 @@ function configuredProvider(
 
 const butLive = '; only serve --live asks';
 
-function whisperConfig(values: ConfigTable['values']): WhisperConfig | undefined {
-  const { url, api_key: apiKey, lang: language, model, prompt, paraformer_token: other } = values;
-  if (url === undefined || other !== undefined || !/^https?:/i.test(url)) return undefined;
-  return { url, ...withoutAbsent({ apiKey, language, model, prompt }) };
+function recognitionConfig(values: ConfigTable['values']): EchoKitConfig['recognition'] {
+  const { url, api_key: apiKey, lang: language, model, prompt, paraformer_token: token } = values;
+  if (url === undefined) return undefined;
+  if (token !== undefined) return /^wss?:/i.test(url) ? { paraformer: { url, token } } : undefined;
+  if (!/^https?:/i.test(url)) return undefined;
+  return { whisper: { url, ...withoutAbsent({ apiKey, language, model, prompt }) } };
 }
 
 function modelConfig(

@@ -8,7 +8,6 @@ import { type AdapterDeps, SpeechError } from '../../adapters/index.ts';
 import { dashScopeFailures } from '../../adapters/platforms/cosyvoice.ts';
 import { classifyInBand, classifyRefusal } from '../../adapters/transport/provider-failure.ts';
 import { openWebSocket } from '../../adapters/transport/websocket.ts';
-import type { Clock } from '../clock/clock.ts';
 import {
   type LiveRecognition,
   type LiveRecognitionOptions,
@@ -32,8 +31,7 @@ const startLimitMs = 10_000;
 /** The service closes a socket that has no task for 60 s; a second is for the way. */
 const idleLimitUs = 59_000_000;
 
-type Deps = Omit<ServiceDeps, 'clock'> &
-  Pick<AdapterDeps, 'randomBytes'> & { readonly clock: Clock };
+type Deps = ServiceDeps & Pick<AdapterDeps, 'randomBytes'>;
 
 /** @returns a recognizer that MUST be closed */
 export function paraformerRecognizer(
@@ -146,6 +144,7 @@ class ParaformerTask implements LiveRecognition {
   #current = '';
   #results = 0;
   #failure: RecognitionError | undefined;
+  #finishing = false;
   #state: 'starting' | 'started' | 'finished' | 'over' = 'starting';
   /** Whoever waits for the next state. */
   #waiting: (() => void) | undefined;
@@ -205,6 +204,7 @@ class ParaformerTask implements LiveRecognition {
 
   async finish(signal: AbortSignal): Promise<void> {
     if (this.#failure === undefined && this.#state === 'started') {
+      this.#finishing = true;
       this.#send('finish-task', { input: {} });
     }
     await this.#until('finished', signal);
@@ -257,6 +257,10 @@ class ParaformerTask implements LiveRecognition {
         if (this.#state === 'starting') this.#state = 'started';
         break;
       case 'task-finished':
+        if (!this.#finishing) {
+          this.#fail('truncated', 'the task ended while audio was still coming.');
+          return;
+        }
         this.#state = 'finished';
         break;
       case 'task-failed': {

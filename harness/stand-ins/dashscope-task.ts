@@ -165,6 +165,8 @@ class TaskSocket {
       this.#task.hear(data as Buffer);
       return;
     }
+    // It crossed the end of its task.
+    if (isBinary && this.#task === undefined && this.#lastTaskId !== undefined) return;
     const text = data.toString();
     const message = isBinary ? undefined : parseMessage(text);
     const logged = { atUs: this.#server.options.clock.nowUs(), text: withoutKeys(text) };

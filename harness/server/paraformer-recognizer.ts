@@ -64,18 +64,18 @@ export function paraformerRecognizer(
 
 async function start(
   pool: SocketPool,
-  { clock, randomBytes }: Deps,
+  deps: Deps,
   options: LiveRecognitionOptions,
   signal: AbortSignal,
 ): Promise<LiveRecognition> {
   const stop = new AbortController();
   const late = (): RecognitionError =>
     new RecognitionError('timeout', `the task was not started within ${startLimitMs} ms.`);
-  const alarm = clock.after(startLimitMs * 1000, () => stop.abort(late()));
+  const alarm = deps.clock.after(startLimitMs * 1000, () => stop.abort(late()));
   const either = AbortSignal.any([signal, stop.signal]);
   try {
     const socket = await pool.take(either);
-    const task = new ParaformerTask(pool, socket, uuid(randomBytes(16)), options);
+    const task = new ParaformerTask(pool, socket, uuid(deps.randomBytes(16)), options);
     await task.started(either);
     return task;
   } finally {

@@ -52,6 +52,8 @@ export interface ConfigSetting {
   readonly from: 'file' | 'default' | 'environment' | 'nowhere';
   /** From `environment`: the variable's name. */
   readonly variable?: string;
+  /** There is a value, and it cannot be used. Absent: it can. */
+  readonly refused?: true;
 }
 
 export interface CheckedTable {

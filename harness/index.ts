@@ -34,12 +34,15 @@ export { buildRunReport, type RunReport, reportData } from './report/run-report.
 export { renderTerminalReport } from './report/terminal-report.ts';
 // Running
 export { type Laboratory, openLaboratory } from './runner/laboratory.ts';
+export { planNeeds } from './runner/plan-needs.ts';
 export {
   builtInProviders,
   configuredProvider,
   type ProviderEntry,
   providerEntry,
 } from './runner/provider-catalog.ts';
+export { checkProvider, type ProviderCheck, probeNeeds } from './runner/provider-check.ts';
+export { RequestBudget, type RequestCount, withinBudget } from './runner/request-budget.ts';
 export { type CellResult, runPlan } from './runner/run-plan.ts';
 // Scenarios
 export { loadScenario, loadScenarioFile, type ScenarioCatalog } from './scenario/load.ts';

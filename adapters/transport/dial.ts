@@ -81,7 +81,11 @@ function dialError(target: DialedTarget, error: unknown): SpeechError {
   return speechError(
     {
       kind: 'network',
-      message: `No connection to ${target.host}:${target.port}: ${String(message ?? error)}${typeof hint === 'string' ? ` ${hint}` : ''}`,
+      // A dialer that knows what to try next has said where already.
+      message:
+        typeof hint === 'string'
+          ? `${String(message)} ${hint}`
+          : `No connection to ${target.host}:${target.port}: ${String(message ?? error)}`,
       retryable: code !== 'NETWORK_OUTSIDE_FORBIDDEN',
       cause: error,
     },

@@ -24,7 +24,8 @@ function renderProvider({ name, table, platform, settings }: ConfiguredProvider)
   return ['', `provider ${neutralize(name)}: [${neutralize(table)}], ${title}`, ...aligned(keys)];
 }
 
-function shown({ secret, shown: value, from, required }: ConfigSetting): string {
+function shown({ secret, shown: value, from, required, refused }: ConfigSetting): string {
+  if (refused === true) return 'refused';
   if (secret) return from === 'nowhere' ? (required ? 'missing' : 'not set') : 'set';
   if (from === 'nowhere') return required ? 'missing' : 'not set';
   if (value === undefined) return 'set';

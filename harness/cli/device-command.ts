@@ -1,4 +1,5 @@
-import { writeFileSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { nearestName } from '../../adapters/nearest-name.ts';
 import { SystemClock } from '../clock/system-clock.ts';
 import type { Acoustics } from '../device/acoustics.ts';
@@ -91,6 +92,7 @@ export async function deviceCommand(
   let changed = (): void => {};
   let answered = 0;
   let rebooted: string | undefined;
+  let booted = false;
   let firstSound: ((atUs: number) => void) | undefined;
   const board = new ConsolePrinter({ profile, serverUrl: url });
   // What is not the board's must not stand between the lines of its console.
@@ -98,7 +100,9 @@ export async function deviceCommand(
   const device = create((event) => {
     if (options.console) printConsole(terminal, board.print(event));
     else {
-      const line = describe(event);
+      // Without its first connection the command ends, and says why.
+      const isLast = event.type === 'connectFailed' && !booted;
+      const line = isLast ? undefined : describe(event);
       if (line !== undefined) terminal.say(`${seconds(event.atUs)}  ${line}`);
     }
     if (event.type === 'frameHandled' && event.event === 'EndResponse') answered++;
@@ -124,6 +128,7 @@ export async function deviceCommand(
   let failure: string | undefined;
   try {
     await device.boot();
+    booted = true;
     device.press('k0', 'short');
     if (!(await until(() => device.state === 'Listening', readyLimitSeconds))) {
       failure = rebooted ?? `the board is ${device.state} and does not listen`;
@@ -193,7 +198,23 @@ function usage(message: string, hint: string): CommandError {
   return new CommandError('USAGE', exitCode.usage, message, hint);
 }
 
+/** Better at the start than when the conversation is over. */
+function checkSaveFile(path: string): void {
+  const folder = dirname(path);
+  const isFolder = (name: string): boolean =>
+    statSync(name, { throwIfNoEntry: false })?.isDirectory() === true;
+  if (!isFolder(folder)) throw usage(`--save: there is no folder ${folder}.`, 'make it first');
+  if (isFolder(path)) throw usage(`--save: ${path} is a folder.`, 'name a file in it');
+}
+
 function checkArguments(url: string, options: DeviceCommandOptions): void {
+  if (options.save !== undefined) checkSaveFile(options.save);
+  if (options.say.some((text) => text.trim() === '')) {
+    throw usage(
+      '--say has no text: nobody would speak.',
+      'for example: --say "How far is the moon?"',
+    );
+  }
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (parsed?.protocol !== 'ws:') {
     throw usage(

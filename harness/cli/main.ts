@@ -25,6 +25,20 @@ export function harnessVersion(): string {
   return 'unknown';
 }
 
+/** @throws {CommandError} `USAGE` for a list without a name, which would mean all of them */
+function names(option: string): (value: string) => string[] {
+  return (value) => {
+    const found = list(value);
+    if (found.length > 0) return found;
+    throw new CommandError(
+      'USAGE',
+      exitCode.usage,
+      `${option} names nothing.`,
+      `leave ${option} out, or name one`,
+    );
+  };
+}
+
 function list(value: string): string[] {
   return value
     .split(',')
@@ -106,15 +120,15 @@ program
   .option(
     '--provider <names>',
     'providers, separated by commas; default: those of --config, else what the scenario says',
-    list,
+    names('--provider'),
   )
   .addOption(configOption())
-  .option('--device <names>', 'boards, separated by commas', list)
-  .option('--network <names>', 'networks, separated by commas', list)
+  .option('--device <names>', 'boards, separated by commas', names('--device'))
+  .option('--network <names>', 'networks, separated by commas', names('--network'))
   .option(
     '--server-model <names>',
     'harness, echokit-server or both: whose behavior the server has; default: what the scenario says',
-    list,
+    names('--server-model'),
   )
   .option(
     '--server <url>',
@@ -405,7 +419,7 @@ program
   .option(
     '--provider <names>',
     'providers to check, separated by commas; default: those of --config',
-    list,
+    names('--provider'),
   )
   .addOption(configOption())
   .option('--live', 'ask each provider to say "OK."; costs a few characters each')

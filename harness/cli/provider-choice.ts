@@ -54,14 +54,8 @@ export function chooseProviders(
     ...(speaksWith === 'stand-ins' && { missingSecret: standInSecret }),
   });
   assertUsable(config, used);
-  if (config.providers.length === 0) {
-    throw new CommandError(
-      'CONFIG_NO_TTS',
-      exitCode.usage,
-      `${configFile} has no [tts] section.`,
-      'the EchoKit documentation page "Text to speech services" shows one for each platform',
-    );
-  }
+  const missing = missingProviders(config);
+  if (missing !== undefined) throw missing;
   if (config.problems.length > 0) {
     const label = ({ severity }: ConfigFileProblem): string =>
       severity === 'error' ? 'error in what is not used here' : severity;
@@ -69,6 +63,17 @@ export function chooseProviders(
   }
   for (const { name, tts } of config.providers) entries.set(name, configuredProvider(name, tts!));
   return { entries, configured: config.providers.map(({ name }) => name), config };
+}
+
+/** Why no command can speak with this configuration; undefined: it has a provider. */
+export function missingProviders({ file, providers }: EchoKitConfig): CommandError | undefined {
+  if (providers.length > 0) return undefined;
+  return new CommandError(
+    'CONFIG_NO_TTS',
+    exitCode.usage,
+    `${file} has no [tts] section.`,
+    'the EchoKit documentation page "Text to speech services" shows one for each platform',
+  );
 }
 
 /**

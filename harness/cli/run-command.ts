@@ -282,7 +282,7 @@ function nextSteps(
   return [
     `listen to a board:    ${join(recording, 'speaker.wav')}`,
     `see what happened:    ${join(recording, 'trace.jsonl')}`,
-    `repeat one cell:      npm run -s harness -- run ${same.join(' ')}`,
+    `repeat one cell:      npm run -s harness -- run ${same.map(shellWord).join(' ')}`,
     ...(live === true || options.server !== undefined || options.time === 'real'
       ? []
       : [
@@ -298,8 +298,10 @@ function repeatArguments(cell: Cell, options: RunCommandOptions): string[] {
   const { live, config, time, seed, out } = options;
   const unless = (usual: boolean, ...more: string[]): string[] => (usual ? [] : more);
   /** What the scenario alone would run on. */
-  const alone = (key: 'devices' | 'networks' | 'servers'): readonly string[] =>
-    scenario.matrix[key].length > 0 ? scenario.matrix[key] : defaultMatrix[key];
+  const alone = (key: 'devices' | 'networks' | 'servers'): readonly string[] => {
+    if (scenario.matrix[key].length > 0) return scenario.matrix[key];
+    return key === 'servers' ? [scenario.server.model] : defaultMatrix[key];
+  };
   const usual = (key: 'devices' | 'networks' | 'servers', name: string): boolean =>
     alone(key).length === 1 && alone(key)[0] === name;
   return [
@@ -314,6 +316,11 @@ function repeatArguments(cell: Cell, options: RunCommandOptions): string[] {
     ...unless(seed === 1, '--seed', `${seed}`),
     ...unless(out === 'recordings/runs', '--out', out),
   ];
+}
+
+/** As a shell takes it for one word. */
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 function exitCodeOf(results: readonly CellResult[]): number {

@@ -45,9 +45,17 @@ export function findScenarioFiles(paths: readonly string[]): string[] {
   return files;
 }
 
-/** The names a scenario may use. */
-export function scenarioCatalog(providers: readonly string[]): ScenarioCatalog {
+/**
+ * The names a scenario may use.
+ *
+ * @param platforms of the providers, for what their stand-ins can express
+ */
+export function scenarioCatalog(
+  providers: readonly string[],
+  platforms?: ReadonlyMap<string, string>,
+): ScenarioCatalog {
   return {
+    ...(platforms && { platforms }),
     metrics: metricCatalog,
     providers,
     devices: Object.keys(deviceProfiles),

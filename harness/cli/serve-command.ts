@@ -51,6 +51,7 @@ export async function serveCommand(
   terminal: Terminal,
   options: ServeCommandOptions,
 ): Promise<number> {
+  checkProviderName(options.provider);
   const budget = liveBudget(options);
   // A scenario that is named is what the server follows.
   const asks = budget !== undefined && options.scenario === undefined;
@@ -105,7 +106,7 @@ export async function serveCommand(
   const keys = services.flatMap(({ apiKey }) => (apiKey ? [apiKey] : []));
   const mask = new SecretMask([...provider.tts.secrets, ...keys]);
   const show = (event: ServerObservation): void => {
-    const text = describe(event);
+    const text = describe(event, budget === undefined ? provider.name : undefined);
     if (text !== undefined) terminal.say(mask.text(`${seconds(event.atUs)}  ${text}`));
   };
   const { platform } = provider.tts;
@@ -192,6 +193,16 @@ export async function serveCommand(
   return exitCode.interrupted;
 }
 
+/** One server speaks with one provider. */
+function checkProviderName(name: string | undefined): void {
+  if (name === undefined || (name.trim() !== '' && !name.includes(','))) return;
+  const message =
+    name.trim() === ''
+      ? '--provider names no provider.'
+      : `--provider is "${name}": serve speaks with one provider only.`;
+  throw new CommandError('USAGE', exitCode.usage, message, 'name one, or start a server for each');
+}
+
 function refuseStandInChanges(scenario: Scenario): void {
   if (!changesStandIn(scenario)) return;
   throw new CommandError(
@@ -241,10 +252,18 @@ function turnOf({ turns }: Scenario, turn: number): Turn {
   return turns[(turn - 1) % turns.length]!;
 }
 
-/** What a person watching the server wants to see; audio frames and text pieces are left out. */
-function describe(event: ServerObservation): string | undefined {
+/**
+ * What a person watching the server wants to see; audio frames and text pieces are left out.
+ *
+ * @param standInOf the provider whose stand-in is asked; absent: the service itself
+ */
+function describe(event: ServerObservation, standInOf?: string): string | undefined {
   if (event.source === 'provider') {
-    if (event.type === 'request') return `provider   request ${event.request}: ${event.url}`;
+    if (event.type === 'request') {
+      const whom =
+        standInOf === undefined ? '' : ` to the stand-in of ${standInOf}, which answers for`;
+      return `provider   request ${event.request}${whom === '' ? ':' : whom} ${event.url}`;
+    }
     if (event.type === 'retry') {
       return `provider   request ${event.request} failed and is made again: ${event.message}`;
     }

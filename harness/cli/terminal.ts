@@ -15,7 +15,7 @@ export function processTerminal(): Terminal {
     print: (text) => void stdout.write(`${text}\n`),
     say: (text) => void stderr.write(`${text}\n`),
     color: stdout.isTTY === true && !noColor && env['TERM'] !== 'dumb',
-    width: Math.max(60, stdout.columns ?? 100),
+    width: Math.max(50, stdout.columns ?? 100),
   };
 }
 

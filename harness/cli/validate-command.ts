@@ -10,6 +10,7 @@ import { ProblemsError } from '../toml/problem.ts';
 import { renderConfig } from './config-report.ts';
 import { describeError } from './error-message.ts';
 import { exitCode } from './exit-code.ts';
+import { missingProviders } from './provider-choice.ts';
 import {
   defaultScenarioFolder,
   findScenarioFiles,
@@ -37,11 +38,15 @@ export async function validateCommand(
   const scenarioPaths = paths.filter((path) => !configFiles.includes(path));
   let exit: number = exitCode.passed;
   const providers = builtInProviders.map(({ name }) => name);
+  const platforms = new Map(builtInProviders.map(({ name, tts }) => [name, tts.platform]));
   for (const file of new Set(configFiles)) {
     try {
       const config = readEchoKitConfigFile(file, { environment: process.env });
-      if (showConfig(terminal, config)) exit = exitCode.usage;
+      if (showConfig(terminal, config, options.version)) exit = exitCode.usage;
       providers.push(...config.providers.map(({ name }) => name));
+      for (const { name, platform } of config.providers) {
+        if (platform !== undefined) platforms.set(name, platform);
+      }
     } catch (error) {
       if (!(error instanceof ProblemsError)) throw error;
       terminal.say(describeError(error, options.version).text);
@@ -50,7 +55,7 @@ export async function validateCommand(
   }
   if (scenarioPaths.length > 0 || configFiles.length === 0) {
     const folders = scenarioPaths.length === 0 ? [defaultScenarioFolder()] : scenarioPaths;
-    const catalog = scenarioCatalog([...new Set(providers)]);
+    const catalog = scenarioCatalog([...new Set(providers)], platforms);
     for (const scenario of loadScenarios(findScenarioFiles(folders), catalog)) {
       const turns = scenario.turns.length;
       terminal.print(
@@ -62,10 +67,12 @@ export async function validateCommand(
 }
 
 /** @returns whether there are errors. */
-function showConfig(terminal: Terminal, config: EchoKitConfig): boolean {
+function showConfig(terminal: Terminal, config: EchoKitConfig, version: string): boolean {
   terminal.print(renderConfig(config));
+  const missing = missingProviders(config);
+  if (missing !== undefined) terminal.say(describeError(missing, version).text);
   if (config.problems.length > 0) terminal.say(`\n${formatConfigProblems(config.problems)}`);
-  return config.problems.some(({ severity }) => severity === 'error');
+  return missing !== undefined || config.problems.some(({ severity }) => severity === 'error');
 }
 
 function isConfigFile(path: string): boolean {

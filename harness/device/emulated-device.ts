@@ -225,7 +225,7 @@ class Board implements FollowingDevice {
           new DeviceError(
             'DEVICE_UNREACHABLE',
             `Board ${this.#options.deviceId} cannot reach ${this.#options.serverUrl} ` +
-              `(${message}). Start the server first, or check the address.`,
+              `(${message.replace(/\.$/, '')}). Start the server first, or check the address.`,
           ),
         );
       });

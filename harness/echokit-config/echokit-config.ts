@@ -547,9 +547,20 @@ class ConfigReading {
 function configuredProvider(
   name: string,
   table: string,
-  { platform, tts, settings }: CheckedTtsConfig,
+  { platform, tts, settings, errors }: CheckedTtsConfig,
 ): ConfiguredProvider {
-  return { name, table, ...(platform !== undefined && { platform }), tts, settings };
+  const refused = new Set(errors.map(({ keyPath }) => keyPath));
+  return {
+    name,
+    table,
+    ...(platform !== undefined && { platform }),
+    tts,
+    settings: settings.map((setting) =>
+      refused.has(setting.keyPath) && setting.from !== 'nowhere'
+        ? { ...setting, refused: true }
+        : setting,
+    ),
+  };
 }
 
 const butLive = '; only serve --live asks';

@@ -247,6 +247,58 @@ test('numbers that cannot be trusted are called a defect in the table', (t) => {
   t.true(text.includes('\n    defect: 256 samples are unexplained\n'));
 });
 
+test('cells that failed for the same reason are one entry with their number', (t) => {
+  const turns = [plantTurn({ failure: 'auth' })];
+  const report = plantRunReport([
+    { provider: 'openai', turns },
+    { provider: 'groq', turns },
+    { provider: 'fish', turns: [plantTurn({ failure: 'quota' })] },
+  ]);
+  const text = render(report);
+  const list = text.slice(text.indexOf('What failed'));
+  t.true(list.includes('  one-question · openai, groq · diy · good-wifi: 2 cells\n'), list);
+  t.is(list.match(/failed \(auth/g)?.length, 1);
+  t.is(list.match(/failed \(quota/g)?.length, 1);
+  t.regex(list, /--openai--diy--good-wifi\s+\(and 1 more\)/);
+});
+
+test('what a failure breaks is not told again; what it does not break is', (t) => {
+  const expect = [
+    plantExpectation('turns.ok', '==', 3),
+    plantExpectation('underruns.count', '==', 3),
+  ];
+  const [planted] = plantRunReport([{ provider: 'openai', turns: [plantTurn()], expect }]).cells;
+  const withFailure = (kind: 'turn' | 'defect' | 'infra', code: string): string => {
+    const failure = { class: kind, code, message: 'it broke', turn: 1, expected: false, seqs: [] };
+    const verdict = kind === 'infra' ? 'infra' : 'fail';
+    return render({
+      ...comparison,
+      cells: [{ ...planted!, verdict, failure, failures: [failure] }],
+    });
+  };
+  const turn = withFailure('turn', 'auth');
+  t.true(
+    turn.includes('not met because of it: turns.ok\n') && turn.includes('expectation: underruns'),
+  );
+  const defect = withFailure('defect', 'unexplained-samples');
+  t.false(defect.includes('because of it'));
+  t.true(defect.includes('expectation: turns.ok') && defect.includes('expectation: underruns'));
+  const infra = withFailure('infra', 'run-interrupted');
+  t.true(infra.includes('not judged: turns.ok, underruns.count\n'));
+  t.false(infra.includes('because of it'));
+  const missed = withFailure('defect', 'missed-disturbance');
+  t.regex(missed, / fail missed-disturbance\n/);
+  t.true(missed.includes('    missed-disturbance: it broke\n'));
+});
+
+test('at 50 columns every line but paths and commands fits', (t) => {
+  const lines = render(comparison, { width: 50 }).split('\n');
+  for (const line of lines) {
+    if (/recordings\/|echokit-harness|scenarios\/planted/.test(line)) continue;
+    t.true(displayWidth(line) <= 50, line);
+  }
+});
+
 test('a run without failures lists none, and one of a single scenario has a single table', (t) => {
   const text = render(plantRunReport([{ provider: 'openai', turns: [plantTurn()] }]));
   t.false(text.includes('What failed'));

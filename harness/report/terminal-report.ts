@@ -1,6 +1,7 @@
 /** A run for a person at a terminal: who was how fast, where the time went, what failed, what next. */
 import picocolors from 'picocolors';
 import { externalServer } from '../scenario/plan.ts';
+import type { VerdictFailure } from '../verdict/judge.ts';
 import { boardLines, twinLines } from './board-report.ts';
 import { type Comparison, compareCells, meanSpans } from './cell-comparison.ts';
 import { cellTitle, conditionsOf, groupBy, isUsual, rowLabel } from './cell-groups.ts';
@@ -238,8 +239,7 @@ function verdictCell(cells: readonly CellReport[], colors: Colors): TableCell {
 }
 
 function reasonOf({ failure, failures, expectations }: CellReport): string {
-  if (failure !== undefined)
-    return failure.class === 'defect' ? 'defect' : neutralize(failure.code);
+  if (failure !== undefined) return failureLabel(failure.class, failure.code);
   const missed = expectations.filter(({ outcome }) => outcome === 'fail').length;
   if (missed > 0) return `${missed} missed`;
   const expected = failures[0];
@@ -298,38 +298,90 @@ function spanTable(cells: readonly CellReport[], width: number, colors: Colors):
   return [colors.bold(title), ...renderTable(columns, table, width, colors.dim)];
 }
 
+/** A planned fault that did not happen says nothing of the numbers; other defects do. */
+function failureLabel(kind: VerdictFailure['class'], code: string): string {
+  return kind === 'defect' && code !== 'missed-disturbance' ? 'defect' : neutralize(code);
+}
+
+/** What is to be told of one cell, without where it is. */
+interface FailedCell {
+  readonly cell: CellReport;
+  readonly items: readonly string[];
+  /** Equal for cells that failed for the same reason. */
+  readonly cause: string;
+}
+
 function failureList(
   cells: readonly CellReport[],
   { width, recordingsFolder }: TerminalReportSettings,
   colors: Colors,
 ): string[] {
-  const lines = cells.flatMap((cell) => {
-    const failures = cell.failures.filter(({ expected }) => !expected);
-    const missed = cell.expectations.filter(({ outcome }) => outcome === 'fail');
-    // A turn that failed breaks what is expected of turns, too: that is the same cause once more.
-    const told = missed.filter(
-      ({ metric }) => failures.length === 0 || !/^(?:turns|failure)\./.test(metric),
-    );
-    const implied = cell.verdict === 'infra' ? missed : missed.filter((one) => !told.includes(one));
-    if (failures.length + missed.length === 0) return [];
-    const { verdict } = cell;
-    const paint = verdict === 'infra' ? colors.yellow : colors.red;
-    const items = [
-      ...failures.map(({ class: kind, message, seqs }) => `${kind}: ${message}${traceLines(seqs)}`),
-      ...told
-        .filter((one) => !implied.includes(one))
-        .map(({ evidence, at }) => `expectation: ${evidence} — ${at.file}:${at.line}`),
-      ...(implied.length === 0
-        ? []
-        : [`not met because of it: ${implied.map(({ metric }) => metric).join(', ')}`]),
-      `recording: ${recordingsFolder}/${cell.recording}`,
-    ];
+  const failed = cells.flatMap((cell) => failedCell(cell) ?? []);
+  const lines = [...groupBy(failed, ({ cause }) => cause).values()].flatMap((group) => {
+    const [{ cell, items }] = group as [FailedCell];
+    const paint = cell.verdict === 'infra' ? colors.yellow : colors.red;
+    const more = group.length === 1 ? '' : ` (and ${group.length - 1} more)`;
+    const recording = `recording: ${recordingsFolder}/${cell.recording}${more}`;
     return [
-      ...wrapText(neutralize(cellTitle(cell)), width, ['  ', '    ']).map(paint),
-      ...items.flatMap((item) => wrapText(neutralize(item), width, ['    ', '      '])),
+      ...wrapText(neutralize(groupTitle(group.map((one) => one.cell))), width, ['  ', '    ']).map(
+        paint,
+      ),
+      ...[...items, recording].flatMap((item) =>
+        wrapText(neutralize(item), width, ['    ', '      ']),
+      ),
     ];
   });
   return lines.length === 0 ? [] : [colors.bold('What failed'), ...lines];
+}
+
+/** Undefined: there is nothing to tell. */
+function failedCell(cell: CellReport): FailedCell | undefined {
+  const failures = cell.failures.filter(({ expected }) => !expected);
+  const missed = cell.expectations.filter(({ outcome }) => outcome === 'fail');
+  if (failures.length + missed.length === 0) return undefined;
+  const isInfra = cell.verdict === 'infra';
+  // A turn that failed breaks what is expected of turns, too: that is the same cause once more.
+  const breaksTurn = failures.some(({ class: kind }) => kind === 'turn');
+  const told = missed.filter(
+    ({ metric }) => !isInfra && !(breaksTurn && /^(?:turns|failure)\./.test(metric)),
+  );
+  const implied = missed.filter((one) => !told.includes(one)).map(({ metric }) => metric);
+  const reasons = failures.map(({ class: kind, code, message, seqs }) => {
+    const label = kind === 'defect' ? failureLabel(kind, code) : kind;
+    return [`${label}: ${message}`, traceLines(seqs)] as const;
+  });
+  const rest = [
+    ...told.map(({ evidence, at }) => `expectation: ${evidence} — ${at.file}:${at.line}`),
+    ...(implied.length === 0
+      ? []
+      : [`${isInfra ? 'not judged' : 'not met because of it'}: ${implied.join(', ')}`]),
+  ];
+  return {
+    cell,
+    items: [...reasons.map((parts) => parts.join('')), ...rest],
+    cause: [cell.verdict, ...reasons.map(([reason]) => reason), ...rest].join('\n'),
+  };
+}
+
+/** One cell by its name, several by what they have in common and in how many ways they differ. */
+function groupTitle(cells: readonly CellReport[]): string {
+  const [first] = cells;
+  if (cells.length === 1) return cellTitle(first!);
+  const parts = (['scenario', 'provider', 'device', 'network', 'server'] as const).flatMap(
+    (key) => {
+      const names = [...new Set(cells.map((cell) => cell[key]))];
+      if (key === 'server' && names.every(isUsual)) return [];
+      const nouns = {
+        scenario: 'scenarios',
+        provider: 'providers',
+        device: 'boards',
+        network: 'networks',
+        server: 'servers',
+      };
+      return [names.length > 4 ? `${names.length} ${nouns[key]}` : names.join(', ')];
+    },
+  );
+  return `${parts.join(' · ')}: ${cells.length} cells`;
 }
 
 /** Estimates must never pass for what was measured at a board. */

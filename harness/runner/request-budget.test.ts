@@ -1,9 +1,9 @@
 import test from 'ava';
-import type {
-  SpeechCapabilities,
+import {
+  type SpeechCapabilities,
   SpeechError,
-  SpeechEvent,
-  SpeechSession,
+  type SpeechEvent,
+  type SpeechSession,
 } from '../../adapters/index.ts';
 import { planRun } from '../scenario/plan.ts';
 import { planNeeds } from './plan-needs.ts';
@@ -121,6 +121,31 @@ test('what fits is sent, what does not is refused before the session sees it', a
   t.deepEqual(session.sent, ['Hello.', 'Bye.']);
   await limited.close();
   t.true(session.closed);
+});
+
+test('a connection that is refused costs nothing, one that breaks behind the request does', async (t) => {
+  const failing = (afterRequest: boolean, capabilities: SpeechCapabilities): SpeechSession => ({
+    capabilities,
+    async *speak(text) {
+      for await (const piece of text) {
+        if (afterRequest) yield requestEvent(piece);
+        throw new SpeechError({
+          kind: 'network',
+          message: 'No connection.',
+          retryable: true,
+          deliveredSamples: 0,
+        });
+      }
+    },
+    close: async () => {},
+  });
+  for (const capabilities of [whole, pieces]) {
+    const budget = new RequestBudget({ requests: 5, characters: 100 });
+    await t.throwsAsync(speak(withinBudget(failing(false, capabilities), budget), 'Hello.'));
+    t.deepEqual(budget.used, { requests: 0, characters: 0 });
+    await t.throwsAsync(speak(withinBudget(failing(true, capabilities), budget), 'Hello.'));
+    t.deepEqual(budget.used, { requests: 1, characters: 6 });
+  }
 });
 
 test('an answer in pieces is stopped at the piece that does not fit, what was heard is counted', async (t) => {

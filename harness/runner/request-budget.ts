@@ -47,7 +47,7 @@ export function requestsFor(
 }
 
 /**
- * A limit that several sessions share. What is taken stays taken, also for a request that then finds
+ * A limit that several sessions share. What is taken stays taken, unless nothing was sent because there was
  * no connection.
  */
 export class RequestBudget {
@@ -96,6 +96,12 @@ export class RequestBudget {
     throw error;
   }
 
+  /** What was taken has not been sent after all. */
+  giveBack({ requests, characters }: RequestCount): void {
+    this.#requests -= requests;
+    this.#characters -= characters;
+  }
+
   /** Counts what was sent without having been taken. */
   add({ requests, characters }: RequestCount): void {
     this.#requests += requests;
@@ -129,6 +135,8 @@ class BudgetedCall implements AsyncIterableIterator<SpeechEvent> {
   #taken = noRequests;
   #sent = noRequests;
   #deliveredSamples = 0;
+  /** Something has been sent, or may have been. */
+  #begun = false;
 
   constructor(
     session: SpeechSession,
@@ -145,9 +153,14 @@ class BudgetedCall implements AsyncIterableIterator<SpeechEvent> {
   }
 
   async next(): Promise<IteratorResult<SpeechEvent>> {
-    const next = await this.#events.next();
-    if (next.done !== true) this.#note(next.value);
-    return next;
+    try {
+      const next = await this.#events.next();
+      if (next.done !== true) this.#note(next.value);
+      return next;
+    } catch (error) {
+      this.#giveBackUnsent(error);
+      throw error;
+    }
   }
 
   async return(): Promise<IteratorResult<SpeechEvent>> {
@@ -183,8 +196,16 @@ class BudgetedCall implements AsyncIterableIterator<SpeechEvent> {
     this.#taken = sumOf([this.#taken, need]);
   }
 
+  /** Where there is no connection nothing was asked of the service. */
+  #giveBackUnsent(error: unknown): void {
+    if (!(error instanceof SpeechError) || error.kind !== 'network' || this.#begun) return;
+    this.#budget.giveBack(this.#taken);
+    this.#taken = noRequests;
+  }
+
   /** A text that was cut or rewritten on the way may have cost more than was foreseen. */
   #note(event: SpeechEvent): void {
+    this.#begun = true;
     if (event.type === 'audio') this.#deliveredSamples += event.samples.length;
     if (event.type !== 'request') return;
     const { textIn, requestsBefore = 0 } = this.#session.capabilities;

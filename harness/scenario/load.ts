@@ -1,6 +1,7 @@
 import { basename, dirname, extname, isAbsolute, join } from 'node:path';
 import { nearestName } from '../../adapters/nearest-name.ts';
 import { personalities, personalityNames } from '../stand-ins/personality-catalog.ts';
+import { isImpossibleFault } from '../stand-ins/stand-in.ts';
 import {
   type FaultMoment,
   faultMoments,
@@ -39,6 +40,8 @@ export interface ScenarioCatalog {
   readonly networks: readonly string[];
   /** Ids of quirks that a board can do without. */
   readonly quirks: readonly string[];
+  /** Of providers: whose protocols a fault must be possible in. Absent: that is not checked. */
+  readonly platforms?: ReadonlyMap<string, string>;
 }
 
 /** @throws {ScenarioError} with every problem of the file. */
@@ -82,6 +85,7 @@ export function loadScenario(text: string, file: string, catalog: ScenarioCatalo
   // These look at the text as it was written, so that they also speak when the shape is wrong.
   checkNames(raw, catalog, problems);
   checkWavFiles(raw, file, problems);
+  checkFault(raw, catalog, problems);
   checkCombinations(raw, problems);
   const expect = readExpectations(
     raw.expect,
@@ -196,6 +200,33 @@ function checkNames(
       check('network', disturb.to, [...path, 'to'], catalog.networks);
     });
   });
+}
+
+/** A fault that a named provider has no way to express would only fail its run. */
+function checkFault(
+  raw: WrittenTable,
+  { platforms }: ScenarioCatalog,
+  problems: ScenarioProblemList,
+): void {
+  const fault = isTable(raw.stand_in) && isTable(raw.stand_in.fault) ? raw.stand_in.fault : {};
+  const named = isTable(raw.matrix) ? raw.matrix.providers : undefined;
+  const { kind, moment } = fault;
+  if (platforms === undefined || !Array.isArray(named) || !isFaultKind(kind)) return;
+  if (moment !== undefined && !isFaultMoment(moment)) return;
+  const planted = { kind, ...(isFaultMoment(moment) && { moment }) };
+  const unable = named.filter((name: unknown) => {
+    const platform = platforms.get(String(name));
+    return platform !== undefined && isImpossibleFault(platform, planted);
+  });
+  if (unable.length === 0) return;
+  const key = moment === undefined ? 'kind' : 'moment';
+  const where = isFaultMoment(moment) ? ` at "${moment}"` : '';
+  problems.add(
+    'SCENARIO_BAD_VALUE',
+    problems.source.nearest(['stand_in', 'fault', key]).value,
+    `the protocol of ${unable.join(', ')} cannot express ${kind}${where}`,
+    'harness/stand-ins/README.md has a table of what can happen when',
+  );
 }
 
 function checkWavFiles(raw: WrittenTable, file: string, problems: ScenarioProblemList): void {

@@ -53,7 +53,7 @@ const plantedAnswers = {
 const refusals = ['auth', 'quota', 'rate-limit', 'too-long', 'server'] as const;
 
 /** A stream has begun before its speaker is looked for. */
-const streamFaults: FaultTable = { ...chunkedFaults, 'bad-voice': ['first-audio'] };
+export const streamFaults: FaultTable = { ...chunkedFaults, 'bad-voice': ['first-audio'] };
 
 function answer(server: ProviderServer, engine: SerialEngine, exchange: Exchange): void {
   const { url, entry } = exchange;

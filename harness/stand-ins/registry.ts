@@ -1,12 +1,15 @@
 import { createChatStandIn, createTextOptimizationStandIn } from './chat-stand-in.ts';
-import { createCosyVoiceStandIn } from './cosyvoice-stand-in.ts';
+import { createCosyVoiceStandIn, taskFaults } from './cosyvoice-stand-in.ts';
 import type { DialogueOptions } from './dialogue-script.ts';
+import { socketFaults } from './elevenlabs-protocol.ts';
 import { createElevenLabsStandIn } from './elevenlabs-stand-in.ts';
+import { liveFaults } from './fish-protocol.ts';
 import { createFishStandIn } from './fish-stand-in.ts';
 import { createGroqStandIn } from './groq-stand-in.ts';
-import { createGsvStandIn } from './gsv-stand-in.ts';
+import { createGsvStandIn, streamFaults } from './gsv-stand-in.ts';
 import { createOpenAiStandIn } from './openai-stand-in.ts';
 import { createParaformerStandIn } from './paraformer-stand-in.ts';
+import { chunkedFaults, eventFaults, type FaultTable, fileFaults } from './planted-fault.ts';
 import type { ServiceStandIn, StandIn, StandInOptions } from './stand-in-contract.ts';
 import { createTranscriptionStandIn } from './transcription-stand-in.ts';
 
@@ -19,6 +22,17 @@ export const standInRegistry: Readonly<Record<string, (options: StandInOptions) 
   gsv: (options) => createGsvStandIn(options, 'gsv-full'),
   cosyvoice: createCosyVoiceStandIn,
   fish: createFishStandIn,
+};
+
+/** What the protocols of each platform can express, one of them or another. */
+export const platformFaults: Readonly<Record<string, readonly FaultTable[]>> = {
+  openai: [chunkedFaults, eventFaults, fileFaults],
+  stream_gsv: [streamFaults, fileFaults],
+  elevenlabs: [chunkedFaults, socketFaults],
+  groq: [chunkedFaults, fileFaults],
+  gsv: [streamFaults, fileFaults],
+  cosyvoice: [taskFaults],
+  fish: [chunkedFaults, liveFaults],
 };
 
 /**

@@ -1,5 +1,12 @@
 import type { DialogueOptions } from './dialogue-script.ts';
-import { dialogueRegistry, echoKitPersonalities, standInRegistry } from './registry.ts';
+import { plantFault } from './planted-fault.ts';
+import {
+  dialogueRegistry,
+  echoKitPersonalities,
+  platformFaults,
+  standInRegistry,
+} from './registry.ts';
+import type { StandInFault } from './stand-in-changes.ts';
 import type { ServiceStandIn, StandIn, StandInOptions } from './stand-in-contract.ts';
 import { StandInError } from './stand-in-error.ts';
 
@@ -29,6 +36,16 @@ export function createStandIn(options: StandInOptions): StandIn {
     );
   }
   return create(options);
+}
+
+/** Whether no protocol of the platform can express the fault, at this moment or at all. */
+export function isImpossibleFault(
+  platform: string,
+  fault: Pick<StandInFault, 'kind' | 'moment'>,
+): boolean {
+  const tables = platformFaults[platform] ?? [];
+  const planted = { ...fault, afterFraction: 0.5 };
+  return tables.length > 0 && tables.every((table) => 'obstacle' in plantFault(planted, table));
 }
 
 /** The personality with which a platform's stand-in serves an EchoKit server; undefined: its usual one. */

@@ -14,7 +14,7 @@ for (const baud of [115_200, 921_600]) {
       baud,
       seed: 5,
       meanBytesBetween: 1200,
-      messages: 6000 * scale,
+      messages: 4000 * scale,
       makeHost: (settings) => new SerialLinkEndpoint(settings),
       makeBoard: (settings) => new SerialLinkEndpoint(settings),
     });
@@ -23,7 +23,7 @@ for (const baud of [115_200, 921_600]) {
     t.is(figures.wrong, 0);
     t.is(figures.lost, 0);
     t.is(figures.disconnections, 0);
-    t.is(figures.messages, 12_000 * scale);
+    t.is(figures.messages, 8000 * scale);
     t.true(figures.looseReceived > 0);
     t.true(figures.longestStallMs < 5000, 'a fault is overcome before the other end is given up');
   });

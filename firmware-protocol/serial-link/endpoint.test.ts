@@ -3,11 +3,17 @@ import test from 'ava';
 import fc from 'fast-check';
 import { openFfmpeg } from '../../harness/audio-files/ffmpeg.ts';
 import { createRandom } from '../../harness/random/random.ts';
+import { encodeServerEvent } from '../server-event.ts';
 import { AdpcmEncoder, adpcmBytes, decodeAdpcm } from './adpcm.ts';
 import { cobsDecode, cobsEncode, cobsMaximumBytes } from './cobs.ts';
 import { SerialLinkEndpoint, type SerialLinkEvent, type SerialLinkSettings } from './endpoint.ts';
 import { encodeSerialLinkFrame, SerialLinkDecoder, serialLinkWireBytes } from './frame.ts';
-import { decodeSerialLinkAudio, encodeSerialLinkAudio } from './message.ts';
+import {
+  decodeSerialLinkAudio,
+  encodeSerialLinkAudio,
+  type SerialLinkCoding,
+  type SerialLinkMessage,
+} from './message.ts';
 import { everyFault, joined, NoisyLine } from './noisy-line.contract.ts';
 import { bytesOf, hexOf, vectorItems } from './serial-link-vectors.contract.ts';
 
@@ -19,17 +25,20 @@ class Pair {
   readonly host: SerialLinkEndpoint;
   readonly board: SerialLinkEndpoint;
   readonly #numbers = createRandom(1, 'sessions');
+  readonly #bytesPerSecond: number;
 
   constructor(
     options: {
       readonly host?: Partial<SerialLinkSettings>;
       readonly board?: Partial<SerialLinkSettings>;
       readonly meanBytesBetween?: number;
+      readonly baud?: number;
     } = {},
   ) {
-    const { meanBytesBetween = Number.POSITIVE_INFINITY } = options;
+    const { meanBytesBetween = Number.POSITIVE_INFINITY, baud = 115_200 } = options;
     const line = (label: string): NoisyLine =>
-      new NoisyLine(115_200, createRandom(2, label), { meanBytesBetween, weights: everyFault });
+      new NoisyLine(baud, createRandom(2, label), { meanBytesBetween, weights: everyFault });
+    this.#bytesPerSecond = baud / 10;
     this.lines = { toBoard: line('to board'), toHost: line('to host') };
     this.host = this.make('host', options.host);
     this.board = this.make('board', {
@@ -44,6 +53,7 @@ class Pair {
     const line = this.lines[role === 'host' ? 'toBoard' : 'toHost'];
     return new SerialLinkEndpoint({
       role,
+      bytesPerSecond: this.#bytesPerSecond,
       newSession: () => this.#numbers.integer(1, 0xffff_ffff),
       output: (bytes) => line.write(bytes, this.nowUs),
       onEvent: (event) => this.events[role].push(event),
@@ -263,6 +273,54 @@ test('loose messages that the line cannot carry are dropped, the oldest first', 
   t.is(positions.at(-1), 49);
   t.is(positions.length + pair.board.statistics.looseDropped, 50);
 });
+
+// What SL says under "What fits": what, on the side of whom, so many times in 6 s, bytes per second.
+const loads: readonly (readonly [
+  string,
+  'host' | 'board',
+  number,
+  (index: number) => SerialLinkMessage,
+  number,
+])[] = [
+  ['opus as array', 'host', 50, () => chunk(360, 'canonical'), 4900],
+  ['opus as bin', 'host', 50, () => chunk(360, 'bin'), 3300],
+  ['PCM as array', 'host', 12, () => chunk(16_000, 'canonical'), 50_600],
+  ['PCM upload', 'board', 12, () => upload(bytes(16_000), 's16le'), 34_000],
+  ['ADPCM upload', 'board', 12, () => upload(adpcm(8000), 'ima-adpcm'), 8600],
+  ['PCM tap', 'board', 60, (i) => tap(i * 1600, bytes(3200), 's16le'), 34_000],
+];
+const noise = createRandom(3, 'loads');
+const bytes = (count: number): Uint8Array => noise.bytes(count);
+const adpcm = (samples: number): Uint8Array => new AdpcmEncoder().encode(new Int16Array(samples));
+const chunk = (count: number, form: 'canonical' | 'bin'): SerialLinkMessage => ({
+  type: 'server-event',
+  bytes: encodeServerEvent({ type: 'AudioChunk', data: bytes(count) }, { form }),
+});
+const upload = (audio: Uint8Array, coding: SerialLinkCoding): SerialLinkMessage => ({
+  type: 'upload-audio',
+  audio: { coding, bytes: audio },
+});
+const tap = (position: number, audio: Uint8Array, coding: SerialLinkCoding): SerialLinkMessage => ({
+  type: 'speaker',
+  position,
+  audio: { coding, bytes: audio },
+});
+
+for (const [what, from, times, make, bytesPerSecond] of loads) {
+  test(`${what} takes the bytes of the line that the specification says`, (t) => {
+    const pair = new Pair({ baud: 921_600, host: { capabilities: ['ima-adpcm'] } });
+    pair.run(100_000);
+    const end = pair[from];
+    const before = end.statistics.bytesSent;
+    for (let i = 0; i < times; i++) {
+      end.send(make(i), pair.nowUs);
+      pair.run(pair.nowUs + 6_000_000 / times);
+    }
+    t.is(end.waitingBytes, 0);
+    const found = (end.statistics.bytesSent - before) / 6;
+    t.true(Math.abs(found / bytesPerSecond - 1) < 0.03, `${found.toFixed(0)} bytes/s`);
+  });
+}
 
 // ---- properties ----
 

@@ -1,5 +1,6 @@
 import test, { type ExecutionContext } from 'ava';
 import { createRandom } from '../../../harness/random/random.ts';
+import { crc32 } from '../crc32.ts';
 import { SerialLinkEndpoint } from '../endpoint.ts';
 import { encodeSerialLinkFrame } from '../frame.ts';
 import { runThroughNoise } from '../noise.contract.ts';
@@ -264,7 +265,7 @@ function brokenBuffer(
   random: ReturnType<typeof createRandom>,
 ): Uint8Array {
   const body = bodies[random.integer(0, bodies.length - 1)]!.slice();
-  switch (random.integer(0, 5)) {
+  switch (random.integer(0, 6)) {
     case 0:
       return random.bytes(random.integer(1, 60));
     case 1: {
@@ -285,6 +286,16 @@ function brokenBuffer(
       const data = random.bytes(random.integer(5, 120));
       data.set([5, random.integer(0, 7), random.integer(0, 3), random.integer(0, 2), 8]);
       return encodeSerialLinkFrame(data);
+    }
+    case 5: {
+      // Any groups under a right check.
+      const frame = random.bytes(random.integer(10, 150)).map((byte) => byte || 1);
+      frame.set([0, 0xc1]);
+      const end = frame.length - 7;
+      const crc = crc32(frame.subarray(1, end));
+      for (let i = 0; i < 6; i++) frame[end + i] = 0x80 | ((crc >>> (6 * i)) & 0x3f);
+      frame[frame.length - 1] = 0;
+      return frame;
     }
     default:
       return encodeSerialLinkFrame(body).subarray(0, random.integer(1, 20));

@@ -28,11 +28,15 @@ reply = "By bus it takes an hour."
 `;
 
 async function converse(device: string): Promise<RecordedConversation> {
-  const [result] = await runner.run(
-    scenarioOf('noisy-room', `[device]\n${device}\n${conversation}`),
-  );
+  const scenario = scenarioOf('noisy-room', `[device]\n${device}\n${conversation}`);
+  const [result] = await runner.run(scenario);
   return result!;
 }
+
+let silent: RecordedConversation;
+test.before(async () => {
+  silent = await converse('');
+});
 
 const manifest = ({ path }: RecordedConversation) =>
   parse(readFileSync(join(path, 'manifest.toml'), 'utf8')) as Record<string, object | string>;
@@ -77,8 +81,46 @@ test.serial('with an echo, microphone.wav is the sum of user.wav and speaker.wav
   t.is(wrong, -1);
 });
 
+test.serial(
+  'an answer that interrupts itself is found with its delay, in what was recorded',
+  async (t) => {
+    for (const [echoDb, delayMs] of [
+      [-6, 200],
+      [-18, 20],
+    ]) {
+      const result = await converse(
+        `allow_interrupt = true\necho_db = ${echoDb}\necho_delay_ms = ${delayMs}`,
+      );
+      const { metrics, observations } = result.measurement;
+      t.true(Number(metrics['interrupts.unprovoked']) > 0);
+      const seen = observations['echo_correlation']!.filter(({ turn }) => turn !== null);
+      t.true(seen.length > 0);
+      for (const { value, note } of seen) {
+        t.is(note, `${64 + delayMs!} ms behind the speaker`);
+        t.true(value > 0.99 && value <= 1, `${value}`);
+      }
+    }
+  },
+);
+
+test.serial(
+  'the weakest echo that interrupts an answer is the one that the README of the board tells',
+  async (t) => {
+    const readme = readFileSync(new URL('../device/README.md', import.meta.url), 'utf8');
+    const [, interrupts, doesNot] = /interrupts itself at −(\d+) dB and no more at −(\d+) dB/.exec(
+      readme,
+    )!;
+    const count = async (db: string) => {
+      const { metrics } = (await converse(`allow_interrupt = true\necho_db = -${db}`)).measurement;
+      return Number(metrics['interrupts.unprovoked']);
+    };
+    t.true((await count(interrupts!)) > 0);
+    t.is(await count(doesNot!), 0);
+  },
+);
+
 test.serial('the user’s last word is that of the clip, whatever else is heard', async (t) => {
-  const [silent, noisy] = [await converse(''), await converse('noise_dbfs = -40\necho_db = -20')];
+  const noisy = await converse('noise_dbfs = -40\necho_db = -20');
   for (const turn of [0, 1]) {
     const spoken = (result: RecordedConversation) =>
       eventsOf(result, 'speechStop')[turn]!.atUs - eventsOf(result, 'speechStart')[turn]!.atUs;
@@ -97,29 +139,26 @@ test.serial('a noisy conversation is the same twice, to the byte', async (t) => 
   t.like(manifest(first), { plan: { noiseDbfs: -45, echoDb: -30, echoDelayMs: 15 } });
 });
 
-test.serial('in a silent room no microphone is recorded', async (t) => {
-  const result = await converse('');
-  t.false(existsSync(join(result.path, 'microphone.wav')));
-  t.is(result.recorded.microphone, undefined);
-  t.false('microphone' in manifest(result));
+test('in a silent room no microphone is recorded', (t) => {
+  t.false(existsSync(join(silent.path, 'microphone.wav')));
+  t.is(silent.recorded.microphone, undefined);
+  t.false('microphone' in manifest(silent));
 });
 
 test.serial(
   'whether the answer may be interrupted is what [device] says, else what the turns need',
   async (t) => {
-    const presses = async (device: string, after = ''): Promise<string[]> => {
-      const [result] = await runner.run(
-        scenarioOf(
-          'keys',
-          `[device]\n${device}\n${conversation.replace('say = "And', `${after}say = "And`)}`,
-        ),
-      );
-      return eventsOf(result!, 'press').map(({ press }) => press);
+    const presses = (result: RecordedConversation) =>
+      eventsOf(result, 'press').map(({ press }) => press);
+    const over = async (device: string): Promise<string[]> => {
+      const after = 'after = { event = "StartAudio", delay_ms = 500 }\nsay = "And';
+      const turns = conversation.replace('say = "And', () => after);
+      const [result] = await runner.run(scenarioOf('keys', `[device]\n${device}\n${turns}`));
+      return presses(result!);
     };
-    const over = 'after = { event = "StartAudio", delay_ms = 500 }\n';
-    t.deepEqual(await presses(''), ['short']);
-    t.deepEqual(await presses('allow_interrupt = true'), ['long', 'short']);
-    t.deepEqual(await presses('', over), ['long', 'short']);
-    t.deepEqual(await presses('allow_interrupt = false', over), ['short']);
+    t.deepEqual(presses(silent), ['short']);
+    t.deepEqual(presses(await converse('allow_interrupt = true')), ['long', 'short']);
+    t.deepEqual(await over(''), ['long', 'short']);
+    t.deepEqual(await over('allow_interrupt = false'), ['short']);
   },
 );

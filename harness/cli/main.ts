@@ -299,6 +299,55 @@ Exit codes: 0 every turn was answered, 1 one was not, 2 usage error, 130 interru
     process.exitCode = await deviceCommand(terminal, url, options);
   });
 
+program
+  .command('virtual-board')
+  .description('a board without hardware: its console at a serial port, its voice at a server')
+  .option(
+    '--pty <path>',
+    'a port of this machine at this path; needs socat; carries no DTR and RTS',
+  )
+  .addOption(
+    new Option(
+      '--rfc2217 <port>',
+      'an RFC 2217 server, which carries DTR, RTS and the baud rate',
+    ).argParser(whole('--rfc2217', 0, 65535)),
+  )
+  .addOption(
+    new Option('--socket <port>', 'its bytes over plain TCP').argParser(
+      whole('--socket', 0, 65535),
+    ),
+  )
+  .option('--host <address>', 'address for --rfc2217 and --socket', '127.0.0.1')
+  .option('--board <name>', 'board profile', 'diy')
+  .option('--firmware <version>', 'firmware on it; default: the newest')
+  .addOption(
+    new Option('--wiring <name>', 'USB socket the cable is in: UART bridge or native USB')
+      .choices(['bridge', 'usb-jtag'])
+      .default('bridge'),
+  )
+  .option('--id <mac>', 'device id, 12 hex digits', '02ec0e000002')
+  .option('--server <url>', 'server URL as stored on the board', 'ws://127.0.0.1:8080/ws/')
+  .option(
+    '--fault <name[@seconds]>',
+    'what is wrong with it; repeat it for several; a wrong name lists all',
+    collect,
+    [],
+  )
+  .addHelpText(
+    'after',
+    `
+Examples:
+  echokit-harness virtual-board --pty /tmp/board         then open /tmp/board with any serial monitor
+  echokit-harness virtual-board --rfc2217 4000 --fault rust-panic@20
+  echokit-harness serve                                  a server for it to talk to, in another terminal
+
+Commands are read from its input, a line each: k0, k0 long, say <text>, fail <fault>, power off, power on, quit.`,
+  )
+  .action(async (options) => {
+    const { virtualBoardCommand } = await import('./virtual-board-command.ts');
+    process.exitCode = await virtualBoardCommand(terminal, options);
+  });
+
 const conform = program
   .command('conform')
   .description('conformance suites: does a server, or a board, keep to the device protocol?');

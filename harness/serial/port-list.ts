@@ -29,9 +29,12 @@ export interface PortChip {
   readonly wiring: 'bridge' | 'usb-jtag' | 'other';
 }
 
+/** A program that has a port open. */
 export interface PortHolder {
   readonly pid: number;
   readonly command: string;
+  /** With its arguments, where the system tells them. */
+  readonly commandLine?: string;
 }
 
 export interface SerialPortInfo {
@@ -175,7 +178,12 @@ export function holdersOf(
     for (const path of open) {
       if (path === undefined || !paths.has(path)) continue;
       const command = text(join(root, 'proc', pid, 'comm')) ?? 'unknown';
-      found.set(path, [...(found.get(path) ?? []), { pid: Number(pid), command }]);
+      const line =
+        text(join(root, 'proc', pid, 'cmdline'))
+          ?.replaceAll('\0', ' ')
+          .trim() ?? '';
+      const holder = { pid: Number(pid), command, ...(line !== '' && { commandLine: line }) };
+      found.set(path, [...(found.get(path) ?? []), holder]);
     }
   }
   return found;

@@ -1,6 +1,7 @@
 /** For tests of the board: a board and a scripted server, in virtual time. */
 import type { IncomingMessage } from 'node:http';
 import { createServer } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { encodeServerEvent, type ServerEvent } from '../../firmware-protocol/server-event.ts';
 import { SimulatedClock } from '../clock/simulated-clock.ts';
@@ -13,7 +14,11 @@ import { loadVoiceDetection } from '../voice-detection/voice-detection.ts';
 import type { Acoustics } from './acoustics.ts';
 import type { DeviceEvent } from './device-event.ts';
 import { type DeviceProfile, diy } from './device-profile.ts';
-import { createEmulatedDevice, type EmulatedDevice } from './emulated-device.ts';
+import {
+  createEmulatedDevice,
+  type EmulatedDevice,
+  type EmulatedDeviceOptions,
+} from './emulated-device.ts';
 
 export const opus = await loadOpus();
 export const voiceDetection = await loadVoiceDetection();
@@ -29,23 +34,35 @@ export interface Connection {
 
 export type Seen<Type> = Extract<DeviceEvent, { type: Type }>;
 
+export interface BenchOptions {
+  /** Of the network and of the board. */
+  readonly seed?: number;
+  readonly watchMainLoop?: NonNullable<EmulatedDeviceOptions['watchMainLoop']>;
+}
+
 /** A board and a scripted server, in virtual time. */
 export class Bench {
   readonly clock = new SimulatedClock();
-  readonly network = new MemoryNetwork(this.clock, createRandom(1, 'network'));
+  readonly network: MemoryNetwork;
+  /** Every stream that the board has dialed, in order. */
+  readonly dialed: Duplex[] = [];
   readonly connections: Connection[] = [];
   readonly events: DeviceEvent[] = [];
   readonly device: EmulatedDevice;
   readonly #heard: { readonly position: number; readonly samples: Int16Array }[] = [];
   onMessage: (connection: Connection, what: string) => void = () => {};
   onEvent: (event: DeviceEvent) => void = () => {};
+  /** Decides what becomes of a handshake: `serve` answers it. */
+  onHandshake: (serve: () => void, stream: Duplex) => void = (serve) => serve();
 
   constructor(
     link?: LinkProfile,
     profile: DeviceProfile = diy,
     serverUrl = 'ws://echokit.test:8080/ws/',
     acoustics: Acoustics = {},
+    { seed = 1, watchMainLoop }: BenchOptions = {},
   ) {
+    this.network = new MemoryNetwork(this.clock, createRandom(seed, 'network'));
     const endpoint = { host: 'echokit.test', port: 8080 };
     if (link !== undefined) this.network.setLink(endpoint, link);
     this.device = createEmulatedDevice({
@@ -53,8 +70,14 @@ export class Bench {
       deviceId: 'a1b2c3d4e5f6',
       serverUrl,
       clock: this.clock,
-      dialer: this.network,
-      random: createRandom(1, 'device'),
+      dialer: {
+        dial: async (target, signal) => {
+          const stream = await this.network.dial(target, signal);
+          this.dialed.push(stream);
+          return stream;
+        },
+      },
+      random: createRandom(seed, 'device'),
       opus,
       voiceDetection,
       acoustics,
@@ -63,6 +86,7 @@ export class Bench {
         this.events.push(event);
         this.onEvent(event);
       },
+      ...(watchMainLoop === undefined ? {} : { watchMainLoop }),
     });
   }
 
@@ -70,7 +94,9 @@ export class Bench {
     const http = createServer();
     const sockets = new WebSocketServer({ noServer: true, perMessageDeflate });
     http.on('upgrade', (request, stream, head) => {
-      sockets.handleUpgrade(request, stream, head, (socket) => this.#serve(request, socket));
+      const serve = () =>
+        sockets.handleUpgrade(request, stream, head, (socket) => this.#serve(request, socket));
+      this.onHandshake(serve, stream);
     });
     return this.network.listen({ host: 'echokit.test', port }, (stream) => {
       http.emit('connection', stream);

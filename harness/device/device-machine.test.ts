@@ -801,8 +801,25 @@ test('the queue to the socket task holds 32 messages, the queue of local events 
   // `StartChat` is with the socket, 32 frames of 16 chunks wait, and the main loop waits with the next.
   t.is(taken, 33 * 16 + 64);
   t.is(bench.machine.freeLocalEvents, 0);
-  // Keys and mouth shapes are in the same queue.
-  t.deepEqual(bench.give(k0, { type: 'vowel', vowel: 1 }), [false, false]);
+  // Keys and mouth shapes are in the same queue. A mouth shape waits in the player, a key here.
+  t.deepEqual(bench.give(k0, { type: 'vowel', vowel: 1 }), [true, false]);
+});
+
+test('a key and the end of speech that find no room in the queue wait for it', (t) => {
+  const bench = new Bench({ redrawUs: 0 }, deviceProfiles['diy@0.3.0']).reach('Listening');
+  bench.hello = undefined;
+  bench.give(k0);
+  bench.give(k0);
+  bench.pass(1);
+  // It waits for a hello that does not come yet.
+  while (bench.mic(1)[0] === true);
+  t.is(bench.machine.freeLocalEvents, 0);
+  bench.give({ type: 'micEnd' }, { type: 'key', key: 'volume-up', press: 'short' });
+  bench.give({ type: 'helloPlayed' });
+  bench.pass(1_000_000);
+  t.is(bench.reports('volume').length, 1);
+  t.is(bench.transmitted().at(-1)!.kind, 'submit');
+  t.is(bench.machine.state, 'Waiting');
 });
 
 test('a mouth shape stops the main loop for a redrawing only where an avatar is stored', (t) => {

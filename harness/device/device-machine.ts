@@ -110,8 +110,19 @@ export type MachineEffect =
   | { readonly type: 'abandonSentence'; readonly sentence: number }
   | { readonly type: 'closeGate' }
   | { readonly type: 'openGate' }
+  /** Only when somebody looks on. */
+  | { readonly type: 'taken'; readonly taken: TakenEvent }
   /** The main loop has ended and the chip restarts. Nothing follows. */
   | { readonly type: 'reboot'; readonly cause: string };
+
+/** One event as the main loop takes it: for whoever checks the board from outside. */
+export interface TakenEvent {
+  readonly event: MachineEventName;
+  /** The state that it meets. */
+  readonly state: DeviceState;
+  /** Lengths of the three queues of section 6.1 just before, this event included. */
+  readonly waiting: { readonly server: number; readonly local: number; readonly socket: number };
+}
 
 /** Samples the main loop holds back or has thrown away itself. */
 export interface MachineLedger {
@@ -155,6 +166,8 @@ export class DeviceMachine {
 
   readonly #inbound: Extract<MachineInput, { type: 'downlink' }>[] = [];
   readonly #local: LocalEvent[] = [];
+  /** Keys and ends of speech that found the queue full: whoever sends them waits for room (6.1). */
+  readonly #waitingForRoom: LocalEvent[] = [];
   readonly #outbound: UplinkMessage[] = [];
   #transmitting = false;
   #connection: number;
@@ -195,10 +208,16 @@ export class DeviceMachine {
   /** Unbroken speech until now (quirk Q15 off). */
   #voicedSamples = 0;
   #rejectionLogged = false;
+  readonly #watched: boolean;
 
-  /** The board has booted and `connection` is open. */
-  constructor(profile: DeviceProfile, connection: number, nowUs: number) {
+  /**
+   * The board has booted and `connection` is open.
+   *
+   * @param watched with an effect `taken` for every event that the task takes
+   */
+  constructor(profile: DeviceProfile, connection: number, nowUs: number, watched = false) {
     this.#profile = profile;
+    this.#watched = watched;
     this.#traits = traitsWithout(profile.quirksOff);
     this.#connection = connection;
     this.#nowUs = nowUs;
@@ -234,7 +253,8 @@ export class DeviceMachine {
   /**
    * Puts one input where the firmware would; {@link drain} lets the task react.
    *
-   * @returns false when the queue it belongs to was full and it is lost
+   * @returns false when the queue it belongs to was full and it is lost; a key and the end of speech
+   *   are never lost, they wait for room
    */
   input(input: MachineInput): boolean {
     switch (input.type) {
@@ -249,11 +269,12 @@ export class DeviceMachine {
           speech: input.speech,
           ...(input.seen === undefined ? {} : { seen: input.seen }),
         });
-      case 'micEnd':
       case 'vowel':
-        return this.#queueLocal({ name: input.type });
+        return this.#queueLocal({ name: 'vowel' });
+      case 'micEnd':
+        return this.#queueOrWait({ name: 'micEnd' });
       case 'key':
-        return this.#queueLocal({ name: keyEvent(input.key, input.press) });
+        return this.#queueOrWait({ name: keyEvent(input.key, input.press) });
       case 'connected':
       case 'connectFailed':
         this.#dialed = input;
@@ -304,6 +325,11 @@ export class DeviceMachine {
     return true;
   }
 
+  #queueOrWait(event: LocalEvent): true {
+    if (!this.#queueLocal(event)) this.#waitingForRoom.push(event);
+    return true;
+  }
+
   #mayRun(): boolean {
     const { ready, untilUs } = this.#wait;
     return ready?.() === true || (untilUs !== undefined && this.#nowUs >= untilUs());
@@ -315,8 +341,17 @@ export class DeviceMachine {
     const transitions = transitionsOf(this.#profile.firmware);
     while (!this.#rebooted) {
       yield { ready: () => this.#somethingToTake(), untilUs: () => this.#timerUs() };
+      const waiting = {
+        server: this.#inbound.length,
+        local: this.#local.length,
+        socket: this.#outbound.length,
+      };
       const taken = this.#take();
       this.#lastEventUs = this.#nowUs;
+      if (this.#watched) {
+        const watched = { event: taken.name, state: this.#state, waiting };
+        this.#effect({ type: 'taken', taken: watched });
+      }
       const transition = transitions[taken.name][this.#state];
       const { action } = transition;
       if (isInstant(action)) this.#instantActions[action](taken);
@@ -353,6 +388,7 @@ export class DeviceMachine {
   #take(): Taken {
     const local = this.#local.shift();
     if (local !== undefined) {
+      if (this.#waitingForRoom.length > 0) this.#local.push(this.#waitingForRoom.shift()!);
       const shown = selectedNames[local.name];
       if (shown !== undefined) this.#info(`[Select] Received ${shown}`);
       return local;

@@ -22,6 +22,7 @@ import {
   type MachineEffect,
   type MachineInput,
   type MachineLedger,
+  type TakenEvent,
 } from './device-machine.ts';
 import { builtInHello, type DeviceProfile } from './device-profile.ts';
 import { Microphone } from './microphone.ts';
@@ -49,6 +50,8 @@ export interface EmulatedDeviceOptions {
    * {@link EmulatedDevice.speaker}; between the pieces was silence. MUST NOT change the samples, call the device, or throw.
    */
   observeMicrophone?(position: number, samples: Int16Array): void;
+  /** Receives every event that the main loop takes, in one order with `observe`. MUST NOT throw. */
+  watchMainLoop?(taken: { readonly atUs: number } & TakenEvent): void;
 }
 
 export interface EmulatedDevice {
@@ -616,6 +619,9 @@ class Board implements FollowingDevice {
       case 'openGate':
         microphone.openGate();
         return;
+      case 'taken':
+        this.#options.watchMainLoop?.({ atUs: this.#stepUs, ...effect.taken });
+        return;
       case 'reboot':
         this.#reboot(effect.cause, 'connect');
         return;
@@ -669,7 +675,7 @@ class Board implements FollowingDevice {
   // ---- connections ----
 
   #start(link: Link): void {
-    const { profile, deviceId, voiceDetection, clock, acoustics = {} } = this.#options;
+    const { profile, deviceId, voiceDetection, clock, acoustics = {}, watchMainLoop } = this.#options;
     const { constants, playerRhythm, quirksOff } = profile;
     const startUs = onGrid(this.#earlier[0]?.startUs ?? clock.nowUs(), clock.nowUs());
     this.#boots += 1;
@@ -686,7 +692,7 @@ class Board implements FollowingDevice {
     this.#running = {
       boot: this.#boots,
       startUs,
-      machine: new DeviceMachine(profile, link.connection, this.#stepUs),
+      machine: new DeviceMachine(profile, link.connection, this.#stepUs, watchMainLoop !== undefined),
       player,
       microphone: new Microphone({
         startUs,

@@ -50,6 +50,7 @@ export class Bench {
   readonly events: DeviceEvent[] = [];
   readonly device: EmulatedDevice;
   readonly #heard: { readonly position: number; readonly samples: Int16Array }[] = [];
+  onConnection: (connection: Connection) => void = () => {};
   onMessage: (connection: Connection, what: string) => void = () => {};
   onEvent: (event: DeviceEvent) => void = () => {};
   /** Decides what becomes of a handshake: `serve` answers it. */
@@ -96,6 +97,8 @@ export class Bench {
     http.on('upgrade', (request, stream, head) => {
       const serve = () =>
         sockets.handleUpgrade(request, stream, head, (socket) => this.#serve(request, socket));
+      // A reset before anybody listens is none of the server's business.
+      stream.on('error', () => {});
       this.onHandshake(serve, stream);
     });
     return this.network.listen({ host: 'echokit.test', port }, (stream) => {
@@ -123,6 +126,7 @@ export class Bench {
     socket.on('close', (code) => {
       connection.closeCode = code;
     });
+    this.onConnection(connection);
   }
 
   run<T>(script: () => Promise<T>): Promise<T> {

@@ -834,3 +834,28 @@ test('a mouth shape stops the main loop for a redrawing only where an avatar is 
     t.is(bench.reports('display').length, 0);
   }
 });
+
+test('the idle timer begins when an event has been handled: a handshake of minutes is no idleness', (t) => {
+  const bench = new Bench({ redrawUs: 0 });
+  bench.dialUs = 400_000_000;
+  bench.give(k0);
+  bench.pass(401_000_000);
+  const [listening] = bench.reports('state');
+  t.like(listening, { to: 'Listening' });
+  bench.pass(299_000_000);
+  t.is(bench.machine.state, 'Listening');
+  bench.pass(2_000_000);
+  t.like(bench.reports('state').at(-1), { to: 'Idle', atUs: listening!.atUs + 300_000_000 });
+});
+
+test('without Q6 a connection that is lost in Waiting is noticed when the board would listen', (t) => {
+  const bench = new Bench({ redrawUs: 0 }, { ...diy, quirksOff: ['Q6', 'Q41'] }).reach('Waiting');
+  bench.give({ type: 'linkDown', connection: 1 });
+  bench.pass(1_000_000);
+  t.is(bench.machine.state, 'Waiting');
+  bench.pass(30_000_000);
+  t.like(bench.reports('state').slice(-2), [
+    { to: 'Listening', cause: 'no answer' },
+    { to: 'Idle', cause: 'connection lost' },
+  ]);
+});

@@ -203,7 +203,7 @@ export class DeviceMachine {
   /** The last sentence has got no end marker. */
   #sentenceOpen = false;
   #droppedHeldSamples = 0;
-  #lastEventUs: number;
+  #idleSinceUs: number;
   #waitingSinceUs = 0;
   /** Unbroken speech until now (quirk Q15 off). */
   #voicedSamples = 0;
@@ -221,7 +221,7 @@ export class DeviceMachine {
     this.#traits = traitsWithout(profile.quirksOff);
     this.#connection = connection;
     this.#nowUs = nowUs;
-    this.#lastEventUs = nowUs;
+    this.#idleSinceUs = nowUs;
     this.#measureStartUs = nowUs;
     this.#downloadRatio = profile.constants.downloadRatioAtBoot;
     this.#volume = this.#traits.volumeCounterIsWrong ? profile.constants.volumeAtBoot : fullVolume;
@@ -346,16 +346,19 @@ export class DeviceMachine {
         local: this.#local.length,
         socket: this.#outbound.length,
       };
+      const effects = this.#effects.length;
       const taken = this.#take();
-      this.#lastEventUs = this.#nowUs;
       if (this.#watched) {
         const watched = { event: taken.name, state: this.#state, waiting };
-        this.#effect({ type: 'taken', taken: watched });
+        // Before what is reported of the taking.
+        this.#effects.splice(effects, 0, { type: 'taken', taken: watched });
       }
       const transition = transitions[taken.name][this.#state];
       const { action } = transition;
       if (isInstant(action)) this.#instantActions[action](taken);
       else yield* this.#lastingActions[action](taken, transition);
+      // The idle timer runs while the task waits: a handshake or a hello of minutes is no idleness.
+      this.#idleSinceUs = this.#nowUs;
     }
   }
 
@@ -373,7 +376,7 @@ export class DeviceMachine {
 
   #timerUs(): number {
     return Math.min(
-      this.#lastEventUs + this.#profile.constants.idleUs,
+      this.#idleSinceUs + this.#profile.constants.idleUs,
       this.#answerDeadlineUs() ?? Number.POSITIVE_INFINITY,
     );
   }
@@ -894,6 +897,8 @@ export class DeviceMachine {
     const from = this.#state;
     this.#state = to;
     if (to === 'Waiting') this.#waitingSinceUs = this.#nowUs;
+    // Quirk Q6 off: it was lost in a state that takes no notice.
+    if (to === 'Listening' && !this.#linkUp) this.#linkLost = !this.#traits.missesLostConnection;
     this.#report({ type: 'state', from, to, cause });
   }
 

@@ -675,7 +675,14 @@ class Board implements FollowingDevice {
   // ---- connections ----
 
   #start(link: Link): void {
-    const { profile, deviceId, voiceDetection, clock, acoustics = {}, watchMainLoop } = this.#options;
+    const {
+      profile,
+      deviceId,
+      voiceDetection,
+      clock,
+      acoustics = {},
+      watchMainLoop,
+    } = this.#options;
     const { constants, playerRhythm, quirksOff } = profile;
     const startUs = onGrid(this.#earlier[0]?.startUs ?? clock.nowUs(), clock.nowUs());
     this.#boots += 1;
@@ -692,7 +699,12 @@ class Board implements FollowingDevice {
     this.#running = {
       boot: this.#boots,
       startUs,
-      machine: new DeviceMachine(profile, link.connection, this.#stepUs, watchMainLoop !== undefined),
+      machine: new DeviceMachine(
+        profile,
+        link.connection,
+        this.#stepUs,
+        watchMainLoop !== undefined,
+      ),
       player,
       microphone: new Microphone({
         startUs,

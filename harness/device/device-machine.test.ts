@@ -859,3 +859,16 @@ test('without Q6 a connection that is lost in Waiting is noticed when the board 
     { to: 'Idle', cause: 'connection lost' },
   ]);
 });
+
+test('without Q25 what was heard during the hello is forgotten, and a key that waited for room is not', (t) => {
+  const bench = new Bench({ redrawUs: 0 }, { ...diy, quirksOff: ['Q25'] });
+  bench.hello = undefined;
+  bench.give(k0);
+  bench.pass(1);
+  while (bench.mic(1)[0] === true);
+  bench.give({ type: 'key', key: 'volume-up', press: 'short' });
+  bench.give({ type: 'helloPlayed' });
+  bench.pass(1);
+  t.like(bench.reports('uploadDiscarded'), [{ samples: 64 * 512, cause: 'hello' }]);
+  t.is(bench.reports('volume').length, 1);
+});

@@ -497,11 +497,12 @@ export class DeviceMachine {
     this.#effect({ type: 'closeGate' });
     let samples = 0;
     const kept: LocalEvent[] = [];
-    for (const event of this.#local) {
+    for (const event of [...this.#local, ...this.#waitingForRoom.splice(0)]) {
       if (event.name === 'micChunk') samples += event.samples.length;
       else if (event.name !== 'micEnd') kept.push(event);
     }
-    this.#local.splice(0, this.#local.length, ...kept);
+    this.#local.length = 0;
+    for (const event of kept) this.#queueOrWait(event);
     if (samples > 0) this.#report({ type: 'uploadDiscarded', samples, cause: 'hello' });
   }
 

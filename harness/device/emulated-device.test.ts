@@ -540,3 +540,16 @@ test('booting twice, after closing, and closing twice', async (t) => {
   });
   t.is(bench.all('finished').length, 1);
 });
+
+test('a board that is closed during a handshake reports nothing afterwards', async (t) => {
+  const bench = new Bench(undefined, { ...diy, quirksOff: ['Q40'] });
+  await bench.run(async () => {
+    await bench.network.listen({ host: 'echokit.test', port: 8080 }, () => {});
+    const booted = t.throwsAsync(bench.device.boot(), { code: 'DEVICE_CLOSED' });
+    await bench.pass(1_000_000);
+    await bench.device.close();
+    await booted;
+    await bench.pass(60_000_000);
+  });
+  t.is(bench.events.at(-1)!.type, 'finished');
+});

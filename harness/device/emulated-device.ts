@@ -195,7 +195,7 @@ class Board implements FollowingDevice {
   #running: Running | undefined;
   #link: Link | undefined;
   /** Connections in the making. */
-  readonly #dialing = new Set<SocketTask>();
+  readonly #dialing = new Map<SocketTask, Alarm | undefined>();
   #connections = 0;
   #phase: Phase = 'off';
   /** Ends a restart. */
@@ -665,7 +665,10 @@ class Board implements FollowingDevice {
     this.#alarm = undefined;
     this.#restart?.cancel();
     this.#restart = undefined;
-    for (const task of this.#dialing) task.drop();
+    for (const [task, limit] of this.#dialing) {
+      limit?.cancel();
+      task.drop();
+    }
     this.#dialing.clear();
     this.#replacement?.task.drop();
     this.#replacement = undefined;
@@ -805,7 +808,7 @@ class Board implements FollowingDevice {
       onFailure: fail,
       onArrival: () => this.#work(),
     });
-    this.#dialing.add(task);
+    this.#dialing.set(task, limit);
   }
 
   /** Forgets the current connection without a close frame. */

@@ -124,6 +124,11 @@ export function audioEvent({ firmware }: DeviceProfile, index: number): ServerEv
   return { type: 'AudioChunkWithVowel', data, vowel: index % 6 };
 }
 
+/** A piece of a hello file. All of one run have one length, so the pieces tell the length of the sound. */
+export function helloPiece(bytes: number): Uint8Array {
+  return new Uint8Array(bytes).map((_, i) => 1 + (i % 250));
+}
+
 export function sentenceEvents(profile: DeviceProfile, pieces: number): ServerEvent[] {
   return [
     { type: 'StartAudio', text: `${pieces} pieces.` },
@@ -137,7 +142,8 @@ export function sentenceEvents(profile: DeviceProfile, pieces: number): ServerEv
 export function drawBehaviour(seed: number): Behaviour {
   const random = createRandom(seed, 'behaviour');
   const { profile, network } = drawBoard(random.fork('board'));
-  const drawing = new Drawing(random.fork('actions'), profile);
+  const helloPieceBytes = pick(random, [2048, 1024, 511]);
+  const drawing = new Drawing(random.fork('actions'), profile, helloPieceBytes);
   while (drawing.nowUs < behaviourUs) drawing.episode();
   const actions = drawing.actions.filter(({ atUs }) => atUs < behaviourUs);
   return {
@@ -145,7 +151,7 @@ export function drawBehaviour(seed: number): Behaviour {
     profile,
     network,
     helloPieces: random.integer(0, 12),
-    helloPieceBytes: pick(random, [2048, 1024, 511]),
+    helloPieceBytes,
     actions: actions.sort((a, b) => a.atUs - b.atUs),
   };
 }
@@ -184,11 +190,13 @@ class Drawing {
   readonly actions: Action[] = [];
   readonly #random: Random;
   readonly #profile: DeviceProfile;
+  readonly #helloPieceBytes: number;
   nowUs: number;
 
-  constructor(random: Random, profile: DeviceProfile) {
+  constructor(random: Random, profile: DeviceProfile, helloPieceBytes: number) {
     this.#random = random;
     this.#profile = profile;
+    this.#helloPieceBytes = helloPieceBytes;
     // Some boards find no server when they are switched on.
     if (chance(random, 0.15)) this.#add(0, { kind: 'door', door: this.#door() });
     this.nowUs = random.integer(0, 3 * second);
@@ -344,8 +352,10 @@ class Drawing {
           ...shuffled(random, [
             { type: 'HelloStart' },
             { type: 'HelloEnd' },
+            { type: 'HelloChunk', data: helloPiece(this.#helloPieceBytes) },
+            { type: 'StartAudio', text: 'Hello.' },
             ...ends,
-          ] as ServerEvent[]).slice(0, 3),
+          ] as ServerEvent[]).slice(0, 4),
         ),
       ],
       () => [
@@ -470,7 +480,9 @@ class Drawing {
     const delayUs = this.#random.integer(second, 6 * second);
     this.#add(0, { kind: 'door', door: { kind: 'slow', delayUs } });
     this.#press('k0');
-    this.#speak(2, 8);
+    // A short utterance is over before the board listens.
+    if (chance(this.#random)) this.#speak(2, 8);
+    else this.#speak(0.4, 1);
     this.#wait(6, 20);
     this.#settle();
   }

@@ -50,6 +50,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'adapters',
     'harness/random',
     'harness/server/compat-items.ts',
+    'harness/server/deviation-items.ts',
     'harness/stand-ins',
     'harness/toml',
     'harness/trace',
@@ -77,7 +78,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'harness/voice-detection',
   ],
   'harness/metrics': ['firmware-protocol', 'harness/trace', 'harness/device', 'harness/server'],
-  'harness/verdict': ['harness/metrics', 'harness/scenario'],
+  'harness/verdict': ['harness/metrics', 'harness/scenario', 'harness/trace'],
   'harness/report': [
     'harness/conformance',
     'harness/metrics',

@@ -23,6 +23,9 @@ export interface Clock {
    * alarm is then gone.
    */
   sleep(delayUs: number, signal?: AbortSignal): Promise<void>;
+
+  /** Virtual time: stands still until `work`, which leaves the event loop, is done. Returns `work`. */
+  hold?<T>(work: Promise<T>): Promise<T>;
 }
 
 /** A pending call of {@link Clock.after}. */

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import test, { type ExecutionContext } from 'ava';
 import type { ServerEvent } from '../../firmware-protocol/server-event.ts';
 import { ConsolePrinter } from './console.ts';
@@ -552,14 +552,20 @@ test('a board has every quirk that is not switched off', (t) => {
 
 test('the README has the table of quirks', (t) => {
   const readme = readFileSync(new URL('README.md', import.meta.url), 'utf8');
-  const rows = [...readme.matchAll(/^\| (Q\d+) +\| (.*?) +\| (.*?) +\| (.*?) +\|$/gm)];
+  const rows = [...readme.matchAll(/^\| (Q\d+) +\| (.*?) +\| (.*?) +\| (.*?) +\| (.*?) +\|$/gm)];
+  const files = readdirSync(new URL('../../scenarios/quirks/', import.meta.url));
+  const scenario = (id: string) => {
+    const file = files.find((name) => name.startsWith(`${id}-`));
+    return file === undefined ? '–' : `\`${file.replace('.toml', '')}\``;
+  };
   const expected = [
-    ...quirks.map(({ id, on, off, section }) => [id, on, off, section]),
+    ...quirks.map(({ id, on, off, section }) => [id, on, off, section, scenario(id)]),
     ...absentQuirks.map(({ id, on, reason, section }) => [
       id,
       on,
       `cannot be seen here: ${reason}`,
       section,
+      scenario(id),
     ]),
   ];
   const found = rows.map((row) => row.slice(1));

@@ -9,6 +9,8 @@ import { type InnerStream, ShapedStream } from './shaped-stream.ts';
 /** Trouble on every connection of an endpoint, from now on. */
 export type LinkDisturbance =
   | { readonly kind: 'drop' }
+  /** As a drop, and until then nobody answers there; without a duration for ever. */
+  | { readonly kind: 'away'; readonly durationUs?: number }
   | {
       readonly kind: 'stall';
       readonly direction: 'down' | 'up' | 'both';
@@ -24,7 +26,7 @@ export interface LaboratoryNetwork extends Network {
   impersonate(endpoint: Endpoint, onConnection: (stream: Duplex) => void): Promise<Listener>;
   /** How connections to `endpoint` behave from now on, those that are open included. */
   setLink(endpoint: Endpoint, profile: LinkProfile): void;
-  /** Disturbs the live connections to `endpoint` (and, while a stall lasts, new ones). */
+  /** Disturbs the live connections to `endpoint` (and, while a stall or an absence lasts, new ones). */
   disturb(endpoint: Endpoint, disturbance: LinkDisturbance): void;
 }
 
@@ -32,6 +34,8 @@ interface Route {
   readonly air: Air;
   readonly live: Set<ShapedStream>;
   dialed: number;
+  /** Nobody answers before this instant. */
+  awayUntilUs: number;
 }
 
 /**
@@ -59,6 +63,11 @@ export class Links {
     return profile.connectUs ?? (up?.latencyUs ?? latencyUs) + (down?.latencyUs ?? latencyUs);
   }
 
+  /** Whether nobody answers at `target` now. */
+  away(target: Endpoint): boolean {
+    return this.#clock.nowUs() < this.#route(target).awayUntilUs;
+  }
+
   dialed(target: DialTarget, inner: InnerStream): ShapedStream {
     const route = this.#route(target);
     const random = this.#random.fork(`${endpointName(target)}#${++route.dialed}`);
@@ -76,7 +85,11 @@ export class Links {
 
   disturb(endpoint: Endpoint, disturbance: LinkDisturbance): void {
     const route = this.#route(endpoint);
-    if (disturbance.kind === 'drop') {
+    if (disturbance.kind === 'away') {
+      const { durationUs = Number.POSITIVE_INFINITY } = disturbance;
+      route.awayUntilUs = Math.max(route.awayUntilUs, this.#clock.nowUs() + durationUs);
+    }
+    if (disturbance.kind !== 'stall') {
       for (const stream of [...route.live]) stream.resetAndDestroy();
       return;
     }
@@ -91,7 +104,7 @@ export class Links {
     let route = this.#routes.get(name);
     if (route === undefined) {
       const air = new Air(idealLink, this.#random.fork(name));
-      route = { air, live: new Set(), dialed: 0 };
+      route = { air, live: new Set(), dialed: 0, awayUntilUs: 0 };
       this.#routes.set(name, route);
     }
     return route;

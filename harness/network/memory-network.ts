@@ -27,7 +27,7 @@ export class MemoryNetwork implements LaboratoryNetwork {
   async dial(target: DialTarget, signal?: AbortSignal): Promise<Duplex> {
     await this.#clock.sleep(this.#links.connectUs(target), signal);
     const accept = this.#listeners.get(endpointName(target));
-    if (accept === undefined) {
+    if (accept === undefined || this.#links.away(target)) {
       throw new NetworkError(
         'NETWORK_REFUSED',
         `Nothing answers at ${endpointName(target)} in this simulation.`,

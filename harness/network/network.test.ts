@@ -159,6 +159,27 @@ test('destroying one end ends the other, resetting it fails the other', async (t
   t.deepEqual(ends, ['end 9000', 'ECONNRESET']);
 });
 
+test('an absent server breaks what is open and refuses what is new, until it is back', async (t) => {
+  const { clock, network } = virtual();
+  await network.impersonate(place, (stream) => stream.on('error', () => {}));
+  await clock.run(
+    (async () => {
+      const open = await network.dial(target);
+      open.on('error', () => {});
+      network.disturb(place, { kind: 'away', durationUs: 500_000 });
+      t.true(open.destroyed);
+      await t.throwsAsync(network.dial(target), { code: 'NETWORK_REFUSED' } as never);
+      await clock.sleep(499_999);
+      await t.throwsAsync(network.dial(target), { code: 'NETWORK_REFUSED' } as never);
+      await clock.sleep(1);
+      (await network.dial(target)).destroy();
+      network.disturb(place, { kind: 'away' });
+      await clock.sleep(3_600_000_000);
+      await t.throwsAsync(network.dial(target), { code: 'NETWORK_REFUSED' } as never);
+    })(),
+  );
+});
+
 test('a host nobody answers for is refused with the names that are known', async (t) => {
   const { clock, network } = virtual();
   await network.impersonate(place, () => {});

@@ -51,6 +51,13 @@ export class SocketNetwork implements LaboratoryNetwork {
       );
     }
     await this.#options.clock.sleep(this.#links.connectUs(target), signal);
+    if (this.#links.away(target)) {
+      throw new NetworkError(
+        'NETWORK_REFUSED',
+        `Nobody answers at ${name} for now.`,
+        'A disturbance of the scenario keeps the server away.',
+      );
+    }
     const socket = await connect(stand ?? target, stand === undefined && target.secure, signal);
     return this.#links.dialed(target, socket);
   }

@@ -86,7 +86,7 @@ export function plantReportedCell(plan: PlantedCellPlan): ReportedCell {
     matrix: { providers: [], devices: [], networks: [], servers: [] },
     personalities: new Map(),
     standIn: {},
-    device: { quirksOff: [], playerRhythm: 'even' },
+    device: { quirksOff: [], playerRhythm: 'even', scheme: 'ws' },
     server: {
       asr: 'stream',
       recognitionMs: 0,
@@ -95,8 +95,12 @@ export function plantReportedCell(plan: PlantedCellPlan): ReportedCell {
       vad: {},
       model: 'harness',
       compatExcept: [],
+      packetMs: 120,
+      compression: false,
+      ignoredParameters: [],
     },
     turns: [],
+    checks: [],
     expect,
   };
   const { provider, device = 'diy', network = 'good-wifi', server = 'harness' } = plan;

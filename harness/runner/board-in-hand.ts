@@ -23,6 +23,10 @@ export interface BoardInHand {
    * @throws the reason of `signal` when it aborts
    */
   speak(samples: Int16Array, begun: (startUs: number) => void, how: Speaking): Promise<number>;
+  /** Absent: its volume keys cannot be reached. */
+  turnVolume?(key: 'volume-up' | 'volume-down'): void;
+  /** A sound of 16 kHz mono beside what is said, from now on. Absent: there is none. */
+  overhear?(samples: Int16Array): void;
 }
 
 export interface Speaking {
@@ -51,6 +55,8 @@ export function emulatedBoard(device: EmulatedDevice, clock: Clock): BoardInHand
       return device.state;
     },
     press: (press) => device.press('k0', press),
+    turnVolume: (key) => device.press(key, 'short'),
+    overhear: (samples) => device.hear(samples),
     async speak(samples, begun, { signal }) {
       begun(clock.nowUs());
       device.hear(samples);

@@ -1,4 +1,4 @@
-import type { Scenario } from '../scenario/scenario.ts';
+import type { Act, Disturbance, Scenario } from '../scenario/scenario.ts';
 import type { TraceEvent } from '../trace/trace-event.ts';
 
 export interface MissedDisturbance {
@@ -30,29 +30,49 @@ export function missedFaults(
 }
 
 /**
- * What the scenario plans and the trace does not show: a disturbance whose event never came, or
- * came so late that the turn was over before its delay had passed.
+ * What the scenario plans and the trace does not show: a disturbance, or an act of the user, whose
+ * event never came, or came so late that the turn was over before its delay had passed.
  */
 export function missedDisturbances(
   scenario: Scenario,
   events: readonly TraceEvent[],
 ): MissedDisturbance[] {
-  return scenario.turns.flatMap(({ number, disturbances }) =>
-    (['stall', 'drop', 'change'] as const).flatMap((kind) => {
-      const planned = disturbances.filter((disturbance) => disturbance.kind === kind);
-      const happened = events.filter(
-        (event) =>
-          event.source === 'network' &&
-          event.type === kind &&
-          event.turn === number &&
-          !(event.type === 'change' && event.back),
-      ).length;
+  return scenario.turns.flatMap(({ number, disturbances, acts }) =>
+    plannedKinds.flatMap((kind) => {
+      const planned = [...disturbances, ...acts].filter((one) => one.kind === kind);
+      const happened = events.filter((event) => happenedIn(event, number) === kind).length;
       if (happened >= planned.length) return [];
       const afters = planned.map(({ after }) => `${after.event} + ${after.delayMs} ms`).join(', ');
       const message =
-        `${planned.length - happened} of ${planned.length} planned ${kind}s never happened in turn ${number} ` +
+        `${planned.length - happened} of ${planned.length} planned ${plural[kind]} never happened in turn ${number} ` +
         `(after ${afters}): the event did not come, or the turn ended first`;
       return [{ turn: number, message }];
     }),
   );
+}
+
+type PlannedKind = Disturbance['kind'] | Act['kind'];
+
+const plural: Readonly<Record<PlannedKind, string>> = {
+  stall: 'stalls',
+  drop: 'drops',
+  away: 'absences of the server',
+  change: 'changes',
+  ping: 'pings',
+  message: 'messages',
+  key: 'presses of a key',
+  say: 'sounds',
+};
+const plannedKinds = Object.keys(plural) as PlannedKind[];
+
+/** What of the plan the event is, if it is something of this turn. */
+function happenedIn(event: TraceEvent, turn: number): PlannedKind | undefined {
+  if (!('turn' in event) || event.turn !== turn) return undefined;
+  if (event.source === 'network') {
+    return event.type === 'change' && event.back ? undefined : event.type;
+  }
+  if (event.source === 'harness' && event.type === 'intervention') return event.kind;
+  if (event.source !== 'user') return undefined;
+  if (event.type === 'press') return 'key';
+  return event.type === 'sound' ? 'say' : undefined;
 }

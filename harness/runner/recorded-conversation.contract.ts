@@ -1,7 +1,7 @@
 /** For tests: conversations in temporary folders, read back as any reader of a recording would. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { deviceProfiles } from '../device/device-profile.ts';
 import { quirkIds } from '../device/quirk.ts';
 import { metricCatalog } from '../metrics/metric-catalog.ts';
@@ -52,7 +52,12 @@ export interface RunOptions {
 
 /** @param name names the cell. @param toml text of a scenario file without its title. */
 export function scenarioOf(name: string, toml: string): Scenario {
-  return loadScenario(`title = "${name}"\n${toml}`, `${name}.toml`, catalog);
+  return scenarioAt(name, toml);
+}
+
+/** @param path of the file without its ending: names the cell, and WAV files are found beside it. */
+export function scenarioAt(path: string, toml: string): Scenario {
+  return loadScenario(`title = "${basename(path)}"\n${toml}`, `${path}.toml`, catalog);
 }
 
 /** Runs scenarios into temporary folders, which `remove` deletes. */

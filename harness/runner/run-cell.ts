@@ -129,7 +129,7 @@ async function converse(
       options.board === undefined
         ? await emulatedSeat(options, means)
         : await seatOnCable(options, options.board, means);
-    const { trouble } = seat;
+    const { trouble, side } = seat;
     if (trouble !== undefined) signal = AbortSignal.any([...stops, trouble]);
     user = new ScriptedUser({
       scenario,
@@ -137,10 +137,9 @@ async function converse(
       board: seat.board,
       network: seat.network,
       networkName: cell.network,
-      clip: (turn) =>
-        turn.wav === undefined
-          ? voice.speak(turn.say ?? '', userVoice).samples
-          : readUserWav(turn.wav),
+      intervene: (intervention) => side.intervene(intervention),
+      clip: ({ wav, say = '' }) =>
+        wav === undefined ? voice.speak(say, userVoice).samples : readUserWav(wav),
       recordClip: (samples) => writer.userAudio(samples),
       record,
     });
@@ -184,7 +183,7 @@ async function emulatedSeat(options: RunCellOptions, means: Means): Promise<Seat
   const device = createEmulatedDevice({
     profile: profileOf(cell),
     deviceId,
-    serverUrl: side.url,
+    serverUrl: side.url.replace(/^ws:/, `${scenario.device.scheme}:`),
     clock,
     dialer: network,
     random: random.fork('device'),

@@ -12,7 +12,9 @@ import { readRecording } from '../trace/recording-reader.ts';
 import { microphoneFile, RecordingWriter } from '../trace/recording-writer.ts';
 import { type TraceHeader, traceFormatVersion } from '../trace/trace-event.ts';
 import { type BoardFailure, judge, type Verdict } from '../verdict/judge.ts';
+import { judgeChecks } from '../verdict/trace-checks.ts';
 import type { BoardSource } from './board-on-cable.ts';
+import { consoleLines } from './console-lines.ts';
 import type { Laboratory } from './laboratory.ts';
 import { missedDisturbances, missedFaults } from './missed-disturbances.ts';
 import { checkPersonalities } from './personality-choice.ts';
@@ -135,6 +137,10 @@ async function recordCell(
     live: plan.live,
     external: isExternal(provider),
     boardFailures: onBoard?.failures ?? [],
+    checks: judgeChecks(cell.scenario.checks, {
+      events: recorded.events,
+      console: consoleLines(recorded.events, cell.scenario.device.quirksOff),
+    }),
     missedDisturbances: [
       ...missedDisturbances(cell.scenario, recorded.events),
       // A provider that is not ours has no planted faults.

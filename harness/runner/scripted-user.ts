@@ -1,6 +1,7 @@
 import type { Alarm, Clock } from '../clock/clock.ts';
 import type { DeviceEvent } from '../device/device-event.ts';
-import type { Disturbance, Scenario, Turn } from '../scenario/scenario.ts';
+import type { Act, Disturbance, Moment, Scenario, Turn } from '../scenario/scenario.ts';
+import type { Intervention } from '../server/adapter-server.ts';
 import type { UnnumberedEvent } from '../trace/recording-writer.ts';
 import type { BoardInHand, ConversationNetwork } from './board-in-hand.ts';
 
@@ -11,8 +12,10 @@ export interface ScriptedUserOptions {
   readonly network: ConversationNetwork;
   /** Name of the network of the cell, which a change goes back to. */
   readonly networkName: string;
+  /** Makes the server do what it does not do by itself; false when it cannot now. Absent: it never can. */
+  readonly intervene?: (intervention: Intervention) => boolean;
   /** 16 kHz mono. */
-  readonly clip: (turn: Turn) => Int16Array;
+  readonly clip: (said: { readonly say?: string; readonly wav?: string }) => Int16Array;
   /** Appends to `user.wav`; returns the index of the first sample. */
   readonly recordClip: (samples: Int16Array) => number;
   readonly record: (event: UnnumberedEvent) => void;
@@ -23,18 +26,22 @@ const readyLimitMs = 30_000;
 
 /**
  * The person in the scenario: presses K0, waits until the board listens, speaks, waits for the end
- * of the answer, and disturbs the network when the script says so. Everything the board reports
+ * of the answer, and presses keys and disturbs network and server when the script says so. Everything the board reports
  * must be handed to {@link hearOf}.
  */
 export class ScriptedUser {
   readonly #options: ScriptedUserOptions;
   readonly #listeners = new Set<(event: DeviceEvent) => void>();
-  /** Instant of the first arrival of each server event in the current turn. */
+  /** Called when the user has done something. */
+  readonly #deeds = new Set<() => void>();
+  /** Instant of the first arrival of each server event, and of the user's own moments, in the current turn. */
   #arrivals = new Map<string, number>();
   #turn = 0;
   /** The board has restarted and was not told to listen since. */
   #restarted = false;
   #running = false;
+  /** The board has got its hello, which K0 is answered with. */
+  #helloTaken = false;
   /** Networks that are to be given back. */
   readonly #changesBack = new Set<Alarm>();
 
@@ -52,20 +59,29 @@ export class ScriptedUser {
       this.#running = false;
     }
     if (event.type === 'boot') this.#running = true;
+    if (event.type === 'frameHandled' && event.event === 'HelloEnd') this.#helloTaken = true;
     for (const listener of [...this.#listeners]) listener(event);
   }
 
   /** Plays the whole scenario. Rejects with the signal's reason when it aborts. */
   async converse(signal: AbortSignal): Promise<void> {
     const { scenario, board, clock } = this.#options;
+    if (scenario.server.helloWav !== undefined) {
+      await this.#until(() => this.#helloTaken, readyLimitMs, signal);
+    }
     // Speaking over an answer only works when the board is told to listen for it.
-    const speaksOver = scenario.turns.some((turn) => turn.after !== undefined);
+    const speaksOver = scenario.turns.some(
+      ({ after }) => after !== undefined && after.event !== 'K0',
+    );
     if (scenario.device.allowInterrupt ?? speaksOver) {
       await this.#press('long', signal);
       await clock.sleep(1_500_000, signal);
     }
     await this.#press('short', signal);
-    await this.#until(() => board.state === 'Listening', readyLimitMs, signal);
+    const atOnce = scenario.turns[0]?.after !== undefined;
+    if (!atOnce) {
+      await this.#until(() => board.state === 'Listening', readyLimitMs, signal);
+    }
     try {
       for (const [index, turn] of scenario.turns.entries()) {
         const next = scenario.turns[index + 1];
@@ -111,20 +127,27 @@ export class ScriptedUser {
 
     let rebooted: string | undefined;
     let answered = false;
+    let left = false;
     const watch = (event: DeviceEvent): void => {
       if (event.type === 'reboot') rebooted = event.cause;
       if (event.type === 'frameHandled' && event.event === 'EndResponse') answered = true;
+      // K0 in mid answer: the board listens again, or is Idle, and no end of the answer will come.
+      const byKey = event.type === 'state' && event.cause === 'k0';
+      if (byKey && this.#arrivals.has('K0')) left = true;
     };
     this.#listeners.add(watch);
     const disturbing = new AbortController();
     try {
-      this.#scheduleDisturbances(turn, AbortSignal.any([signal, disturbing.signal]));
+      const whileItLasts = AbortSignal.any([signal, disturbing.signal]);
+      this.#scheduleDisturbances(turn, whileItLasts);
+      const acts = this.#scheduleActs(turn, whileItLasts);
       await this.#speak(turn, signal);
       if (next?.after !== undefined) {
         const heard = await this.#afterEvent(next.after, turn.timeoutMs, signal);
         return heard ? finish('interrupted') : finish('timeout', `${next.after.event} never came`);
       }
-      const over = (): boolean => rebooted !== undefined || answered;
+      const over = (): boolean =>
+        acts.pending === 0 && (rebooted !== undefined || answered || left);
       const inTime = await this.#until(over, turn.timeoutMs, signal);
       if (rebooted !== undefined) return finish('reboot', rebooted);
       if (!inTime) {
@@ -133,7 +156,7 @@ export class ScriptedUser {
           `no EndResponse within ${turn.timeoutMs} ms; the board is ${board.state}`,
         );
       }
-      return finish('finished');
+      return finish(answered ? 'finished' : 'interrupted');
     } finally {
       disturbing.abort(new Error('The turn is over.'));
       this.#listeners.delete(watch);
@@ -157,7 +180,7 @@ export class ScriptedUser {
     const samples = clip(turn);
     const stopUs = await board.speak(
       samples,
-      (startUs) =>
+      (startUs) => {
         record({
           source: 'user',
           type: 'speechStart',
@@ -166,10 +189,60 @@ export class ScriptedUser {
           text: turn.heard,
           userOffset: recordClip(samples),
           samples: samples.length,
-        }),
+        });
+        this.#notice('Speech');
+      },
       { turn, signal },
     );
     record({ source: 'user', type: 'speechStop', atUs: stopUs, turn: turn.number });
+  }
+
+  /** @returns how many of them have not happened yet */
+  #scheduleActs(turn: Turn, signal: AbortSignal): { readonly pending: number } {
+    const acts = { pending: turn.acts.length };
+    for (const act of turn.acts) {
+      const run = async (): Promise<void> => {
+        if (!(await this.#afterEvent(act.after, turn.timeoutMs, signal))) return;
+        acts.pending -= 1;
+        this.#act(act, turn.number, signal);
+      };
+      run().catch((error: unknown) => {
+        if (!signal.aborted) throw error;
+      });
+    }
+    return acts;
+  }
+
+  #act(act: Act, turn: number, signal: AbortSignal): void {
+    const { clock, board, clip, recordClip, record } = this.#options;
+    const atUs = clock.nowUs();
+    if (act.kind === 'key') {
+      const { key, press } = act;
+      // A board whose keys cannot be reached was not pressed, and the recording says so.
+      if (key !== 'k0' && board.turnVolume === undefined) return;
+      record({ source: 'user', type: 'press', atUs, turn, key, press });
+      if (key === 'k0') {
+        this.#notice('K0');
+        void board.press(press, signal);
+      } else board.turnVolume?.(key);
+    } else {
+      if (board.overhear === undefined) return;
+      const { text } = act;
+      const samples = clip({ say: text });
+      const userOffset = recordClip(samples);
+      const length = samples.length;
+      record({ source: 'user', type: 'sound', atUs, turn, text, userOffset, samples: length });
+      board.overhear(samples);
+    }
+    // A board without a connection reports nothing that would wake who waits for the act.
+    for (const listener of [...this.#deeds]) listener();
+  }
+
+  /** A moment of the user's own; the first of its name in the turn counts. */
+  #notice(moment: string): void {
+    if (this.#arrivals.has(moment)) return;
+    this.#arrivals.set(moment, this.#options.clock.nowUs());
+    for (const listener of [...this.#deeds]) listener();
   }
 
   #scheduleDisturbances(turn: Turn, signal: AbortSignal): void {
@@ -185,13 +258,30 @@ export class ScriptedUser {
   }
 
   #disturb(disturbance: Disturbance, turn: number): void {
-    const { clock, network, networkName, record } = this.#options;
+    const { clock, network, networkName, intervene, record } = this.#options;
     const atUs = clock.nowUs();
     switch (disturbance.kind) {
       case 'drop':
         network.disturb({ kind: 'drop' });
         record({ source: 'network', type: 'drop', atUs, turn });
         break;
+      case 'away': {
+        const span =
+          disturbance.durationMs === undefined ? {} : { durationUs: disturbance.durationMs * 1000 };
+        network.disturb({ kind: 'away', ...span });
+        record({ source: 'network', type: 'away', atUs, turn, ...span });
+        break;
+      }
+      case 'ping':
+        if (intervene?.({ kind: 'ping' }) !== true) break;
+        record({ source: 'harness', type: 'intervention', atUs, turn, kind: 'ping' });
+        break;
+      case 'message': {
+        const { message } = disturbance;
+        if (intervene?.({ kind: 'message', event: message }) !== true) break;
+        record({ source: 'harness', type: 'intervention', atUs, turn, kind: 'message', message });
+        break;
+      }
       case 'stall': {
         const { direction } = disturbance;
         const durationUs = disturbance.durationMs * 1000;
@@ -230,16 +320,13 @@ export class ScriptedUser {
       key: 'k0',
       press,
     });
+    if (press === 'short') this.#notice('K0');
     const pressed = board.press(press, signal);
     if (pressed !== undefined) await pressed;
   }
 
-  /** Waits for the first arrival of a server event in this turn, plus the delay. */
-  async #afterEvent(
-    after: { readonly event: string; readonly delayMs: number },
-    limitMs: number,
-    signal: AbortSignal,
-  ): Promise<boolean> {
+  /** Waits for a moment of this turn. */
+  async #afterEvent(after: Moment, limitMs: number, signal: AbortSignal): Promise<boolean> {
     const came = await this.#until(() => this.#arrivals.has(after.event), limitMs, signal);
     if (came) await this.#options.clock.sleep(after.delayMs * 1000, signal);
     return came;
@@ -251,6 +338,7 @@ export class ScriptedUser {
     return new Promise((resolve, reject) => {
       const settle = (action: () => void): void => {
         this.#listeners.delete(check);
+        this.#deeds.delete(check);
         alarm.cancel();
         signal.removeEventListener('abort', abort);
         action();
@@ -261,6 +349,7 @@ export class ScriptedUser {
       const abort = (): void => settle(() => reject(signal.reason));
       const alarm = this.#options.clock.after(limitMs * 1000, () => settle(() => resolve(false)));
       this.#listeners.add(check);
+      this.#deeds.add(check);
       signal.addEventListener('abort', abort, { once: true });
       if (signal.aborted) abort();
     });

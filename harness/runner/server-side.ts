@@ -12,7 +12,7 @@ import type { Endpoint } from '../network/network.ts';
 import type { Random } from '../random/random.ts';
 import type { Cell } from '../scenario/plan.ts';
 import type { Turn } from '../scenario/scenario.ts';
-import { createAdapterServer } from '../server/adapter-server.ts';
+import { createAdapterServer, type Intervention } from '../server/adapter-server.ts';
 import { compatOf, compatSettings, openCompatSpeech } from '../server/compat.ts';
 import { endOfSpeechDefaults } from '../server/end-of-speech.ts';
 import type { OfflineVoice } from '../stand-ins/offline-voice.ts';
@@ -62,6 +62,8 @@ export interface ServerSide {
   readonly endpoint: Endpoint;
   /** Of the stand-in; undefined in a live run and with an external server. */
   readonly personality: Personality | undefined;
+  /** As `AdapterServer.intervene`; an external server cannot be made to do anything. */
+  intervene(intervention: Intervention): boolean;
   /** Nothing is reported any more when it has resolved. */
   close(): Promise<void>;
 }
@@ -96,6 +98,7 @@ export async function openServerSide(
     url: provider.serverUrl,
     endpoint: endpointOfUrl(new URL(provider.serverUrl)),
     personality: undefined,
+    intervene: () => false,
     close: async () => {},
   };
 }
@@ -148,6 +151,9 @@ async function openOwnServer(
     platform: provider.tts.platform,
     settings: {
       endOfSpeech: { ...endOfSpeechDefaults, ...scenario.server.vad },
+      packetMs: scenario.server.packetMs,
+      compression: scenario.server.compression,
+      ignoredParameters: scenario.server.ignoredParameters,
       ...compatSettings(compat, provider.tts.platform),
     },
     recognizer: dialogue.recognizer,
@@ -168,6 +174,7 @@ async function openOwnServer(
     url: `ws://${endpoint.host}:${endpoint.port}/ws/`,
     endpoint,
     personality: standIns?.personality,
+    intervene: (intervention) => server.intervene(intervention),
     async close() {
       await server.close();
       await session.close();

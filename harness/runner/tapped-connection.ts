@@ -50,6 +50,8 @@ export class ConnectionTap {
   readonly #live = new Set<TappedStream>();
   #deviceId: string | undefined;
   #connections = 0;
+  /** Whoever connects before is sent away. */
+  #awayUntilUs = 0;
 
   /** @param deviceId of the board; absent: the first one that connects is it */
   constructor(clock: Clock, observer: TapObserver, deviceId?: string) {
@@ -76,13 +78,18 @@ export class ConnectionTap {
     });
     this.#live.add(tapped);
     tapped.once('close', () => this.#live.delete(tapped));
+    if (this.#clock.nowUs() < this.#awayUntilUs) tapped.resetAndDestroy();
     return tapped;
   }
 
   /** Trouble at our end of the connections: the air of a real board cannot be disturbed. */
   disturb(disturbance: LinkDisturbance): void {
+    if (disturbance.kind === 'away') {
+      const { durationUs = Number.POSITIVE_INFINITY } = disturbance;
+      this.#awayUntilUs = this.#clock.nowUs() + durationUs;
+    }
     for (const stream of [...this.#live]) {
-      if (disturbance.kind === 'drop') {
+      if (disturbance.kind !== 'stall') {
         stream.resetAndDestroy();
         continue;
       }

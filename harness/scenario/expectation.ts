@@ -40,7 +40,13 @@ export function readExpectations(
     if (!checkMetric(metric, name, turn, metrics, problems)) return [];
     const known = metrics.find((one) => typeof one !== 'string' && one.path === metric);
     const type = known === undefined || typeof known === 'string' ? undefined : known.valueType;
-    const comparison = compare(metric, value, type, problems.source.nearest(at).value, problems);
+    const comparison = readComparison(
+      metric,
+      value,
+      type,
+      problems.source.nearest(at).value,
+      problems,
+    );
     if (comparison === undefined) return [];
     const position = { file, ...problems.source.lineColumn(name.start) };
     return [{ metric, ...comparison, ...(turn !== undefined && { turn }), at: position }];
@@ -103,7 +109,8 @@ function checkMetric(
 const comparisonForm = /^\s*(<=|>=|==|!=|<|>)\s*(.*?)\s*$/s;
 const numberForm = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/;
 
-function compare(
+/** What a number or text is compared with, such as `"<= 1500"`; undefined when it was reported. */
+export function readComparison(
   metric: string,
   given: unknown,
   type: 'number' | 'text' | undefined,

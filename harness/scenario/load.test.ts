@@ -51,7 +51,7 @@ test('the smallest scenario gets every default', (t) => {
     matrix: { providers: [], devices: [], networks: [], servers: [] },
     personalities: new Map(),
     standIn: {},
-    device: { quirksOff: [], playerRhythm: 'even' },
+    device: { quirksOff: [], playerRhythm: 'even', scheme: 'ws' },
     server: {
       asr: 'stream',
       recognitionMs: 200,
@@ -60,6 +60,9 @@ test('the smallest scenario gets every default', (t) => {
       vad: {},
       model: 'harness',
       compatExcept: [],
+      packetMs: 120,
+      compression: false,
+      ignoredParameters: [],
     },
     turns: [
       {
@@ -70,10 +73,12 @@ test('the smallest scenario gets every default', (t) => {
         replyPace: { firstTokenMs: 350, tokensPerSecond: 45 },
         pauseMs: 300,
         timeoutMs: 60_000,
+        acts: [],
         disturbances: [],
         expect: [],
       },
     ],
+    checks: [],
     expect: [],
   });
 });
@@ -99,9 +104,13 @@ allow_interrupt = true
 noise_dbfs = -50
 echo_db = -12.5
 echo_delay_ms = 20
+scheme = "wss"
 [server]
 asr = "submit"
 recognition_ms = 150
+packet_ms = 20
+compression = true
+ignores = ["reconnect"]
 [[turn]]
 say = "One."
 heard = "Won."
@@ -121,12 +130,38 @@ kind = "change"
 to = "good-wifi"
 duration_ms = 50
 after = { event = "EndAudio" }
+[[turn.disturb]]
+kind = "away"
+duration_ms = 9
+after = { event = "EndAudio" }
+[[turn.disturb]]
+kind = "ping"
+after = { event = "EndAudio" }
+[[turn.disturb]]
+kind = "message"
+message = "EndVad"
+after = { event = "Speech", delay_ms = 1 }
+[[turn.act]]
+key = "volume-up"
+after = { event = "K0", delay_ms = 2 }
+[[turn.act]]
+say = "Well."
+after = { event = "ASR" }
+[[turn.check]]
+event = "state"
+with = { to = "Idle" }
+after = { event = "K0", delay_ms = 3 }
+within_ms = 400
+count = 0
 [turn.expect]
 underruns.count = 0
 [[turn]]
 after = { event = "StartAudio", delay_ms = 700 }
 say = "Two."
 reply = "Second."
+[[check]]
+console = "heap"
+level = "I"
 [expect]
 turns.failed = 0
 ttfb_ms = { p50 = "> 0.5", p95 = " <= 1500 " }
@@ -160,6 +195,7 @@ failure.kind = "none"
       allowInterrupt: true,
       noiseDbfs: -50,
       echo: { db: -12.5, delayMs: 20 },
+      scheme: 'wss',
     },
     server: {
       asr: 'submit',
@@ -169,6 +205,9 @@ failure.kind = "none"
       vad: {},
       model: 'harness',
       compatExcept: [],
+      packetMs: 20,
+      compression: true,
+      ignoredParameters: ['reconnect'],
     },
     turns: [
       {
@@ -179,6 +218,15 @@ failure.kind = "none"
         replyPace: { firstTokenMs: 10, tokensPerSecond: 20.5 },
         pauseMs: 800,
         timeoutMs: 9000,
+        acts: [
+          {
+            kind: 'key',
+            key: 'volume-up',
+            press: 'short',
+            after: { event: 'K0', delayMs: 2 },
+          },
+          { kind: 'say', text: 'Well.', after: { event: 'ASR', delayMs: 0 } },
+        ],
         disturbances: [
           {
             kind: 'stall',
@@ -193,8 +241,11 @@ failure.kind = "none"
             durationMs: 50,
             after: { event: 'EndAudio', delayMs: 0 },
           },
+          { kind: 'away', durationMs: 9, after: { event: 'EndAudio', delayMs: 0 } },
+          { kind: 'ping', after: { event: 'EndAudio', delayMs: 0 } },
+          { kind: 'message', message: 'EndVad', after: { event: 'Speech', delayMs: 1 } },
         ],
-        expect: [{ metric: 'underruns.count', operator: '==', value: 0, turn: 1, at: at(44, 1) }],
+        expect: [{ metric: 'underruns.count', operator: '==', value: 0, turn: 1, at: at(71, 1) }],
       },
       {
         number: 2,
@@ -205,16 +256,34 @@ failure.kind = "none"
         after: { event: 'StartAudio', delayMs: 700 },
         pauseMs: 300,
         timeoutMs: 60_000,
+        acts: [],
         disturbances: [],
         expect: [],
       },
     ],
+    checks: [
+      {
+        of: { kind: 'console', text: 'heap', level: 'I' },
+        operator: '>=',
+        value: 1,
+        at: at(77, 1),
+      },
+      {
+        of: { kind: 'event', source: 'device', type: 'state', with: { to: 'Idle' } },
+        operator: '==',
+        value: 0,
+        turn: 1,
+        after: { event: 'K0', delayMs: 3 },
+        withinMs: 400,
+        at: at(65, 1),
+      },
+    ],
     expect: [
-      { metric: 'turns.failed', operator: '==', value: 0, at: at(50, 1) },
-      { metric: 'ttfb_ms.p50', operator: '>', value: 0.5, at: at(51, 13) },
-      { metric: 'ttfb_ms.p95', operator: '<=', value: 1500, at: at(51, 28) },
-      { metric: 'underruns.longest_ms', operator: '!=', value: 16, at: at(52, 1) },
-      { metric: 'failure.kind', operator: '==', value: 'none', at: at(53, 1) },
+      { metric: 'turns.failed', operator: '==', value: 0, at: at(80, 1) },
+      { metric: 'ttfb_ms.p50', operator: '>', value: 0.5, at: at(81, 13) },
+      { metric: 'ttfb_ms.p95', operator: '<=', value: 1500, at: at(81, 28) },
+      { metric: 'underruns.longest_ms', operator: '!=', value: 16, at: at(82, 1) },
+      { metric: 'failure.kind', operator: '==', value: 'none', at: at(83, 1) },
     ],
   });
 });
@@ -258,7 +327,7 @@ test('SCENARIO_UNKNOWN_KEY: the whole text of a message', (t) => {
   4 | reply = "Hello."
   5 | reply_pase = { first_token_ms = 100 }
     | ^^^^^^^^^^
-  keys of [[turn]]: say, wav, heard, reply, reply_pace, after, pause_ms, timeout_ms, disturb, expect`,
+  keys of [[turn]]: say, wav, heard, reply, reply_pace, after, pause_ms, timeout_ms, act, disturb, check, expect`,
   );
 });
 
@@ -446,9 +515,9 @@ after = { event = "EndAudio" }
       'SCENARIO_BAD_VALUE 5:1 "after" refers to the turn before, and this is the first one',
       'SCENARIO_BAD_VALUE 8:1 "pause_ms" means nothing beside "after", which has its own "delay_ms"',
       'SCENARIO_BAD_VALUE 11:13 a drop breaks both directions',
-      'SCENARIO_BAD_VALUE 12:1 "duration_ms" means nothing for a drop: the board reconnects by itself',
-      'SCENARIO_BAD_VALUE 16:1 "direction" means nothing for a change: a network has both',
-      'SCENARIO_BAD_VALUE 21:1 "to" means nothing for a stall',
+      'SCENARIO_BAD_VALUE 12:1 "duration_ms" means nothing for a disturbance of kind "drop"',
+      'SCENARIO_BAD_VALUE 16:1 "direction" means nothing for a disturbance of kind "change"',
+      'SCENARIO_BAD_VALUE 21:1 "to" means nothing for a disturbance of kind "stall"',
     ],
   );
 });
@@ -679,12 +748,59 @@ test('carets stand below their text after tabs and wide characters, and nothing 
   );
 });
 
+test('[[check]] and [[turn.act]]: what is missing, misspelled or without meaning has its place', (t) => {
+  t.deepEqual(
+    places(`title = "T"
+[server]
+packet_ms = 50
+[[check]]
+event = "reboots"
+within_ms = 5
+[[check]]
+event = "reboot"
+level = "E"
+count = "often"
+[[turn]]
+say = "Hi."
+reply = "Hello."
+[[turn.act]]
+key = "volume-up"
+press = "long"
+after = { event = "k0" }
+[[turn.act]]
+after = { event = "K0" }
+[[turn.disturb]]
+kind = "message"
+after = { event = "K0" }
+[[turn.check]]
+count = 1
+[[turn.check]]
+console = "x"
+with = { a = 1 }
+`),
+    [
+      'SCENARIO_BAD_VALUE 3:13 "packet_ms" cannot be 50',
+      'SCENARIO_UNKNOWN_NAME 5:9 unknown event "reboots" of source "device": did you mean "reboot"?',
+      'SCENARIO_BAD_VALUE 6:1 "within_ms" refers to a turn, and [[check]] is about them all',
+      'SCENARIO_BAD_VALUE 9:1 "level" means nothing without "console"',
+      'SCENARIO_BAD_VALUE 10:9 "count" is a number and cannot be compared with "often"',
+      'SCENARIO_BAD_VALUE 16:9 only "k0" can be pressed long',
+      'SCENARIO_UNKNOWN_NAME 17:19 unknown event "k0": did you mean "K0"?',
+      'SCENARIO_MISSING_KEY 18:1 [[turn.act]] needs one of "key" and "say"',
+      'SCENARIO_MISSING_KEY 20:1 a message needs "message" in [[turn.disturb]]',
+      'SCENARIO_MISSING_KEY 23:1 [[turn.check]] needs one of "event" and "console"',
+      'SCENARIO_BAD_VALUE 27:1 "with" means nothing without "event"',
+    ],
+  );
+});
+
 test('quirks that a board does without are ids that exist', (t) => {
   const device = (list: string) =>
     `title = "T"\n[device]\nquirks_off = ${list}\n[[turn]]\nsay = "Hi."\nreply = "R."\n`;
   t.deepEqual(loadScenario(device('["Q16", "Q2", "Q16"]'), 'x.toml', catalog).device, {
     quirksOff: ['Q16', 'Q2'],
     playerRhythm: 'even',
+    scheme: 'ws',
   });
   const error = t.throws(() => loadScenario(device('["Q2", "Q61"]'), 'x.toml', catalog), {
     instanceOf: ScenarioError,
@@ -702,7 +818,7 @@ test('what the microphone hears has limits, and a delay belongs to an echo', (t)
     ).device;
   t.deepEqual(of('echo_db = -6').echo, { db: -6, delayMs: 0 });
   t.false(of('allow_interrupt = false').allowInterrupt);
-  t.deepEqual(of(''), { quirksOff: [], playerRhythm: 'even' });
+  t.deepEqual(of(''), { quirksOff: [], playerRhythm: 'even', scheme: 'ws' });
   for (const [keys, code, message] of [
     ['echo_delay_ms = 20', 'SCENARIO_BAD_VALUE', /means nothing without "echo_db"/],
     ['noise_dbfs = 3', 'SCENARIO_BAD_VALUE', /"noise_dbfs" is 3; it must be at most -12/],

@@ -20,16 +20,32 @@ import {
   TomlSyntaxError,
 } from '../toml/toml-document.ts';
 import { type ExpectableMetric, readExpectations } from './expectation.ts';
-import type { Disturbance, Expectation, Scenario, Turn } from './scenario.ts';
-import { serverEventNames } from './scenario.ts';
+import type {
+  Act,
+  Disturbance,
+  Expectation,
+  Moment,
+  Scenario,
+  TraceCheck,
+  Turn,
+} from './scenario.ts';
+import { serverEventNames, userMoments } from './scenario.ts';
 import {
   ScenarioError,
   type ScenarioErrorCode,
   type ScenarioProblemList,
 } from './scenario-error.ts';
-import { type ScenarioFile, scenarioSchema } from './schema.ts';
+import {
+  type DisturbanceKind,
+  disturbanceKinds,
+  type ScenarioFile,
+  scenarioSchema,
+} from './schema.ts';
 import { isTable, reportSchemaIssues, type WrittenTable } from './schema-problems.ts';
+import { readTraceChecks } from './trace-check.ts';
 import { readUserWav, UserWavError } from './user-wav.ts';
+
+const moments: readonly string[] = [...serverEventNames, ...userMoments];
 
 /** The names that a scenario may use; what exists is known elsewhere. */
 export interface ScenarioCatalog {
@@ -105,10 +121,15 @@ export function loadScenario(text: string, file: string, catalog: ScenarioCatalo
       problems,
     ),
   );
+  const checks = readTraceChecks(raw.check, ['check'], undefined, file, problems);
+  for (const [turn, index] of tablesOf(raw.turn)) {
+    const path = ['turn', index, 'check'];
+    checks.push(...readTraceChecks(turn.check, path, index + 1, file, problems));
+  }
   const [first, ...others] = problems.problems;
   if (first !== undefined) throw new ScenarioError([first, ...others]);
   if (!parsed.success) throw new Error('A schema issue was not reported.', { cause: parsed.error });
-  return toScenario(parsed.data, name, file, expect, turnExpect);
+  return toScenario(parsed.data, name, file, checks, expect, turnExpect);
 }
 
 function parseScenario(text: string, file: string): WrittenTable {
@@ -190,10 +211,15 @@ function checkNames(
     });
   }
   const checkAfter = (after: unknown, path: KeyPath): void => {
-    if (isTable(after)) check('event', after.event, [...path, 'event'], serverEventNames);
+    if (isTable(after)) check('event', after.event, [...path, 'event'], moments);
   };
   tablesOf(raw.turn).forEach(([turn, index]) => {
     checkAfter(turn.after, ['turn', index, 'after']);
+    for (const list of ['act', 'check'] as const) {
+      tablesOf(turn[list]).forEach(([item, number]) => {
+        checkAfter(item.after, ['turn', index, list, number, 'after']);
+      });
+    }
     tablesOf(turn.disturb).forEach(([disturb, number]) => {
       const path = ['turn', index, 'disturb', number];
       checkAfter(disturb.after, [...path, 'after']);
@@ -316,14 +342,19 @@ function checkCombinations(raw: WrittenTable, problems: ScenarioProblemList): vo
       const hint = 'for a recording, write what it says as "heard"';
       problems.add('SCENARIO_BAD_VALUE', key('wav'), '"say" and "wav" exclude each other', hint);
     }
-    if (turn.after !== undefined && index === 0) {
+    const moment = isTable(turn.after) ? turn.after.event : undefined;
+    if (turn.after !== undefined && index === 0 && moment !== 'K0') {
       const message = '"after" refers to the turn before, and this is the first one';
-      problems.add('SCENARIO_BAD_VALUE', key('after'), message, 'use "pause_ms"');
+      const hint = 'use "pause_ms"; before the first turn there is only the event "K0"';
+      problems.add('SCENARIO_BAD_VALUE', key('after'), message, hint);
     }
     if (turn.after !== undefined && turn.pause_ms !== undefined) {
       const message = '"pause_ms" means nothing beside "after", which has its own "delay_ms"';
       problems.add('SCENARIO_BAD_VALUE', key('pause_ms'), message);
     }
+    tablesOf(turn.act).forEach(([act, number]) => {
+      checkAct(act, [...path, 'act', number], problems);
+    });
     tablesOf(turn.disturb).forEach(([disturb, number]) => {
       checkDisturbance(disturb, [...path, 'disturb', number], problems);
     });
@@ -337,6 +368,7 @@ function checkDisturbance(
 ): void {
   const { source } = problems;
   const { kind } = disturb;
+  if (!isDisturbanceKind(kind)) return;
   const missing = (message: string, hint: string): void =>
     problems.add('SCENARIO_MISSING_KEY', source.nearest(path).value, message, hint);
   if (kind === 'stall' && disturb.duration_ms === undefined) {
@@ -345,25 +377,52 @@ function checkDisturbance(
   if (kind === 'change' && disturb.to === undefined) {
     missing('a change needs "to" in [[turn.disturb]]', 'for example: to = "weak-wifi"');
   }
-  if (kind === 'drop' && disturb.duration_ms !== undefined) {
-    const range = source.nearest([...path, 'duration_ms']).key;
-    const message = '"duration_ms" means nothing for a drop: the board reconnects by itself';
-    problems.add('SCENARIO_BAD_VALUE', range, message);
+  if (kind === 'message' && disturb.message === undefined) {
+    missing('a message needs "message" in [[turn.disturb]]', 'for example: message = "EndVad"');
   }
   if (kind === 'drop' && (disturb.direction === 'up' || disturb.direction === 'down')) {
     const range = source.nearest([...path, 'direction']).value;
     const message = 'a drop breaks both directions';
     problems.add('SCENARIO_BAD_VALUE', range, message, 'leave "direction" out');
   }
-  if (kind === 'change' && disturb.direction !== undefined) {
-    const range = source.nearest([...path, 'direction']).key;
-    const message = '"direction" means nothing for a change: a network has both';
-    problems.add('SCENARIO_BAD_VALUE', range, message, 'leave "direction" out');
+  for (const name of ['direction', 'to', 'duration_ms', 'message'] as const) {
+    if (disturb[name] === undefined || disturbanceKeys[kind].includes(name)) continue;
+    // Both is what a drop breaks anyway.
+    if (kind === 'drop' && name === 'direction') continue;
+    const range = source.nearest([...path, name]).key;
+    const kinds = disturbanceKinds.filter((other) => disturbanceKeys[other].includes(name));
+    const message = `"${name}" means nothing for a disturbance of kind "${kind}"`;
+    problems.add('SCENARIO_BAD_VALUE', range, message, `it belongs to ${kinds.join(', ')}`);
   }
-  if ((kind === 'stall' || kind === 'drop') && disturb.to !== undefined) {
-    const range = source.nearest([...path, 'to']).key;
-    const message = `"to" means nothing for a ${kind}`;
-    problems.add('SCENARIO_BAD_VALUE', range, message, 'it names the network of a change');
+}
+
+type DisturbanceKey = 'direction' | 'to' | 'duration_ms' | 'message';
+
+/** Keys of `[[turn.disturb]]`, beside `kind` and `after`. */
+const disturbanceKeys: Readonly<Record<DisturbanceKind, readonly DisturbanceKey[]>> = {
+  stall: ['direction', 'duration_ms'],
+  drop: [],
+  away: ['duration_ms'],
+  change: ['to', 'duration_ms'],
+  ping: [],
+  message: ['message'],
+};
+
+function isDisturbanceKind(given: unknown): given is DisturbanceKind {
+  return disturbanceKinds.some((kind) => kind === given);
+}
+
+function checkAct(act: WrittenTable, path: KeyPath, problems: ScenarioProblemList): void {
+  const { source } = problems;
+  if ((act.key === undefined) === (act.say === undefined)) {
+    const message = '[[turn.act]] needs one of "key" and "say"';
+    const hint = 'for example: key = "k0"';
+    problems.add('SCENARIO_MISSING_KEY', source.nearest(path).value, message, hint);
+  }
+  if (act.press === 'long' && act.key !== 'k0') {
+    const range = source.nearest([...path, 'press']).value;
+    const message = 'only "k0" can be pressed long';
+    problems.add('SCENARIO_BAD_VALUE', range, message, 'leave "press" out');
   }
 }
 
@@ -382,6 +441,7 @@ function toScenario(
   data: ScenarioFile,
   name: string,
   file: string,
+  checks: readonly TraceCheck[],
   expect: readonly Expectation[],
   turnExpect: readonly (readonly Expectation[])[],
 ): Scenario {
@@ -405,8 +465,12 @@ function toScenario(
       vad: toEndOfSpeech(vad),
       model: data.server.compat ?? 'harness',
       compatExcept: data.server.compat_except,
+      packetMs: data.server.packet_ms,
+      compression: data.server.compression,
+      ignoredParameters: data.server.ignores,
     },
     turns: data.turn.map((turn, index) => toTurn(turn, index, file, turnExpect[index] ?? [])),
+    checks,
     expect,
   };
 }
@@ -423,6 +487,7 @@ function toDevice(data: ScenarioFile['device']): Scenario['device'] {
   return {
     quirksOff: [...new Set(quirksOff)],
     playerRhythm,
+    scheme: data.scheme,
     ...(allowInterrupt !== undefined && { allowInterrupt }),
     ...(noiseDbfs !== undefined && { noiseDbfs }),
     ...(echoDb !== undefined && { echo: { db: echoDb, delayMs: echoDelayMs } }),
@@ -478,22 +543,38 @@ function toTurn(
       firstTokenMs: data.reply_pace.first_token_ms,
       tokensPerSecond: data.reply_pace.tokens_per_second,
     },
-    ...(after && { after: { event: after.event, delayMs: after.delay_ms } }),
+    ...(after && { after: toMoment(after) }),
     pauseMs: data.pause_ms,
     timeoutMs: data.timeout_ms,
+    acts: data.act.map(toAct),
     disturbances: data.disturb.map(toDisturbance),
     expect,
   };
 }
 
+function toMoment({ event, delay_ms: delayMs }: { event: string; delay_ms: number }): Moment {
+  return { event, delayMs };
+}
+
+function toAct(data: ScenarioFile['turn'][number]['act'][number]): Act {
+  const after = toMoment(data.after);
+  if (data.say !== undefined) return { kind: 'say', text: data.say, after };
+  return { kind: 'key', key: data.key!, press: data.press ?? 'short', after };
+}
+
 function toDisturbance(data: ScenarioFile['turn'][number]['disturb'][number]): Disturbance {
-  const after = { event: data.after.event, delayMs: data.after.delay_ms };
+  const after = toMoment(data.after);
   const durationMs = data.duration_ms;
   switch (data.kind) {
     case 'stall':
       return { kind: 'stall', direction: data.direction ?? 'down', durationMs: durationMs!, after };
     case 'drop':
-      return { kind: 'drop', after };
+    case 'ping':
+      return { kind: data.kind, after };
+    case 'message':
+      return { kind: 'message', message: data.message!, after };
+    case 'away':
+      return { kind: 'away', ...(durationMs !== undefined && { durationMs }), after };
     case 'change':
       return {
         kind: 'change',

@@ -1,5 +1,11 @@
 import type { CompatId, ServerModel } from '../server/compat-items.ts';
+import type {
+  IgnorableParameter,
+  InsertableMessage,
+  PacketLengthMs,
+} from '../server/deviation-items.ts';
 import type { StandInChanges } from '../stand-ins/stand-in-changes.ts';
+import type { TraceSource } from '../trace/trace-event.ts';
 
 /**
  * A scripted conversation as data: what a scenario file says, defaults filled in, units in names.
@@ -27,6 +33,8 @@ export interface Scenario {
   readonly device: DeviceSettings;
   readonly server: ServerSettings;
   readonly turns: readonly Turn[];
+  /** What the recording must and must not hold. */
+  readonly checks: readonly TraceCheck[];
   /** Judged for every cell. */
   readonly expect: readonly Expectation[];
 }
@@ -45,6 +53,16 @@ export const serverEventNames = [
   'EndResponse',
 ] as const;
 
+/** Moments of the user, beside the events of the server: the first sample, the first press of K0. */
+export const userMoments = ['Speech', 'K0'] as const;
+
+/** A moment of a turn: `delayMs` after the first event of this name in it. */
+export interface Moment {
+  /** One of {@link serverEventNames} or {@link userMoments}. */
+  readonly event: string;
+  readonly delayMs: number;
+}
+
 export interface DeviceSettings {
   /** Ids of quirks that the boards of this scenario do not have, as written. */
   readonly quirksOff: readonly string[];
@@ -59,6 +77,8 @@ export interface DeviceSettings {
   readonly noiseDbfs?: number;
   /** The speaker at its microphone: gain, and delay beside that of the board. Absent: it is not heard. */
   readonly echo?: { readonly db: number; readonly delayMs: number };
+  /** Scheme of the server's address as it is stored on the board. */
+  readonly scheme: 'ws' | 'wss';
 }
 
 /** From and to which values noise and echo may be set, both included. */
@@ -91,6 +111,12 @@ export interface ServerSettings {
   readonly model: ServerModel;
   /** What it does in its own way nevertheless when it behaves as the EchoKit server. */
   readonly compatExcept: readonly CompatId[];
+  /** Length of its Opus packets. */
+  readonly packetMs: PacketLengthMs;
+  /** It accepts the compression that boards offer. */
+  readonly compression: boolean;
+  /** Parameters of the connect URL that it overlooks. */
+  readonly ignoredParameters: readonly IgnorableParameter[];
 }
 
 export interface Turn {
@@ -105,22 +131,33 @@ export interface Turn {
   readonly reply: string;
   readonly replyPace: { readonly firstTokenMs: number; readonly tokensPerSecond: number };
   /**
-   * When the user starts: `delayMs` after the first such server event of the turn before. Default:
-   * as soon as the board listens, after `pauseMs`.
+   * When the user starts: a moment of the turn before. Before the first turn there is only the press
+   * of K0. Default: as soon as the board listens, after `pauseMs`.
    */
-  readonly after?: { readonly event: string; readonly delayMs: number };
+  readonly after?: Moment;
   /** Quiet between "the board listens" and the user's first sample. */
   readonly pauseMs: number;
   /** The turn has failed when it has not ended by then. */
   readonly timeoutMs: number;
+  /** What the user does beside speaking. The turn is not over before the last of it. */
+  readonly acts: readonly Act[];
   /** Trouble on the link between board and server. */
   readonly disturbances: readonly Disturbance[];
   readonly expect: readonly Expectation[];
 }
 
+export type Act = { readonly after: Moment } & (
+  | {
+      readonly kind: 'key';
+      readonly key: 'k0' | 'volume-up' | 'volume-down';
+      readonly press: 'short' | 'long';
+    }
+  /** Said to the microphone, in no turn of its own. */
+  | { readonly kind: 'say'; readonly text: string }
+);
+
 export type Disturbance = {
-  /** Server event (first of its name in the turn) that starts it, plus a delay. */
-  readonly after: { readonly event: string; readonly delayMs: number };
+  readonly after: Moment;
 } & (
   | /** Nothing arrives for a while, then all of it. */ {
       readonly kind: 'stall';
@@ -129,9 +166,37 @@ export type Disturbance = {
     }
   /** The connection breaks, for both ends. */
   | { readonly kind: 'drop' }
+  /** The connection breaks, and for `durationMs`, or for ever, none can be made. */
+  | { readonly kind: 'away'; readonly durationMs?: number }
+  /** The server sends a ping. */
+  | { readonly kind: 'ping' }
+  /** The server sends a message in between. */
+  | { readonly kind: 'message'; readonly message: InsertableMessage }
   /** The link is another named one from then on, or for `durationMs`. */
   | { readonly kind: 'change'; readonly to: string; readonly durationMs?: number }
 );
+
+/** A number of events in the trace, or of lines on the console of the board. */
+export interface TraceCheck {
+  readonly of:
+    | {
+        readonly kind: 'event';
+        readonly source: TraceSource;
+        readonly type: string;
+        /** Fields it must have, with these values. */
+        readonly with: Readonly<Record<string, string | number | boolean>>;
+      }
+    | { readonly kind: 'console'; readonly text: string; readonly level?: 'E' | 'W' | 'I' };
+  readonly operator: Expectation['operator'];
+  readonly value: number;
+  /** Turn it is about; absent: the whole recording. */
+  readonly turn?: number;
+  /** Counting begins here. Default: with the turn. */
+  readonly after?: Moment;
+  /** Counting ends this long after it began. Default: with the turn. */
+  readonly withinMs?: number;
+  readonly at: SourcePosition;
+}
 
 /** One line of an `[expect]` table. */
 export interface Expectation {

@@ -3,7 +3,7 @@ import { isTable as isAnyTable } from '../../adapters/config-table.ts';
 import { nearestName } from '../../adapters/nearest-name.ts';
 import type { KeyPath } from '../toml/source-position.ts';
 import type { ScenarioProblemList } from './scenario-error.ts';
-import { keysOfTable, type TablePath, tableName, tables } from './schema.ts';
+import { isTableList, keysOfTable, type TablePath, tableName, tables } from './schema.ts';
 
 /** Says in the words of the file format what the schema found wrong with `value`. */
 export function reportSchemaIssues(
@@ -76,6 +76,16 @@ function report(issue: z.core.$ZodIssue, root: unknown, problems: ScenarioProble
   switch (issue.code) {
     case 'invalid_value': {
       const valid = issue.values.map(String);
+      const numeric = issue.values.every((value) => typeof value === 'number');
+      if (numeric && typeof given === 'number') {
+        const message = `${name} cannot be ${given}`;
+        problems.add('SCENARIO_BAD_VALUE', range, message, `possible values: ${valid.join(', ')}`);
+        return;
+      }
+      if (numeric) {
+        wrongType(name, 'number', given, path, problems);
+        return;
+      }
       if (typeof given !== 'string') {
         wrongType(name, 'string', given, path, problems);
         return;
@@ -122,15 +132,15 @@ function wrongType(
   problems: ScenarioProblemList,
 ): void {
   const table = tablePath(path);
-  const isTableList = table.at(-1) === 'turn' || table.at(-1) === 'disturb';
-  if (isTableList && isTable(given)) {
+  const inList = isTableList(table.at(-1));
+  if (inList && isTable(given)) {
     const { key } = problems.source.nearest(path);
     const message = `${name} is a list: write ${tableName(table)} with two brackets`;
     problems.add('SCENARIO_WRONG_TYPE', key, message);
     return;
   }
-  const wanted = isTableList ? `a table below ${tableName(table)}` : typeNames[expected];
-  const element = typeof path.at(-1) === 'number' && !isTableList;
+  const wanted = inList ? `a table below ${tableName(table)}` : typeNames[expected];
+  const element = typeof path.at(-1) === 'number' && !inList;
   const subject = element ? `every entry of ${name}` : name;
   const unquoted =
     expected === 'number' && typeof given === 'string' && /^\s*-?\d+(\.\d+)?\s*$/.test(given)
@@ -155,6 +165,7 @@ const typeNames: { readonly [zodType: string]: string } = {
   int: 'a whole number',
   array: 'a list',
   object: 'a table',
+  record: 'a table',
 };
 
 const examples: { readonly [key: string]: string } = {
@@ -162,6 +173,7 @@ const examples: { readonly [key: string]: string } = {
   reply: 'reply = "It is about a quarter of a million miles away."',
   event: 'event = "StartAudio"',
   kind: 'kind = "stall"',
+  key: 'key = "k0"',
   after: 'after = { event = "StartAudio", delay_ms = 600 }',
 };
 
@@ -176,6 +188,17 @@ export function typeOf(value: unknown): string {
 
 /** A table as it was written, of which nothing is known but the keys it may have. */
 export interface WrittenTable {
+  readonly act?: unknown;
+  readonly check?: unknown;
+  readonly console?: unknown;
+  readonly count?: unknown;
+  readonly key?: unknown;
+  readonly level?: unknown;
+  readonly message?: unknown;
+  readonly press?: unknown;
+  readonly source?: unknown;
+  readonly with?: unknown;
+  readonly within_ms?: unknown;
   readonly after?: unknown;
   readonly after_fraction?: unknown;
   readonly compat?: unknown;

@@ -5,7 +5,13 @@
  */
 import { z } from 'zod';
 import { compatIds, serverModels } from '../server/compat-items.ts';
+import {
+  ignorableParameters,
+  insertableMessages,
+  packetLengthsMs,
+} from '../server/deviation-items.ts';
 import { faultMoments, standInFaultKinds } from '../stand-ins/stand-in-changes.ts';
+import { traceSources } from '../trace/trace-event.ts';
 import { acousticLimits } from './scenario.ts';
 
 /** An hour. A longer span is most likely given in the wrong unit. */
@@ -21,12 +27,36 @@ const after = z.strictObject({ event: text, delay_ms: spanMs.default(0) });
 /** Judged by `expectation.ts`, which knows the metrics. */
 const expect = z.unknown().optional();
 
+/** What can go wrong in a turn; `load.ts` has the keys that each of them has. */
+export const disturbanceKinds = ['stall', 'drop', 'away', 'change', 'ping', 'message'] as const;
+export type DisturbanceKind = (typeof disturbanceKinds)[number];
+
 const disturb = z.strictObject({
-  kind: z.enum(['stall', 'drop', 'change']),
+  kind: z.enum(disturbanceKinds),
   direction: z.enum(['down', 'up', 'both']).optional(),
   to: text.optional(),
+  message: z.enum(insertableMessages).optional(),
   duration_ms: z.number().gt(0).max(longestMs).optional(),
   after,
+});
+
+const act = z.strictObject({
+  key: z.enum(['k0', 'volume-up', 'volume-down']).optional(),
+  press: z.enum(['short', 'long']).optional(),
+  say: text.optional(),
+  after,
+});
+
+/** Its count is judged by `expectation.ts`, its names by `trace-check.ts`. */
+const check = z.strictObject({
+  event: text.optional(),
+  source: z.enum(traceSources).default('device'),
+  with: z.record(text, z.union([z.string(), z.number(), z.boolean()])).default({}),
+  console: text.optional(),
+  level: z.enum(['E', 'W', 'I']).optional(),
+  after: after.optional(),
+  within_ms: z.number().gt(0).max(longestMs).optional(),
+  count: z.unknown().optional(),
 });
 
 const turn = z.strictObject({
@@ -43,7 +73,9 @@ const turn = z.strictObject({
   after: after.optional(),
   pause_ms: spanMs.default(300),
   timeout_ms: z.number().gt(0).max(longestMs).default(60_000),
+  act: z.array(act).default([]),
   disturb: z.array(disturb).default([]),
+  check: z.array(check).default([]),
   expect,
 });
 
@@ -91,6 +123,7 @@ export const scenarioSchema = z.strictObject({
       noise_dbfs: within(acousticLimits.noiseDbfs).optional(),
       echo_db: within(acousticLimits.echoDb).optional(),
       echo_delay_ms: within(acousticLimits.echoDelayMs).optional(),
+      scheme: z.enum(['ws', 'wss']).default('ws'),
     })
     .prefault({}),
   server: z
@@ -103,9 +136,13 @@ export const scenarioSchema = z.strictObject({
       vad: vad.prefault({}),
       compat: z.literal('echokit-server').optional(),
       compat_except: z.array(z.enum(compatIds)).default([]),
+      packet_ms: z.literal(packetLengthsMs).default(120),
+      compression: z.boolean().default(false),
+      ignores: z.array(z.enum(ignorableParameters)).default([]),
     })
     .prefault({}),
   turn: z.array(turn).min(1),
+  check: z.array(check).default([]),
   expect,
 });
 
@@ -145,12 +182,17 @@ export function tables(): readonly TablePath[] {
 export function tableName(path: TablePath): string {
   if (path.length === 0) return 'the top level';
   const last = path.at(-1) ?? '';
-  if (last === 'turn' || last === 'disturb') return `[[${path.join('.')}]]`;
+  if (isTableList(last)) return `[[${path.join('.')}]]`;
   if (inlineTables.has(last)) return `"${last}"`;
   return `[${path.join('.')}]`;
 }
 
-const inlineTables: ReadonlySet<string> = new Set(['reply_pace', 'after', 'fault', 'vad']);
+/** Keys whose value is a list of tables. */
+export function isTableList(key: unknown): boolean {
+  return typeof key === 'string' && ['turn', 'act', 'disturb', 'check'].includes(key);
+}
+
+const inlineTables: ReadonlySet<string> = new Set(['reply_pace', 'after', 'fault', 'vad', 'with']);
 
 function tableShape(schema: z.ZodType): Readonly<Record<string, z.ZodType>> | undefined {
   if (schema instanceof z.ZodObject) return schema.shape;

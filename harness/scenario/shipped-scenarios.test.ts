@@ -2,22 +2,24 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
-import { quirkIds } from '../device/quirk.ts';
+import { deviceProfiles } from '../device/device-profile.ts';
+import { absentQuirks, quirkIds } from '../device/quirk.ts';
 import { metricCatalog } from '../metrics/metric-catalog.ts';
 import { networkNames } from '../network/network-profile.ts';
+import { ignorableParameters, insertableMessages } from '../server/deviation-items.ts';
 import { faultMoments, standInFaultKinds } from '../stand-ins/stand-in-changes.ts';
 import { loadScenario, loadScenarioFile, type ScenarioCatalog } from './load.ts';
 import { defaultMatrix, planRun } from './plan.ts';
-import { serverEventNames } from './scenario.ts';
+import { serverEventNames, userMoments } from './scenario.ts';
 import { scenarioErrorCodes } from './scenario-error.ts';
-import { keysOfTable, tableName, tables } from './schema.ts';
+import { disturbanceKinds, keysOfTable, tableName, tables } from './schema.ts';
 
 const folder = fileURLToPath(new URL('../../scenarios/', import.meta.url));
 const readme = readFileSync(`${folder}README.md`, 'utf8');
 const catalog: ScenarioCatalog = {
   metrics: metricCatalog,
   providers: defaultMatrix.providers,
-  devices: defaultMatrix.devices,
+  devices: Object.keys(deviceProfiles),
   networks: networkNames,
   quirks: quirkIds,
 };
@@ -34,11 +36,12 @@ test('every shipped scenario loads, and expects what the metrics can tell', (t) 
   const pitfalls = scenarioFiles('pitfalls/').map((file) => loadScenarioFile(file, catalog));
   t.is(passing.length, 6);
   t.is(failing.length, 3);
-  t.is(quirky.length, 4);
-  t.is(pitfalls.length, 17);
+  t.is(quirky.length, 27);
+  t.true(pitfalls.length >= 17);
+  const known = [...quirkIds, ...absentQuirks.map(({ id }) => id)];
   for (const { name } of quirky)
     t.true(
-      quirkIds.some((id) => name.startsWith(`${id}-`)),
+      known.some((id) => name.startsWith(`${id}-`)),
       name,
     );
   for (const { name, expect, turns } of [...passing, ...failing, ...quirky, ...pitfalls]) {
@@ -88,6 +91,7 @@ test('the README names no key that does not exist', (t) => {
     ...standInFaultKinds,
     ...faultMoments,
     ...networkNames,
+    ...disturbanceKinds,
     ...scenarioErrorCodes,
   ]);
   const named = [...readme.matchAll(/^\| `([^`]+)`/gm)].map((match) => match[1] ?? '');
@@ -111,6 +115,10 @@ test('the README names every fault, event and error code', (t) => {
     ...standInFaultKinds,
     ...faultMoments,
     ...serverEventNames,
+    ...userMoments,
+    ...disturbanceKinds,
+    ...insertableMessages,
+    ...ignorableParameters,
     ...scenarioErrorCodes,
   ]) {
     t.true(readme.includes(`\`${name}\``), name);
@@ -135,13 +143,14 @@ test('the README states the defaults that apply', (t) => {
 });
 
 test('the examples of the README load', (t) => {
-  const [whole, personality, both, expectations] = [...readme.matchAll(/```toml\n(.*?)```/gs)].map(
-    (match) => match[1],
-  );
+  const [whole, personality, both, expectations, checks] = [
+    ...readme.matchAll(/```toml\n(.*?)```/gs),
+  ].map((match) => match[1]);
   t.is(loadScenario(whole ?? '', 'example.toml', catalog).turns.length, 2);
   const load = (example: string | undefined) =>
     loadScenario(`title = "T"\n[[turn]]\nsay = "Hi."\nreply = "R."\n${example}`, 'x.toml', catalog);
   t.is(load(personality).personalities.size, 2);
   t.deepEqual(load(both).matrix.servers, ['harness', 'echokit-server']);
+  t.is(load(checks).checks.length, 2);
   t.is(load(expectations).expect.length, 5);
 });

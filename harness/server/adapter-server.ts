@@ -11,8 +11,14 @@ import {
 } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { type ConnectTarget, parseConnectUrl } from '../../firmware-protocol/connect-url.ts';
+import {
+  type ConnectQuery,
+  type ConnectTarget,
+  parseConnectUrl,
+} from '../../firmware-protocol/connect-url.ts';
+import type { ServerEvent as DeviceMessage } from '../../firmware-protocol/server-event.ts';
 import { type AudioObservation, Conversation, type ConversationOptions } from './conversation.ts';
+import type { IgnorableParameter, InsertableMessage } from './deviation-items.ts';
 import { DeviceLink } from './device-link.ts';
 import { RecordSession } from './record-session.ts';
 import type { RecordStore } from './record-store.ts';
@@ -34,6 +40,11 @@ export interface AdapterServerOptions
   onDefect?(error: unknown): void;
 }
 
+export type Intervention =
+  | { readonly kind: 'ping' }
+  /** A message in between; it belongs to no turn. */
+  | { readonly kind: 'message'; readonly event: InsertableMessage };
+
 /** What a callback is told, as JSON. */
 export interface RecordNotice {
   readonly id: string;
@@ -43,6 +54,12 @@ export interface RecordNotice {
 export interface AdapterServer {
   /** Takes over a fresh connection of a client. */
   accept(stream: Duplex): void;
+  /**
+   * Makes the server do on its newest connection what it does not do by itself.
+   *
+   * @returns false when no connection is open
+   */
+  intervene(intervention: Intervention): boolean;
   /** Ends all turns and connections. Nothing is reported after it has resolved. */
   close(): Promise<void>;
 }
@@ -99,7 +116,7 @@ export function createAdapterServer(options: AdapterServerOptions): AdapterServe
       socket,
       connection: connections,
       deviceId,
-      query,
+      query: withoutIgnored(query, settings.ignoredParameters),
       downlinkBufferBytes: settings.downlinkBufferBytes,
       report: (event) => options.observe({ source: 'server', ...event }),
     });
@@ -137,6 +154,13 @@ export function createAdapterServer(options: AdapterServerOptions): AdapterServe
       stream.once('close', () => streams.delete(stream));
       http.emit('connection', stream);
     },
+    intervene(intervention) {
+      const link = [...links].findLast(({ open }) => open);
+      if (link === undefined) return false;
+      if (intervention.kind === 'ping') link.ping();
+      else link.write(emptyMessage(intervention.event), { turn: 0 });
+      return true;
+    },
     async close() {
       closed = true;
       await Promise.all([...conversations.values()].map((conversation) => conversation.close()));
@@ -152,14 +176,14 @@ export function createAdapterServer(options: AdapterServerOptions): AdapterServe
 
 /** Routes of EchoKit device protocol reference, section 1.1. */
 function createHttpServer(
-  { uplinkMessageBytes: maxPayload, recordAsEchoKit }: ServerSettings,
+  { uplinkMessageBytes: maxPayload, recordAsEchoKit, compression }: ServerSettings,
   records: RecordStore | undefined,
   connect: (socket: WebSocket, target: ConnectTarget) => void,
 ): Server {
   const webSockets = new WebSocketServer({
     noServer: true,
     // Boards offer compression and cannot decode it (section 1.4).
-    perMessageDeflate: false,
+    perMessageDeflate: compression && { threshold: 0 },
     clientTracking: false,
     maxPayload,
   });
@@ -273,6 +297,33 @@ function answerPlain(
     answer(426, 'An HTTP/1.0 connection cannot become a WebSocket.\n');
   } else {
     answer(400, 'This is a WebSocket address: the headers Connection and Upgrade are missing.\n');
+  }
+}
+
+/** What the connection is taken to ask for. */
+function withoutIgnored(query: ConnectQuery, ignored: readonly IgnorableParameter[]): ConnectQuery {
+  const asks = (parameter: IgnorableParameter, value: boolean): boolean =>
+    value && !ignored.includes(parameter);
+  return {
+    ...query,
+    reconnect: asks('reconnect', query.reconnect),
+    opus: asks('opus', query.opus),
+    vowel: asks('vowel', query.vowel),
+    streamAsr: asks('stream_asr', query.streamAsr),
+  };
+}
+
+function emptyMessage(type: InsertableMessage): DeviceMessage {
+  switch (type) {
+    case 'ASR':
+    case 'DisplayText':
+      return { type, text: '' };
+    case 'Action':
+      return { type, action: '' };
+    case 'Choices':
+      return { type, message: '', items: [] };
+    default:
+      return { type };
   }
 }
 

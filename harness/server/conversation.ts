@@ -130,7 +130,9 @@ export class Conversation {
 
   async #serve(link: DeviceLink): Promise<void> {
     const { opus, settings } = this.#options;
-    const encoder = link.query.opus ? opus.createEncoder() : undefined;
+    const encoder = link.query.opus
+      ? opus.createEncoder({ frameSamples: settings.packetMs * 16 })
+      : undefined;
     this.#framer = new SpeechFramer(encoder, settings.framing);
     try {
       if (!link.query.reconnect) {

@@ -68,6 +68,7 @@ export class DeviceLink {
   readonly #waiting: (() => void)[] = [];
   #frames = 0;
   #uplinkSamples = 0;
+  #pingedUs: number | undefined;
 
   constructor(options: DeviceLinkOptions) {
     this.connection = options.connection;
@@ -86,6 +87,13 @@ export class DeviceLink {
     this.#socket.on('message', (data: Buffer, isBinary) => {
       if (isBinary) this.#takeAudio(data);
       else this.#takeText(data.toString());
+    });
+    this.#socket.on('pong', () => {
+      if (this.#pingedUs === undefined) return;
+      const atUs = this.#clock.nowUs();
+      const afterUs = atUs - this.#pingedUs;
+      this.#pingedUs = undefined;
+      this.#report({ type: 'pong', atUs, connection: this.connection, afterUs });
     });
     // A protocol error of the peer; `close` follows.
     this.#socket.on('error', () => {});
@@ -151,6 +159,18 @@ export class DeviceLink {
     if (this.#socket.readyState === this.#socket.OPEN) this.#write(message, place);
   }
 
+  /** The socket can still be written. */
+  get open(): boolean {
+    return this.#socket.readyState === this.#socket.OPEN;
+  }
+
+  /** Asks the board for a pong; whether it comes is reported. */
+  ping(): void {
+    this.#pingedUs = this.#clock.nowUs();
+    this.#report({ type: 'ping', atUs: this.#pingedUs, connection: this.connection });
+    this.#socket.ping();
+  }
+
   /** Ends the connection without waiting for the peer. */
   terminate(): void {
     // The close frame reaches the board when the socket has room for it.
@@ -160,7 +180,15 @@ export class DeviceLink {
 
   #write(message: DeviceMessage, place: MessagePlace): void {
     const bytes = encodeServerEvent(message);
-    this.#socket.send(bytes, () => this.#wakeSenders());
+    const compressing = this.#socket.extensions !== '';
+    const sent = new Promise<void>((resolve) => {
+      this.#socket.send(bytes, () => {
+        this.#wakeSenders();
+        resolve();
+      });
+    });
+    // Compression works outside of the event loop, where virtual time does not see it.
+    if (compressing) void this.#clock.hold?.(sent);
     this.#frames += 1;
     this.#report({
       type: 'frame',

@@ -16,6 +16,10 @@ export type ServerEvent = { readonly atUs: number } & (
       readonly streamAsr: boolean;
     }
   | { readonly type: 'disconnected'; readonly connection: number; readonly code: number }
+  /** The server was made to send a ping. */
+  | { readonly type: 'ping'; readonly connection: number }
+  /** The board answered a ping, this long after the last one was sent. */
+  | { readonly type: 'pong'; readonly connection: number; readonly afterUs: number }
   /** A connection in record mode: its audio goes into this file. */
   | {
       readonly type: 'recordStart';

@@ -1,3 +1,4 @@
+import type { IgnorableParameter, PacketLengthMs } from './deviation-items.ts';
 import { type EndOfSpeechSettings, endOfSpeechDefaults } from './end-of-speech.ts';
 import type { Framing } from './speech-framer.ts';
 
@@ -12,6 +13,12 @@ export interface ServerSettings {
   readonly groupBytes: number;
   /** What becomes of samples that do not fill an opus packet. */
   readonly framing: Framing;
+  /** Length of an Opus packet; a short last one is padded. */
+  readonly packetMs: PacketLengthMs;
+  /** Messages are compressed when the client offers it. Boards offer it and cannot decode it (section 1.4). */
+  readonly compression: boolean;
+  /** Parameters of the connect URL that are taken for false, whatever they say. */
+  readonly ignoredParameters: readonly IgnorableParameter[];
   /** When `EndVad` is sent in stream mode: when speech has ended, or when it is recognised, too. */
   readonly endVad: 'endOfSpeech' | 'recognized';
   /** Whether the board is shown a text, or an empty one, before it loses patience (section 3.3). */
@@ -44,6 +51,9 @@ export const serverSettingsDefaults: ServerSettings = {
   energyGateDbfs: -50,
   groupBytes: 50,
   framing: { mode: 'carry' },
+  packetMs: 120,
+  compression: false,
+  ignoredParameters: [],
   endVad: 'endOfSpeech',
   earlyText: true,
   interimFallback: true,

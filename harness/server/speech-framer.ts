@@ -8,7 +8,7 @@
 import type { OpusEncoder } from '../opus/opus-codec.ts';
 import { SampleQueue } from './sample-queue.ts';
 
-/** Samples of one opus packet, and the least a raw piece holds before the sentence ends. */
+/** Samples of an opus packet unless the encoder makes others, and the least a raw piece holds before the sentence ends. */
 export const packetSamples = 1920;
 /** Samples of the largest raw piece: 32 000 bytes. */
 export const rawPieceSamples = 16_000;
@@ -52,6 +52,7 @@ export class SpeechFramer {
   /** Absent: raw PCM. */
   readonly #encoder: OpusEncoder | undefined;
   readonly #framing: Framing;
+  readonly #packetSamples: number;
   /** Lossy framing only: what has not filled a block yet. */
   readonly #block = new SampleQueue();
   readonly #pending = new SampleQueue();
@@ -69,6 +70,7 @@ export class SpeechFramer {
   constructor(encoder: OpusEncoder | undefined, framing: Framing = { mode: 'carry' }) {
     this.#encoder = encoder;
     this.#framing = framing;
+    this.#packetSamples = encoder?.frameSamples ?? packetSamples;
   }
 
   get ledger(): FramerLedger {
@@ -121,17 +123,17 @@ export class SpeechFramer {
     const piece = this.#pieces.shift();
     if (piece !== undefined) return this.#rawFrame(piece);
     const waiting = this.#pending.length;
-    if (waiting === 0 || (waiting < packetSamples && !this.#ended)) return undefined;
+    if (waiting === 0 || (waiting < this.#packetSamples && !this.#ended)) return undefined;
     if (this.#encoder === undefined) return this.#rawFrame(this.#pending.take(rawPieceSamples));
     this.#frames += 1;
-    let samples = this.#pending.take(packetSamples);
-    if (samples.length < packetSamples) {
-      this.#paddedSamples += packetSamples - samples.length;
-      const padded = new Int16Array(packetSamples);
+    let samples = this.#pending.take(this.#packetSamples);
+    if (samples.length < this.#packetSamples) {
+      this.#paddedSamples += this.#packetSamples - samples.length;
+      const padded = new Int16Array(this.#packetSamples);
       padded.set(samples);
       samples = padded;
     }
-    this.#samplesOut += packetSamples;
+    this.#samplesOut += this.#packetSamples;
     return { payload: this.#encoder.encode(samples), samples };
   }
 
@@ -163,7 +165,7 @@ export class SpeechFramer {
       }
       return 0;
     }
-    const dropped = block.length % packetSamples;
+    const dropped = block.length % this.#packetSamples;
     this.#lostSamples += dropped;
     this.#pending.push(block.subarray(0, block.length - dropped));
     return dropped;

@@ -41,6 +41,102 @@ export type TraceEvent = { readonly seq: number } & (
   | ({ readonly source: 'harness' } & HarnessEvent)
 );
 
+export type TraceSource = TraceEvent['source'];
+
+type TypesOf<Source extends TraceSource> = Extract<TraceEvent, { source: Source }>['type'];
+/** Every type of a source once: the compiler finds one that is missing, and one that is none. */
+type TypeSet = { readonly [Source in TraceSource]: { readonly [Type in TypesOf<Source>]: true } };
+
+const typeSet: TypeSet = {
+  device: {
+    boot: true,
+    setup: true,
+    connecting: true,
+    connected: true,
+    connectFailed: true,
+    disconnected: true,
+    state: true,
+    display: true,
+    key: true,
+    volume: true,
+    speech: true,
+    startChat: true,
+    submit: true,
+    upload: true,
+    uploadDiscarded: true,
+    frameReceived: true,
+    frameHandled: true,
+    frameRejected: true,
+    downloadRatio: true,
+    playStart: true,
+    underrunStart: true,
+    underrunEnd: true,
+    drained: true,
+    playerStalled: true,
+    playerResumed: true,
+    playerCleared: true,
+    reboot: true,
+    finished: true,
+    log: true,
+  },
+  server: {
+    connected: true,
+    disconnected: true,
+    ping: true,
+    pong: true,
+    recordStart: true,
+    recordEnd: true,
+    turnStart: true,
+    uplink: true,
+    commandIgnored: true,
+    endOfTurn: true,
+    asr: true,
+    replyText: true,
+    sentence: true,
+    textOptimization: true,
+    frame: true,
+    framed: true,
+    turnEnd: true,
+  },
+  provider: {
+    request: true,
+    responseHead: true,
+    chunk: true,
+    end: true,
+    failure: true,
+    retry: true,
+    cancelled: true,
+  },
+  user: { speechStart: true, speechStop: true, sound: true, press: true },
+  network: { stall: true, drop: true, away: true, change: true },
+  serial: {
+    line: true,
+    reset: true,
+    boardState: true,
+    identity: true,
+    remark: true,
+    press: true,
+    gone: true,
+    returned: true,
+  },
+  harness: {
+    turnStart: true,
+    intervention: true,
+    fault: true,
+    turnEnd: true,
+    boardFailure: true,
+    foreignBoard: true,
+    end: true,
+  },
+};
+
+export const traceSources = Object.keys(typeSet) as TraceSource[];
+
+/** Types of the events that a source can have, for whoever names one. */
+export function traceEventTypes(source: TraceSource): readonly string[] {
+  return Object.keys(typeSet[source]);
+}
+
 /** What the scripted user did. `turn` is the number of the turn in the scenario, from 1; 0 is before it. */
 export type UserEvent = {
   readonly atUs: number;
@@ -54,6 +150,13 @@ export type UserEvent = {
     }
   /** The last voiced sample of the clip was at the microphone: `userStop` of the metrics. */
   | { readonly type: 'speechStop' }
+  /** Something else was said to the microphone; it belongs to no turn of its own. */
+  | {
+      readonly type: 'sound';
+      readonly text: string;
+      readonly userOffset: number;
+      readonly samples: number;
+    }
   | { readonly type: 'press'; readonly key: string; readonly press: 'short' | 'long' }
 );
 
@@ -65,6 +168,8 @@ export type NetworkEvent = { readonly atUs: number } & (
       readonly durationUs: number;
     }
   | { readonly type: 'drop'; readonly turn: number }
+  /** Connections break and none can be made; without a duration until the end. */
+  | { readonly type: 'away'; readonly turn: number; readonly durationUs?: number }
   /** The link is another one from now on. Back at the first one: `back` is true. */
   | {
       readonly type: 'change';
@@ -105,6 +210,13 @@ export type SerialEvent = {
 
 export type HarnessEvent = { readonly atUs: number } & (
   | { readonly type: 'turnStart'; readonly turn: number }
+  /** The server was made to do what it does not do by itself; `message` says which one it sent. */
+  | {
+      readonly type: 'intervention';
+      readonly turn: number;
+      readonly kind: 'ping' | 'message';
+      readonly message?: string;
+    }
   /**
    * The planted fault happened to a request of the provider's stand-in at a moment, or cannot happen
    * to it: `obstacle` says why.

@@ -53,6 +53,8 @@ export interface JudgeExtras {
   readonly external?: boolean;
   /** What went wrong with a real board itself. A turn that it took part in says nothing then. */
   readonly boardFailures?: readonly BoardFailure[];
+  /** What `judgeChecks` found; counts as the expectations do. */
+  readonly checks?: readonly ExpectationVerdict[];
   /** Disturbances that the scenario plans and the recording does not hold, one sentence each. */
   readonly missedDisturbances?: readonly {
     readonly turn: number | null;
@@ -80,7 +82,10 @@ export function judge(
   expectations: readonly Expectation[],
   extras: JudgeExtras = {},
 ): Verdict {
-  const judged = expectations.map((expectation) => judgeOne(measurement, expectation, extras));
+  const judged = [
+    ...expectations.map((expectation) => judgeOne(measurement, expectation, extras)),
+    ...(extras.checks ?? []),
+  ];
   const failures = [
     ...boardFailures(extras),
     ...turnFailures(measurement, expectations, extras),
@@ -169,7 +174,8 @@ function relevant(
   return [...list].sort((a, b) => sign * (a.value - b.value));
 }
 
-function holds(
+/** Whether the comparison is true. */
+export function holds(
   actual: number | string,
   operator: Expectation['operator'],
   value: Expectation['value'],

@@ -39,6 +39,10 @@ export const bareForms = [
   { name: 'rom-spi-wp', text: 'SPIWP:{pin:hex}' },
   { name: 'rom-flash-mode', text: 'mode:{mode}, clock div:{divider:int}' },
   { name: 'rom-load', text: 'load:{address:hex},len:{bytes:hex}' },
+  { name: 'rom-image-differs', text: 'SHA-256 comparison failed:' },
+  { name: 'rom-image-sum', text: 'Calculated: {sha256}' },
+  { name: 'rom-image-expected', text: 'Expected: {sha256}' },
+  { name: 'rom-image-taken', text: 'Attempting to boot anyway...' },
   { name: 'entry', text: 'entry {address:hex}' },
   { name: 'rust-panic', text: "thread '{thread}' panicked at {file}:{line:int}:{column:int}:" },
   {

@@ -329,6 +329,15 @@ test('a crash whose first lines are lost is told, too, and one that stops in the
   t.is(of('panic')[0]?.crash.backtrace.length, 3);
 });
 
+test('a console that is joined at the end of a crash still tells a crash from a restart', (t) => {
+  for (const from of [8, 10, 12]) {
+    const { print, of } = bench();
+    print(...panicLines.slice(from), ...romLines('0xc (RTC_SW_CPU)'));
+    t.like(of('panic')[0]?.crash, { cause: 'unknown', rebooting: true });
+    t.is(of('reset')[0]?.kind, 'crash');
+  }
+});
+
 test('the task watchdog is one event and no crash: the board goes on', async (t) => {
   for (const prefix of ['E (10303) task_wdt: ', '']) {
     const { print, of, wait, reader } = bench();

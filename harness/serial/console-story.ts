@@ -63,6 +63,10 @@ const romEvents: ReadonlySet<string> = new Set([
   'rom-spi-wp',
   'rom-flash-mode',
   'rom-load',
+  'rom-image-differs',
+  'rom-image-sum',
+  'rom-image-expected',
+  'rom-image-taken',
   'entry',
 ]);
 
@@ -70,6 +74,9 @@ const romEvents: ReadonlySet<string> = new Set([
 const ambiguousEvents: ReadonlySet<string> = new Set([
   'waiting-for-download',
   'rom-build',
+  'rom-image-sum',
+  'rom-image-expected',
+  'elf',
   'rebooting',
   'caused-by',
   'early-brown-out',

@@ -42,7 +42,7 @@ export interface Crash {
   readonly rebooting: boolean;
 }
 
-/** Lines that begin a crash. Those of registers and of a backtrace do when its first lines were lost. */
+/** Lines that begin a crash; those behind the register dump do when its first lines were lost. */
 const beginnings: ReadonlySet<string> = new Set([
   'rust-panic',
   'rust-panic-numbered',
@@ -55,6 +55,8 @@ const beginnings: ReadonlySet<string> = new Set([
   'stack-overflow',
   'register-dump',
   'backtrace',
+  'elf',
+  'rebooting',
 ]);
 
 /** Whether the line opens a {@link CrashCollector}. */

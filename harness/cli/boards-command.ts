@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { renderBoardList } from '../report/board-list.ts';
-import { chooseBoard } from '../serial/board-choice.ts';
+import { SystemClock } from '../clock/system-clock.ts';
+import { type ListedBoardPort, renderBoardList } from '../report/board-list.ts';
+import { chooseBoard, isCandidate } from '../serial/board-choice.ts';
+import { probeBoard } from '../serial/board-probe.ts';
 import {
   addBoard,
   findBoard,
@@ -11,8 +13,12 @@ import {
   readRegistry,
 } from '../serial/board-registry.ts';
 import { listPorts, macOfPort, type SerialPortInfo } from '../serial/port-list.ts';
+import { SerialError } from '../serial/serial-error.ts';
+import type { BoardIdentity } from '../serial/story-event.ts';
+import { explainStory } from '../serial/story-text.ts';
+import { boardAccess } from './board-access.ts';
 import { exitCode } from './exit-code.ts';
-import type { Terminal } from './terminal.ts';
+import { interruptSignal, type Terminal } from './terminal.ts';
 
 export interface RegistryOption {
   /** Of `--registry`. */
@@ -21,6 +27,8 @@ export interface RegistryOption {
 
 export interface BoardsOptions extends RegistryOption {
   readonly json?: boolean;
+  /** Reset each board that nobody uses, and read who it is. */
+  readonly probe?: boolean;
 }
 
 export interface BoardsAddOptions extends RegistryOption {
@@ -43,17 +51,20 @@ export function registryPath({ registry }: RegistryOption): string {
   return join(base, 'echokit-harness', 'boards.toml');
 }
 
-/** `boards`: the ports of this machine and the boards that have a name. Opens nothing. */
+/** `boards`: the ports of this machine and the boards that have a name. Opens nothing without `--probe`. */
 export async function boardsCommand(terminal: Terminal, options: BoardsOptions): Promise<number> {
   const path = registryPath(options);
   const boards = readRegistry(path);
   const ports = await listPorts();
-  const rows = ports.map((port) => {
-    const mac = macOfPort(port);
+  const probes = options.probe === true ? await probeAll(terminal, ports) : new Map();
+  const rows = ports.map((port): ListedBoardPort => {
+    const probe: BoardIdentity | undefined = probes.get(port.path);
+    const mac = probe?.mac ?? macOfPort(port);
     const board = boards.find((candidate) => isAt(candidate, port, mac));
     return {
       ...port,
       ...(mac !== undefined && { mac }),
+      ...(probe?.version !== undefined && { firmware: probe.version }),
       ...(board !== undefined && { board: board.name }),
     };
   });
@@ -108,6 +119,57 @@ export function boardsForgetCommand(
   forgetBoard(path, name);
   terminal.say(`${name} is no longer in ${path}`);
   return exitCode.passed;
+}
+
+/** Opens the ports that look like a board one after the other. What cannot be had is said and left out. */
+async function probeAll(
+  terminal: Terminal,
+  ports: readonly SerialPortInfo[],
+): Promise<Map<string, BoardIdentity>> {
+  const clock = new SystemClock();
+  const signal = interruptSignal(terminal, 'stopping before the next port.');
+  const found = new Map<string, BoardIdentity>();
+  for (const info of ports.filter(isCandidate)) {
+    if (signal.aborted) break;
+    const { path, holders } = info;
+    if (holders.length > 0) {
+      terminal.say(
+        `${path}: not asked, ${holders.map(({ command }) => command).join(', ')} has it`,
+      );
+      continue;
+    }
+    terminal.say(`${path}: resetting the board and reading its boot log`);
+    const around = { ports: [info], boards: [], registryPath: '' };
+    const chosen = chooseBoard({ port: path }, around);
+    const say = (text: string): void => terminal.say(`${path}: ${text}`);
+    const access = boardAccess({ clock, chosen, baud: 115_200, say, signal });
+    try {
+      const port = await access.open(path);
+      try {
+        const reset = async (): Promise<void> => void (await access.reset(port));
+        const baud = chosen.wiring === 'usb-jtag' ? null : 115_200;
+        const { identity, story, complete } = await probeBoard({
+          port,
+          clock,
+          baud,
+          reset,
+          signal,
+        });
+        found.set(path, identity);
+        for (const event of story) {
+          const told = explainStory(event);
+          if (told?.weight === 'trouble') say(told.text);
+        }
+        if (!complete) say('the boot log did not name both MAC and firmware');
+      } finally {
+        await port.close();
+      }
+    } catch (error) {
+      if (!(error instanceof SerialError)) throw error;
+      say(`${error.message} ${error.hint}`);
+    }
+  }
+  return found;
 }
 
 /** What the port says of itself; the only one that looks like a board when none is named. */

@@ -502,11 +502,16 @@ const boards = program
   .description('serial ports of this machine, and boards with names')
   .addOption(registryOption())
   .option('--json', 'print one JSON document')
+  .option(
+    '--probe',
+    'reset each board that nobody uses, and read MAC and firmware from its boot log',
+  )
   .addHelpText(
     'after',
     `
 Examples:
   echokit-harness boards
+  echokit-harness boards --probe                             restarts every board that it finds
   echokit-harness boards add kitchen --port /dev/ttyACM0     by its MAC or USB serial number, wherever it is plugged in
   echokit-harness boards add lab --port rfc2217://lab:4000   a board on another desk
   echokit-harness boards forget kitchen`,
@@ -536,6 +541,55 @@ boards
   .action(async (name: string, _options, command: Command) => {
     const { boardsForgetCommand } = await import('./boards-command.ts');
     process.exitCode = boardsForgetCommand(terminal, name, command.optsWithGlobals());
+  });
+
+program
+  .command('monitor')
+  .description('the console of a board: lines, what they mean, crashes decoded; until Ctrl-C')
+  .argument('[board]', 'a name of boards.toml; default: the only port that looks like a board')
+  .option('--port <address>', 'a port, rfc2217://host:port or socket://host:port')
+  .addOption(registryOption())
+  .addOption(
+    new Option('--baud <rate>', 'of the port; the firmware prints at the default')
+      .default(115_200)
+      .argParser(whole('--baud', 300, 4_000_000)),
+  )
+  .option('--reset', 'restart the board first')
+  .option('--level <level>', 'show lines of E, W, I, D or V and what is worse')
+  .option(
+    '--filter <conditions>',
+    'show lines that meet all: tag=echokit::*, event=asr, origin=firmware, level=W, text~"opus"; ! before one leaves out',
+  )
+  .addOption(
+    new Option('--timestamps <kind>', 'time of day, since the start, since the last reset, or none')
+      .choices(['wall', 'run', 'boot', 'none'])
+      .default('wall'),
+  )
+  .option('--log <file>', 'add everything to this file, filtered or not')
+  .option('--json', 'print one JSON document per line')
+  .option('--elf <file>', 'the program on the board: backtraces get functions and lines')
+  .option(
+    '--secret <text>',
+    'replace this text wherever it stands; repeat it for several',
+    collect,
+    [],
+  )
+  .addHelpText(
+    'after',
+    `
+Examples:
+  echokit-harness monitor                                  the only board at this machine
+  echokit-harness monitor kitchen --reset --elf target/xtensa-esp32s3-espidf/release/echokit
+  echokit-harness monitor --port rfc2217://lab:4000 --level W --log board.log
+  echokit-harness monitor --json | jq -r 'select(.type == "panic") | .crash.summary'
+
+Lines that begin with -- are of this program. The Wi-Fi password is replaced everywhere.
+Exit codes: 2 the command line or boards.toml is wrong, 4 the port cannot be had, or another board answers,
+            130 Ctrl-C, which is how it ends.`,
+  )
+  .action(async (board: string | undefined, options) => {
+    const { monitorCommand } = await import('./monitor-command.ts');
+    process.exitCode = await monitorCommand(terminal, board, options);
   });
 
 program

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import test from 'ava';
-import { chooseBoard, describePort } from './board-choice.ts';
+import { chooseBoard, describePort, findAgain } from './board-choice.ts';
 import type { BoardError } from './board-error.ts';
 import { addBoard, forgetBoard, parseRegistry, readRegistry } from './board-registry.ts';
 import { listLinuxPorts, macOfPort, portsOfPackage, type SerialPortInfo } from './port-list.ts';
@@ -190,6 +190,23 @@ test('R07: a named board at a port that says it is another one is refused', (t) 
     chooseBoard({ name: 'desk', port: '/dev/ttyACM0' }, around('/dev/ttyACM0')),
   )!;
   t.is(desk.code, 'BOARD_MISMATCH');
+});
+
+test('R05: a port is found again by its USB device, under whatever name', (t) => {
+  const [jtag] = only('/dev/ttyACM0');
+  const renamed = { ...jtag!, path: '/dev/ttyACM7' };
+  t.is(findAgain(jtag!, [renamed, ...only('/dev/ttyUSB10')]), '/dev/ttyACM7');
+  t.is(findAgain(jtag!, only('/dev/ttyUSB10', '/dev/ttyACM1')), null);
+  // Without a serial number the socket tells.
+  const [ch340] = only('/dev/ttyUSB2');
+  const elsewhere = { ...ch340!, path: '/dev/ttyUSB3', usb: { ...ch340!.usb!, socket: '1-7' } };
+  t.is(findAgain(ch340!, [elsewhere]), null);
+  t.is(findAgain(ch340!, [elsewhere, { ...ch340!, path: '/dev/ttyUSB9' }]), '/dev/ttyUSB9');
+  // With a shared one, too.
+  const [clone] = only('/dev/ttyUSB10');
+  const twin = { ...clone!, path: '/dev/ttyUSB11', usb: { ...clone!.usb!, socket: '1-8' } };
+  t.is(findAgain(clone!, [twin, { ...clone!, path: '/dev/ttyUSB12' }]), '/dev/ttyUSB12');
+  t.is(findAgain(only('/dev/ttyS0')[0]!, ports), '/dev/ttyS0');
 });
 
 test('R07: bridges that share a serial number are ambiguous', (t) => {

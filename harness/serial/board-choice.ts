@@ -75,6 +75,30 @@ export function describePort(port: SerialPortInfo): string {
   return `${path}: ${chip.name}${ids}${serial}${held}${why}`;
 }
 
+/**
+ * Where a port is now that had been there `before`: the same USB device, under whatever name. A device without
+ * a serial number is known by the socket it is in.
+ *
+ * @returns null while it is away, and when several could be it
+ */
+export function findAgain(before: SerialPortInfo, ports: readonly SerialPortInfo[]): string | null {
+  const same = ports.filter(({ path, usb }) => {
+    if (before.usb === undefined || usb === undefined) {
+      return before.usb === undefined && path === before.path;
+    }
+    const kind = usb.vendorId === before.usb.vendorId && usb.productId === before.usb.productId;
+    const { serialNumber, socket } = before.usb;
+    return (
+      kind &&
+      (serialNumber === undefined ? usb.socket === socket : usb.serialNumber === serialNumber)
+    );
+  });
+  if (same.length <= 1) return same[0]?.path ?? null;
+  // Shared serial numbers: the socket tells.
+  const there = same.filter(({ usb }) => usb?.socket === before.usb?.socket);
+  return there.length === 1 ? there[0]!.path : null;
+}
+
 function chosenPort(
   wanted: string,
   board: RegisteredBoard | undefined,

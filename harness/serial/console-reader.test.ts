@@ -90,6 +90,21 @@ test('a whole boot is told: cause, build, MAC, address, heap and states', async 
   t.is(reader.counts.unexpected, 0);
 });
 
+test('a board is introduced once, and its address with every boot', (t) => {
+  const { print, of, reader } = bench();
+  print(...networkLines, ...romLines('0x1 (POWERON)'));
+  t.is(reader.identity.ip, undefined);
+  print(...networkLines);
+  t.deepEqual(
+    of('identity').map(({ identity }) => [identity.mac, identity.ip]),
+    [
+      ['02ec0e000002', undefined],
+      ['02ec0e000002', '192.0.2.7'],
+      ['02ec0e000002', '192.0.2.7'],
+    ],
+  );
+});
+
 test('every form of the vectors is a line of its origin, none of EchoKit is unexpected', (t) => {
   const { vectors } = JSON.parse(
     readFileSync(

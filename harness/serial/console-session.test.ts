@@ -151,3 +151,20 @@ test('a banner after the return is power or a reset, not the work of our opening
   const reset = story.find((event) => event.type === 'reset');
   t.like(reset, { kind: 'power-or-pin', because: 'the port had gone and came back with it' });
 });
+
+test('a port that opens and is gone at once is tried ten times a second, not without end', async (t) => {
+  const { clock, session, ports, stop } = bench();
+  await clock.run(
+    (async () => {
+      const run = session.run(stop.signal);
+      for (let i = 0; i < 100; i++) {
+        await clock.sleep(10_000);
+        if (!ports.at(-1)!.closed) ports.at(-1)!.vanish();
+      }
+      stop.abort();
+      await run;
+      await session.close();
+    })(),
+  );
+  t.true(ports.length <= 11, `${ports.length}`);
+});

@@ -132,7 +132,10 @@ export class ConsoleSession {
   async #return(signal: AbortSignal): Promise<void> {
     const sinceUs = this.#clock.nowUs();
     let told: string | undefined;
-    while (!signal.aborted) {
+    for (;;) {
+      // Also before the first try: a port that opens and is gone at once must not be tried without end.
+      await this.#clock.sleep(lookAgainUs, signal).catch(() => {});
+      if (signal.aborted) return;
       const address = await this.#options.locate();
       if (address !== null) {
         try {
@@ -146,7 +149,6 @@ export class ConsoleSession {
           told = problem;
         }
       }
-      await this.#clock.sleep(lookAgainUs, signal).catch(() => {});
     }
   }
 

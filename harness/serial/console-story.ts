@@ -307,6 +307,9 @@ export class ConsoleStory {
     this.#noApplication = false;
     this.#linesSinceBoot = 0;
     this.#heap = [];
+    // The address is that of a boot.
+    const { ip: _, ...lasting } = this.#identity;
+    this.#identity = lasting;
     this.#spiramKiB = undefined;
     this.#afterSentence = false;
     this.#cancel('network');
@@ -562,7 +565,9 @@ export class ConsoleStory {
     this.#afterSentence = false;
   }
 
-  #identify(atUs: number, fact: Partial<BoardIdentity>): void {
+  #identify(atUs: number, fact: { readonly mac: string } | { readonly ip: string }): void {
+    const known: BoardIdentity = this.#identity;
+    if ('mac' in fact ? known.mac === fact.mac : known.ip === fact.ip) return;
     this.#identity = { ...this.#identity, ...fact };
     this.#tell(atUs, { type: 'identity', identity: this.#identity });
   }

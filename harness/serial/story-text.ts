@@ -25,7 +25,8 @@ export function explainStory(event: StoryEvent): StoryText | null {
       return explainReset(event);
     case 'boot': {
       const { project = 'an application', version, elfSha256, idf } = event.identity;
-      const build = elfSha256 === undefined ? '' : `, build ${elfSha256}`;
+      // Some builds print zeros.
+      const build = elfSha256 === undefined || /^0*$/.test(elfSha256) ? '' : `, build ${elfSha256}`;
       const framework = idf === undefined ? '' : `, ESP-IDF ${idf}`;
       return note(`${project} ${version ?? 'of an unknown version'} starts${build}${framework}`);
     }

@@ -1,0 +1,76 @@
+/** Opens and resets boards for the commands: addresses to ports, over the sockets that the user has named. */
+import { existsSync } from 'node:fs';
+import type { Clock } from '../clock/clock.ts';
+import type { Endpoint } from '../network/network.ts';
+import { SocketNetwork } from '../network/socket-network.ts';
+import { createRandom } from '../random/random.ts';
+import { parseBoardAddress } from '../serial/board-address.ts';
+import type { ChosenBoard } from '../serial/board-choice.ts';
+import { findAgain } from '../serial/board-choice.ts';
+import type { BoardPort } from '../serial/board-port.ts';
+import { openBoardPort } from '../serial/open-board-port.ts';
+import type { PortEvent } from '../serial/port-event.ts';
+import { listPorts } from '../serial/port-list.ts';
+import { describeReset, resetBoard } from '../serial/reset-run.ts';
+import { resetStrategies } from '../serial/reset-strategy.ts';
+
+export interface BoardAccess {
+  open(address: string): Promise<BoardPort>;
+  /** Restarts the board in run mode; says how it went. */
+  reset(port: BoardPort): Promise<string>;
+  /** Where the board is now, by what it is; null while it is away. */
+  locate(): Promise<string | null>;
+}
+
+export interface BoardAccessOptions {
+  readonly clock: Clock;
+  readonly chosen: ChosenBoard;
+  readonly baud: number;
+  /** Worth a remark: a busy port that is tried again, a program that has it open, too. */
+  readonly say: (text: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** @throws {SerialError} `SERIAL_ADDRESS` */
+export function boardAccess(options: BoardAccessOptions): BoardAccess {
+  const { clock, chosen, baud, say, signal } = options;
+  const parsed = parseBoardAddress(chosen.address);
+  const outside: Endpoint[] = parsed.kind === 'local' ? [] : [parsed.endpoint];
+  const dialer = new SocketNetwork({ clock, random: createRandom(1, 'board-access'), outside });
+  return {
+    open: (address) =>
+      openBoardPort(address, {
+        clock,
+        dialer,
+        baud,
+        signal,
+        observe: (event) => {
+          const text = describeEvent(event);
+          if (text !== undefined) say(text);
+        },
+      }),
+    reset: async (port) => {
+      const name = chosen.wiring === 'usb-jtag' ? 'run-usb-jtag' : 'run-bridge';
+      const strategy = resetStrategies[name];
+      return describeReset(await resetBoard({ port, clock, strategy, signal }));
+    },
+    locate: async () => {
+      if (parsed.kind !== 'local') return chosen.address;
+      if (chosen.port !== undefined) return findAgain(chosen.port, await listPorts());
+      return existsSync(parsed.path) ? chosen.address : null;
+    },
+  };
+}
+
+/** Resets that come with the opening are told by the console's story. */
+function describeEvent(event: PortEvent): string | undefined {
+  if (event.type === 'retry') {
+    const seconds = (event.waitUs / 1_000_000).toFixed(1);
+    return `${event.problem.message} Trying again in ${seconds} s.`;
+  }
+  if (event.type === 'shared') {
+    const holders = event.holders.map(({ pid, command }) => `${command} (${pid})`).join(', ');
+    return `${holders} has the port open, too, and may take bytes away.`;
+  }
+  return undefined;
+}

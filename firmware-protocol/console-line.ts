@@ -49,9 +49,10 @@ export type ConsoleLine =
 /** Replaces what must not be handed on. */
 export const redacted = '[redacted]';
 
-/** Level, milliseconds, tag and message (section 8.2). Some closed libraries leave out the last space. */
+/** Level, milliseconds, tag and message (section 8.2). Some closed libraries leave out the last space, and
+ * one tag of ESP-IDF has a space. */
 export const consoleLinePattern =
-  /^([EWIDV]) \((\d+)\) ([A-Za-z0-9_.-]+(?:::[A-Za-z0-9_]+)*): ?(.*)$/s;
+  /^([EWIDV]) \((\d+)\) ((?:MSPI Timing|[A-Za-z0-9_.-]+)(?:::[A-Za-z0-9_]+)*): ?(.*)$/s;
 const earlyLinePattern = /^([EWIDV]) ([A-Za-z0-9_.-]+): (.*)$/s;
 const colour = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, 'g');
 

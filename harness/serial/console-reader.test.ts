@@ -570,6 +570,13 @@ test('text of a sentence with line breaks is continuation, even when it looks li
   );
 });
 
+test('a sentence keeps its quotes', (t) => {
+  const { print, lines } = bench();
+  print('I (1) echokit::ws: Received StartAudio event: He said:', '"Half a quote', 'and the end."');
+  t.is(lines[1]?.text, '"Half a quote');
+  t.is(lines[2]?.text, 'and the end."');
+});
+
 test('R03: lines without their beginning, again and again, are told as missing bytes', (t) => {
   const { print, of, reader } = bench();
   print(
@@ -660,6 +667,8 @@ test('no password reaches a line or an event, whole, torn or repeated', (t) => {
     'I (2) echokit::bt: Wrote to pass characteristic: tulip-garden -> rose-garden',
     'I (3) wifi:psk: something-else',
     'ASS: "half of a line',
+    'I (608) echoklast part of it"',
+    'w pass: beheaded value',
     `E (4) echokit: Error: cannot join with ${printedPassword} and tulip-garden at sk-live-123456`,
   );
   reader.push(Buffer.from('I (9) echokit: PASS: "cut-off-by-the-'), 0);
@@ -675,6 +684,8 @@ test('no password reaches a line or an event, whole, torn or repeated', (t) => {
     'second line',
     'something-else',
     'half of a line',
+    'last part',
+    'beheaded',
     'sk-live',
     'cut-off',
   ]) {

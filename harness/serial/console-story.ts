@@ -89,9 +89,20 @@ const ambiguousEvents: ReadonlySet<string> = new Set([
 const echokitTag = /^echokit(::|$)/;
 /** The boot loader has a level of its own. */
 const bootLoaderTag = /^(boot(\..*)?|esp_image|bootloader.*|secure_boot.*|flash_encrypt)$/;
-/** A log line whose beginning was lost. A text of the board may hold `1) word: `, so tags are known ones. */
-const tornLine =
-  /^[^:]{0,12}\) (?:echokit(?:::[a-z0-9_]+)*|wifi|esp_[a-z_]+|AFE[A-Z_]*): ?|^[a-z]*(?:::[a-z0-9_]+)+: /;
+/**
+ * Signs that a line has lost bytes: a log line without its beginning, one that begins in the middle of
+ * another, a broken prefix, a module in the middle of a word. Text that a board speaks has none of them; it may
+ * hold `1) word: `, so tags without a prefix are known ones.
+ */
+const tornLine = new RegExp(
+  [
+    '^[^:]{0,12}\\) (?:echokit(?:::[a-z0-9_]+)*|wifi|esp_[a-z_]+|AFE[A-Z_]*): ?',
+    '.[EWIDV] \\(\\d+\\) [A-Za-z0-9_.-]+(?:::[a-z0-9_]+)*: ?',
+    '^[EWIDV] \\(\\d*[^\\d)]',
+    '^[EWIDV] \\(\\d+\\) ',
+    '::(?:app|audio|ws|network|bt|boards)\\b',
+  ].join('|'),
+);
 
 /** The board's clock has begun anew when it falls by so much. */
 const clockFallMs = 3_000;
@@ -260,8 +271,10 @@ export class ConsoleStory {
     this.#continued = event?.name ?? 'other';
     if (line.level === 'I' && !bootLoaderTag.test(line.tag)) this.#cancel('level');
     if (event !== null) this.#readEvent(event, line.ms, startUs);
-    if (echokitTag.test(line.tag)) return event === null ? 'unexpected' : 'firmware';
-    return 'system';
+    if (event !== null) return echokitTag.test(line.tag) ? 'firmware' : 'system';
+    if (tornLine.test(line.message)) this.#countTorn(startUs);
+    else if (!echokitTag.test(line.tag)) return 'system';
+    return 'unexpected';
   }
 
   /** The event of the line, but for text of a sentence that only looks like one. */

@@ -21,7 +21,10 @@ const secretLines: ReadonlySet<string> = new Set([
 
 /** What is left of a password line whose beginning was lost, and what other modules would print. */
 const passwordWords =
-  /((?:\bP?A?SS|\bNew pass|pass characteristic|pass(?:word|phrase)|\bpsk)\s*[:=]\s*)(?!\s*$).+$/i;
+  /((?:(?:^|[^a-z])p?a?ss|pass characteristic|pass(?:word|phrase)|\bpsk)\s*[:=]\s*)(?!\s*$).+$/i;
+
+/** A quote that nothing opens. */
+const oddQuotes = /^[^"]*"(?:[^"]*"[^"]*")*[^"]*$/;
 
 const passwordQuote = /PASS: "((?:[^"\\]|\\.)*)"/;
 const passwordRaw = /echokit::bt: New pass: (.+)$/;
@@ -36,6 +39,8 @@ export interface RedactedLine {
 export class ConsoleRedaction {
   readonly #values: string[] = [];
   #afterSecret = false;
+  /** Text of a sentence is going on; it may hold quotes. */
+  #inText = false;
 
   /** @param values texts that are replaced wherever they stand; those below 4 characters are ignored */
   constructor(values: readonly string[] = []) {
@@ -50,6 +55,11 @@ export class ConsoleRedaction {
     if (continues && this.#afterSecret) {
       return { line: { kind: 'bare', text: redacted, event: null }, text: redacted };
     }
+    if (continues && !this.#inText && oddQuotes.test(parsed.text)) {
+      // The beginning of a printed value is lost, and it may have been the password.
+      return { line: { kind: 'bare', text: redacted, event: null }, text: redacted };
+    }
+    if (!continues) this.#inText = parsed.event?.name === 'start-audio-read';
     this.#afterSecret = parsed.event !== null && secretLines.has(parsed.event.name);
     const clean = (text: string): string => {
       const known = this.replace(text);

@@ -1,0 +1,252 @@
+/** What the console's story says of a virtual board, whose truth is known: every fault that it can have. */
+import test from 'ava';
+import { ConsoleSession, type SessionEvent } from '../serial/console-session.ts';
+import { resetBoard } from '../serial/reset-run.ts';
+import { resetStrategies } from '../serial/reset-strategy.ts';
+import type { StoryEvent } from '../serial/story-event.ts';
+import { BoardBench } from './board-bench.contract.ts';
+import { type SuddenFaultName, suddenFaults } from './fault.ts';
+import type { VirtualBoard, VirtualBoardOptions } from './virtual-board.ts';
+
+type Story<Type extends StoryEvent['type']> = Extract<StoryEvent, { type: Type }>;
+
+interface Watched {
+  readonly board: VirtualBoard;
+  readonly session: ConsoleSession;
+  readonly story: StoryEvent[];
+  readonly port: SessionEvent[];
+  of<Type extends StoryEvent['type']>(type: Type): Story<Type>[];
+  pass(seconds: number): Promise<void>;
+  reset(): Promise<void>;
+}
+
+/** Watches a board from before its first boot until the script ends. */
+async function watch(
+  options: Partial<VirtualBoardOptions>,
+  script: (watched: Watched) => Promise<void>,
+  baud = 115_200,
+): Promise<void> {
+  const bench = new BoardBench();
+  const story: StoryEvent[] = [];
+  const port: SessionEvent[] = [];
+  await bench.run(async () => {
+    await bench.listen();
+    const board = bench.board(options);
+    board.powerOn();
+    const session = new ConsoleSession({
+      clock: bench.clock,
+      address: 'tty0',
+      baud,
+      open: (address) => bench.ports.open(address, baud),
+      locate: () => bench.ports.names()[0] ?? null,
+      onLine: () => {},
+      onStory: (event) => story.push(event),
+      onSession: (event) => port.push(event),
+    });
+    const stop = new AbortController();
+    const run = session.run(stop.signal);
+    await script({
+      board,
+      session,
+      story,
+      port,
+      of: <Type extends StoryEvent['type']>(type: Type) =>
+        story.filter((event): event is Story<Type> => event.type === type),
+      pass: (seconds) => bench.pass(seconds * 1_000_000),
+      reset: async () => {
+        session.reader.resetRequested();
+        const name = options.wiring === 'usb-jtag' ? 'run-usb-jtag' : 'run-bridge';
+        const strategy = resetStrategies[name];
+        await resetBoard({ port: session.port!, clock: bench.clock, strategy }).catch(() => {});
+      },
+    });
+    stop.abort();
+    await run;
+    await session.close();
+    board.powerOff();
+  });
+}
+
+test('a board that boots and connects is told without one complaint', async (t) => {
+  await watch({}, async ({ pass, of, story, session }) => {
+    await pass(20);
+    t.deepEqual([...new Set(story.map(({ type }) => type))].toSorted(), [
+      'boot',
+      'heap',
+      'identity',
+      'reset',
+      'state',
+    ]);
+    t.is(of('boot')[0]?.identity.project, 'echokit');
+    t.is(session.reader.identity.mac, 'a1b2c3d4e5f6');
+    t.is(session.reader.state, 'Idle');
+    t.is(session.reader.counts.unexpected, 0);
+  });
+});
+
+/** What a crash of the board must be told as. */
+const crashes: Partial<Record<SuddenFaultName, string>> = {
+  'rust-panic': 'rust-panic',
+  'guru-meditation': 'exception',
+  'interrupt-watchdog': 'interrupt-watchdog',
+  'stack-overflow': 'stack-overflow',
+  'stack-canary': 'stack-overflow',
+  abort: 'abort',
+  'assert-failed': 'assert',
+  'out-of-memory': 'out-of-memory',
+};
+
+for (const [fault, cause] of Object.entries(crashes) as [SuddenFaultName, string][]) {
+  test(`${fault}: one crash with its backtrace, then a restart because of it`, async (t) => {
+    await watch({}, async ({ board, pass, of, session }) => {
+      await pass(8);
+      board.fail(fault);
+      await pass(3);
+      t.deepEqual(
+        of('panic').map(({ crash }) => [crash.cause, crash.backtrace.length, crash.rebooting]),
+        [[cause, 4, true]],
+      );
+      t.deepEqual(
+        of('reset').map(({ kind }) => kind),
+        ['on-open', 'crash'],
+      );
+      t.is(session.reader.counts.unexpected, 0);
+    });
+  });
+}
+
+test('every fault of the board has its place here', (t) => {
+  const others = [
+    'task-watchdog',
+    'brown-out',
+    'esp-restart',
+    'power-loss',
+    'unplug',
+    'vanish',
+    'silence',
+  ];
+  t.deepEqual(
+    Object.keys(suddenFaults).toSorted(),
+    [...Object.keys(crashes), ...others].toSorted(),
+  );
+});
+
+test('the task watchdog is told and is no crash; brown-out and restart have their causes', async (t) => {
+  await watch({}, async ({ board, pass, of }) => {
+    await pass(8);
+    board.fail('task-watchdog');
+    await pass(2);
+    t.deepEqual(of('watchdog')[0]?.starved, ['IDLE0 (CPU 0)']);
+    t.is(of('reset').length, 1);
+    board.fail('brown-out');
+    await pass(8);
+    t.is(of('brown-out').length, 1);
+    t.is(of('reset')[1]?.kind, 'brown-out');
+    board.fail('esp-restart');
+    await pass(2);
+    t.is(of('failure')[0]?.reason, 'Timeout sending message');
+    t.is(of('reset')[2]?.kind, 'restart');
+    t.deepEqual(of('panic'), []);
+  });
+});
+
+test('power loss, a port that vanishes and a cable that is pulled: gone, back where it is now, and why', async (t) => {
+  await watch({}, async ({ board, pass, of, port }) => {
+    await pass(8);
+    board.fail('power-loss');
+    await pass(8);
+    t.is(of('reset').at(-1)?.kind, 'power-or-pin');
+    const resets = of('reset').length;
+    board.fail('vanish');
+    await pass(4);
+    t.is(of('reset').length, resets);
+    board.fail('unplug');
+    await pass(4);
+    const addresses = port.map((event) => `${event.type} ${event.address}`);
+    t.deepEqual(addresses, [
+      'opened tty0',
+      'gone tty0',
+      'returned tty0.1',
+      'gone tty0.1',
+      'returned tty0.2',
+      'gone tty0.2',
+    ]);
+    const away = port.flatMap((event) => (event.type === 'returned' ? [event.awayUs] : []));
+    t.true(away[0]! >= 500_000 && away[0]! <= 600_000 && away[1]! <= 1_600_000, `${away}`);
+  });
+});
+
+test('a reset that was asked for is no surprise, over a bridge and over native USB that vanishes', async (t) => {
+  await watch({}, async ({ pass, of, reset }) => {
+    await pass(8);
+    await reset();
+    await pass(3);
+    t.is(of('reset').at(-1)?.kind, 'requested');
+  });
+  await watch(
+    { wiring: 'usb-jtag', faults: ['vanish-on-reset'] },
+    async ({ pass, of, reset, port, story }) => {
+      await pass(8);
+      await reset();
+      await pass(12);
+      t.true(port.some(({ type }) => type === 'returned'));
+      // The banner is lost while the port is away, or comes with it: never told as a crash or as another's work.
+      const told = of('reset')
+        .slice(1)
+        .map(({ kind }) => kind);
+      t.true(
+        told.every((kind) => kind === 'requested' || kind === 'unseen'),
+        told.join(),
+      );
+      t.deepEqual(
+        story.filter(({ type }) => type === 'panic'),
+        [],
+      );
+    },
+  );
+});
+
+test('R01, R02, R06, R09, R10: what is wrong with a board for good is named', async (t) => {
+  await watch({ faults: ['errors-only'] }, async ({ pass, of }) => {
+    await pass(15);
+    t.is(of('level-too-low').length, 1);
+  });
+  await watch({ faults: ['download-on-open'] }, async ({ pass, of, session }) => {
+    await pass(15);
+    t.is(of('download-mode').length, 1);
+    t.is(session.reader.state, 'Download');
+    t.deepEqual(of('level-too-low'), []);
+  });
+  await watch({ faults: ['wrong-baud'] }, async ({ pass, of }) => {
+    await pass(10);
+    t.true(of('wrong-baud').length >= 1);
+  });
+  await watch({ faults: ['garbage-at-start'] }, async ({ pass, of, session }) => {
+    await pass(10);
+    t.is(of('boot').length, 1);
+    t.is(session.reader.state, 'Idle');
+    t.true(session.reader.counts.invalidUtf8 > 10);
+  });
+  await watch(
+    { faults: ['dead-console'], wiring: 'usb-jtag' },
+    async ({ pass, of, reset, session }) => {
+      await pass(8);
+      await reset();
+      await pass(8);
+      t.is(of('console-dead')[0]?.applicationLives, false);
+      session.reader.boardHeard();
+      t.is(of('console-dead')[1]?.applicationLives, true);
+    },
+  );
+  await watch({ faults: ['reset-on-open'] }, async ({ pass, of }) => {
+    await pass(10);
+    t.is(of('reset')[0]?.kind, 'on-open');
+  });
+});
+
+test('R03: a program that steals bytes is noticed', async (t) => {
+  await watch({ faults: ['stolen-bytes'] }, async ({ pass, of, session }) => {
+    await pass(12);
+    t.true(of('bytes-missing').length >= 1, JSON.stringify(session.reader.counts));
+  });
+});

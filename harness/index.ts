@@ -48,7 +48,16 @@ export { type CellResult, runPlan } from './runner/run-plan.ts';
 export { loadScenario, loadScenarioFile, type ScenarioCatalog } from './scenario/load.ts';
 export { type Cell, type Plan, planRun } from './scenario/plan.ts';
 export type { Scenario } from './scenario/scenario.ts';
+// Boards on a cable
+export { type ChosenBoard, chooseBoard } from './serial/board-choice.ts';
 export type { BoardPort } from './serial/board-port.ts';
+export { type RegisteredBoard, readRegistry } from './serial/board-registry.ts';
+export {
+  ConsoleReader,
+  type ConsoleReaderOptions,
+  type ReadLine,
+} from './serial/console-reader.ts';
+export { listPorts, type SerialPortInfo } from './serial/port-list.ts';
 export {
   type BridgeEvent,
   SerialLinkBridge,
@@ -56,6 +65,8 @@ export {
   type ServerDialer,
 } from './serial/serial-link-bridge.ts';
 export { SerialLinkSession, type SerialLinkSessionOptions } from './serial/serial-link-session.ts';
+export type { StoryEvent } from './serial/story-event.ts';
+export { explainStory, heapTrendText } from './serial/story-text.ts';
 // The adapter server and the stand-ins
 export { type AdapterServer, createAdapterServer } from './server/adapter-server.ts';
 export { loadOfflineVoice, type OfflineVoice } from './stand-ins/offline-voice.ts';

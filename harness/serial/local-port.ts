@@ -5,7 +5,8 @@
  * then; and should this process be killed in the middle of one, the system itself takes both lines back, which
  * is the run state. Without it a board would be held in reset.
  */
-import type { Clock } from '../clock/clock.ts';
+import { existsSync } from 'node:fs';
+import type { Alarm, Clock } from '../clock/clock.ts';
 import type { BoardPort, ModemLines } from './board-port.ts';
 import {
   type LocalSystem,
@@ -56,6 +57,8 @@ export interface LocalPortOptions {
 /** R03: how long a busy port is tried again. */
 const busyLimitUs = 5_000_000;
 const firstRetryUs = 100_000;
+
+const lookAfterNodeUs = 250_000;
 
 /**
  * Opens the port with both lines off, again and again for 5 s while it is busy.
@@ -110,6 +113,7 @@ export class LocalPort implements BoardPort {
   readonly #port: SystemPort;
   #lines = { dtr: false, rts: false };
   #closing: Promise<void> | undefined;
+  #watch: Alarm | undefined;
   /** Calls that the package has not answered yet. */
   readonly #waiting = new Set<() => void>();
 
@@ -146,7 +150,23 @@ export class LocalPort implements BoardPort {
     }
     const holders = portHolders(path, system);
     if (holders.length > 0) observe?.({ type: 'shared', atUs: clock.nowUs(), holders });
-    return new LocalPort(path, port, inbox, lines === null);
+    const opened = new LocalPort(path, port, inbox, lines === null);
+    opened.#watchNode(clock);
+    return opened;
+  }
+
+  /**
+   * A terminal whose other end hangs up between two reads is read without end by the package and never reported
+   * (it takes an end of file for an empty read), so its device is looked for, too.
+   */
+  #watchNode(clock: Clock): void {
+    if (!existsSync(this.address)) return;
+    const look = (): void => {
+      if (this.#closing !== undefined || this.inbox.problem !== undefined) return;
+      if (existsSync(this.address)) this.#watch = clock.after(lookAfterNodeUs, look);
+      else this.inbox.gone(gone(this.address, 'its device is no longer there'));
+    };
+    this.#watch = clock.after(lookAfterNodeUs, look);
   }
 
   onBytes(listener: (bytes: Uint8Array, atUs: number) => void): void {
@@ -187,6 +207,7 @@ export class LocalPort implements BoardPort {
   }
 
   async #release(): Promise<void> {
+    this.#watch?.cancel();
     this.inbox.close(closedByUs(this.address));
     if (!this.#port.isOpen) return;
     if (this.carriesLines) {

@@ -31,8 +31,6 @@ import { personsVoice, type VoicePath } from './voice-path.ts';
 export interface BoardEquipment {
   /** As the user calls it; for messages and the recording. */
   readonly name: string;
-  /** The model of its shadow. */
-  readonly profile: DeviceProfile;
   /**
    * Opens its port, also again after it has vanished and returned, maybe under another name.
    *
@@ -63,6 +61,8 @@ export type BoardSource = (means: {
 
 export interface BoardOnCableOptions {
   readonly equipment: BoardEquipment;
+  /** The model of its shadow. */
+  readonly profile: DeviceProfile;
   readonly clock: Clock;
   readonly random: Random;
   readonly opus: Opus;
@@ -532,9 +532,9 @@ export class BoardOnCable implements BoardInHand {
   }
 
   #createShadow(deviceId: string): ShadowBoard {
-    const { equipment, clock, random, opus, voiceDetection, observe } = this.#options;
+    const { profile, clock, random, opus, voiceDetection, observe } = this.#options;
     return new ShadowBoard({
-      profile: equipment.profile,
+      profile,
       deviceId,
       serverUrl: this.#storedUrl ?? 'ws://server/ws/',
       clock,

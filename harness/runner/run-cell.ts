@@ -40,6 +40,8 @@ export interface RunCellOptions extends ServerSideOptions {
   readonly time: 'virtual' | 'real';
   /** A board on a cable in place of the emulated one. The cell's board is then the model of its shadow. */
   readonly board?: BoardSource | undefined;
+  /** Boards beside the built-in ones, by name. */
+  readonly devices?: ReadonlyMap<string, DeviceProfile> | undefined;
   /** Stops the conversation; the recording is completed nevertheless. */
   readonly signal: AbortSignal;
 }
@@ -181,7 +183,7 @@ async function emulatedSeat(options: RunCellOptions, means: Means): Promise<Seat
   const side = await openServerSide(options, means);
   network.setLink(side.endpoint, networkProfiles[cell.network]!.link);
   const device = createEmulatedDevice({
-    profile: profileOf(cell),
+    profile: profileOf(options),
     deviceId,
     serverUrl: side.url.replace(/^ws:/, `${scenario.device.scheme}:`),
     clock,
@@ -217,7 +219,8 @@ async function seatOnCable(
   const { clock, network, random, record, observe } = means;
   const equipment = source({ clock, network });
   const board = new BoardOnCable({
-    equipment: { ...equipment, profile: { ...equipment.profile, ...quirksOf(cell) } },
+    equipment,
+    profile: profileOf(options),
     clock,
     random: random.fork('board'),
     opus: laboratory.opus,
@@ -249,8 +252,10 @@ async function seatOnCable(
   }
 }
 
-function profileOf(cell: Cell): DeviceProfile {
-  return { ...deviceProfiles[cell.device]!, ...quirksOf(cell) };
+function profileOf({ cell, devices }: RunCellOptions): DeviceProfile {
+  const profile = devices?.get(cell.device) ?? deviceProfiles[cell.device];
+  if (profile === undefined) throw new RangeError(`There is no board "${cell.device}".`);
+  return { ...profile, ...quirksOf(cell) };
 }
 
 /** What a scenario changes about a board. */

@@ -1,6 +1,7 @@
 import { mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { DeviceProfile } from '../device/device-profile.ts';
 import { type BoardMeasurement, measureBoard } from '../metrics/board-measurement.ts';
 import { type CellMeasurement, measureCell } from '../metrics/measure.ts';
 import { endpointName } from '../network/laboratory-network.ts';
@@ -32,6 +33,8 @@ export interface RunPlanOptions {
   readonly external?: ExternalServer;
   /** A board on a cable in place of the emulated ones: its name, and a way to it for each conversation. */
   readonly board?: { readonly name: string; readonly source: BoardSource };
+  /** Boards of the plan beside the built-in ones, by name. */
+  readonly devices?: ReadonlyMap<string, DeviceProfile>;
   /** Folder of this run; each cell gets `cells/<name>` in it. */
   readonly folder: string;
   /** Shared by all cells; the run stops when it refuses a request. Absent: no limit. */
@@ -127,6 +130,7 @@ async function recordCell(
     laboratory,
     writer,
     board: board?.source,
+    devices: options.devices,
     signal,
   });
   // What is judged is what was recorded, never what is still in memory.
@@ -220,7 +224,8 @@ async function warmUp(
     // What a real service is configured to may suit no stand-in, and its key is of no use to one.
     const warming = plan.live ? providerEntry(provider.name, exampleTable(platform)) : provider;
     const how = { time: 'virtual', live: false } as const;
-    await runCell({ cell, provider: warming, ...how, laboratory, writer, signal });
+    const { devices } = options;
+    await runCell({ cell, provider: warming, ...how, laboratory, writer, devices, signal });
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

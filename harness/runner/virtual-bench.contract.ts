@@ -102,7 +102,6 @@ export class VirtualBench {
       setting.script?.(board, boards.length, { clock, ports });
       return {
         name: 'kitchen',
-        profile: setting.model ?? diy,
         openPort: async () => {
           const port = await ports.open(ports.names()[0] ?? 'tty0');
           open.add(port);
@@ -147,13 +146,14 @@ export class VirtualBench {
   }
 
   async run(scenario: Scenario, options: BoardRunOptions = {}): Promise<BoardRun> {
-    const { provider = 'openai', network = 'ideal' } = options;
+    const { provider = 'openai', network = 'ideal', model = diy } = options;
     const { signal = new AbortController().signal } = options;
     const folder = join(this.#folder, `${++this.#runs}`);
     const boards: VirtualBoard[] = [];
     const open = new Set<object>();
     const [result] = await runPlan({
-      plan: planOf(scenario, provider, network),
+      plan: planOf(scenario, provider, network, model),
+      devices: new Map([[model.name, model]]),
       providers,
       laboratory: this.laboratory,
       board: { name: 'kitchen', source: this.source(options, boards, open) },
@@ -169,14 +169,19 @@ export class VirtualBench {
 
 const providers = new Map(builtInProviders.map((entry) => [entry.name, entry]));
 
-function planOf(scenario: Scenario, provider: string, network: string): Plan {
+function planOf(
+  scenario: Scenario,
+  provider: string,
+  network: string,
+  model: DeviceProfile = diy,
+): Plan {
   return planRun([scenario], {
     providers: [provider],
     networks: [network],
-    devices: ['diy'],
+    devices: [model.name],
     seed: 1,
     time: 'virtual',
-    catalog,
+    catalog: { ...catalog, devices: [model.name] },
   });
 }
 

@@ -82,6 +82,8 @@ export interface PlanOptions {
   readonly live?: boolean;
   /** The server is not ours: `external` takes the place of providers and servers. Only in real time. */
   readonly external?: boolean;
+  /** A real board plays. Only in real time. What a scenario changes about an emulated one is skipped. */
+  readonly board?: boolean;
   readonly defaults?: Matrix;
   /** The names that exist; those of the command line are checked against it. */
   readonly catalog: Pick<ScenarioCatalog, 'providers' | 'devices' | 'networks'>;
@@ -141,7 +143,10 @@ export function planRun(scenarios: readonly Scenario[], options: PlanOptions): P
     );
   });
   const whose = live ? 'a real service' : external ? "another server's provider" : undefined;
-  const skipped = whose === undefined ? [] : cells.flatMap((cell) => untellable(cell, whose));
+  const skipped = [
+    ...(whose === undefined ? [] : cells.flatMap((cell) => untellable(cell, whose))),
+    ...(options.board === true ? cells.flatMap(unplayable) : []),
+  ].filter((one, i, all) => all.findIndex(({ cell }) => cell === one.cell) === i);
   const kept = cells.filter((cell) => !skipped.some((other) => other.cell === cell));
   return { seed, time, live, cells: kept, skipped };
 }
@@ -160,6 +165,20 @@ function untellable(cell: Cell, whose: string): SkippedCell[] {
       reason: `${file} says in [stand_in] how a stand-in behaves, and ${whose} cannot be told how to behave`,
     },
   ];
+}
+
+/** A real board has the firmware, the room and the air that it has. */
+function unplayable(cell: Cell): SkippedCell[] {
+  const { file, turns, device } = cell.scenario;
+  const what = [
+    ...(device.quirksOff.length > 0 ? ['switches off quirks of the firmware'] : []),
+    ...(device.noiseDbfs !== undefined || device.echo !== undefined ? ['makes the room'] : []),
+    ...(turns.some(({ disturbances }) => disturbances.some(({ kind }) => kind === 'change'))
+      ? ['changes the network']
+      : []),
+  ];
+  if (what.length === 0) return [];
+  return [{ cell, reason: `${file} ${what.join(' and ')}, which a real board cannot be told` }];
 }
 
 function unknownNames(options: PlanOptions): ScenarioProblem[] {

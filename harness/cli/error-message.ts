@@ -8,9 +8,9 @@ interface Described {
 
 /** Codes of errors that are the surroundings' fault, by their first word. */
 const environmentCodes =
-  /^(FFMPEG|NETWORK|OFFLINE_VOICE|OPUS|DEVICE_UNREACHABLE|PTY|RECORDING|SERIAL|BOARD|WAV)/;
+  /^(FFMPEG|NETWORK|OFFLINE_VOICE|OPUS|DEVICE_UNREACHABLE|PTY|RECORDING|SERIAL|SOUND|BOARD|WAV)/;
 const usageCodes =
-  /^(SCENARIO|USAGE|CONFIG|STAND_IN|SERIAL_ADDRESS|SERIAL_RESET_STRATEGY|BOARD_(UNKNOWN|AMBIGUOUS|REGISTRY|ENTRY))/;
+  /^(SCENARIO|USAGE|CONFIG|STAND_IN|SERIAL_ADDRESS|SERIAL_RESET_STRATEGY|BOARD_(UNKNOWN|AMBIGUOUS|REGISTRY|ENTRY|PROFILE))/;
 
 /** The last words of a command that failed: what, what to try next, and the exit code. */
 export function describeError(error: unknown, version: string): { text: string; exit: number } {

@@ -123,7 +123,11 @@ program
     names('--provider'),
   )
   .addOption(configOption())
-  .option('--device <names>', 'boards, separated by commas', names('--device'))
+  .option(
+    '--device <names>',
+    'boards, separated by commas; a *.toml is a profile of calibrate',
+    names('--device'),
+  )
   .option('--network <names>', 'networks, separated by commas', names('--network'))
   .option(
     '--server-model <names>',
@@ -177,6 +181,19 @@ Exit codes: 0 passed, 1 an expectation failed, 2 usage or scenario error, 4 envi
   .action(async (paths: string[], options) => {
     const { runCommand } = await import('./run-command.ts');
     process.exitCode = await runCommand(terminal, paths, { ...options, version: harnessVersion() });
+  });
+
+program
+  .command('calibrate')
+  .description(
+    'what recordings of a real board tell of its constants, into a profile for run --device',
+  )
+  .argument('<folder...>', 'runs on a real board, or cells of them; the more sentences, the better')
+  .option('--name <name>', 'of the profile; default: the names of the board and its model')
+  .option('--out <file>', 'where the profile is written', 'board-profile.toml')
+  .action(async (folders: string[], options) => {
+    const { calibrateCommand } = await import('./calibrate-command.ts');
+    process.exitCode = calibrateCommand(terminal, folders, options);
   });
 
 program

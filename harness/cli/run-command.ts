@@ -1,8 +1,10 @@
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { SystemClock, wallClockIso } from '../clock/system-clock.ts';
+import type { DeviceProfile } from '../device/device-profile.ts';
 import { buildRunReport, type RunReport } from '../report/run-report.ts';
 import { renderTerminalReport } from '../report/terminal-report.ts';
+import { readBoardProfile } from '../runner/board-profile-file.ts';
 import { planNeeds } from '../runner/plan-needs.ts';
 import { type CellResult, runPlan } from '../runner/run-plan.ts';
 import {
@@ -71,7 +73,9 @@ export async function runCommand(
   const budget = liveBudget(options);
   const choice = chooseProviders(terminal, options.config, [], live ? 'services' : 'stand-ins');
   const providers = live ? liveProviders(choice, options.provider) : choice.entries;
-  const catalog = scenarioCatalog([...choice.entries.keys()]);
+  const profiles = boardProfiles(options.device ?? []);
+  const known = scenarioCatalog([...choice.entries.keys()]);
+  const catalog = { ...known, devices: [...known.devices, ...profiles.byName.keys()] };
   const files = findScenarioFiles(paths.length === 0 ? [defaultScenarioFolder()] : paths);
   const scenarios = loadScenarios(files, catalog).map((scenario) =>
     configuredScenario(scenario, choice.config),
@@ -83,7 +87,7 @@ export async function runCommand(
         : live
           ? [...providers.keys()]
           : (options.provider ?? choice.configured),
-    devices: options.device,
+    devices: profiles.names,
     networks: options.network,
     servers: options.serverModel,
     seed: options.seed,
@@ -115,6 +119,7 @@ export async function runCommand(
   const results = await runPlan({
     plan,
     providers,
+    devices: profiles.byName,
     ...(budget === undefined ? {} : { budget }),
     ...(server === undefined ? {} : { external: { serverUrl: server } }),
     laboratory: await openCommandLaboratory({ ...terminal, say }),
@@ -158,6 +163,21 @@ export async function runCommand(
   }
   if (signal.aborted) return exitCode.interrupted;
   return exitCodeOf(results);
+}
+
+/** Names of `--device`; a file is a profile of its own. */
+function boardProfiles(devices: readonly string[]): {
+  readonly names: readonly string[];
+  readonly byName: ReadonlyMap<string, DeviceProfile>;
+} {
+  const byName = new Map<string, DeviceProfile>();
+  const names = devices.map((device) => {
+    if (!device.endsWith('.toml')) return device;
+    const profile = readBoardProfile(device);
+    byName.set(profile.name, profile);
+    return profile.name;
+  });
+  return { names, byName };
 }
 
 function nothingLeft({ skipped }: Plan, live: boolean): CommandError {
@@ -309,7 +329,7 @@ function repeatArguments(cell: Cell, options: RunCommandOptions): string[] {
     ...unless(live !== true, '--live'),
     ...(config === undefined ? [] : ['--config', config]),
     ...(options.server === undefined ? ['--provider', provider] : ['--server', options.server]),
-    ...unless(usual('devices', device), '--device', device),
+    ...unless(usual('devices', device), '--device', fileOf(device, options) ?? device),
     ...unless(usual('networks', network), '--network', network),
     ...unless(options.server !== undefined || usual('servers', server), '--server-model', server),
     ...unless(live === true || time !== 'real', '--time', 'real'),
@@ -321,6 +341,11 @@ function repeatArguments(cell: Cell, options: RunCommandOptions): string[] {
 /** As a shell takes it for one word. */
 function shellWord(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** The profile file that a board of the plan comes from. */
+function fileOf(device: string, { device: asked = [] }: RunCommandOptions): string | undefined {
+  return asked.find((name) => name.endsWith('.toml') && readBoardProfile(name).name === device);
 }
 
 function exitCodeOf(results: readonly CellResult[]): number {

@@ -35,6 +35,7 @@ import {
   type ServerSideMeans,
   type ServerSideOptions,
 } from './server-side.ts';
+import { SoundProgramError } from './sound-program.ts';
 
 export interface RunCellOptions extends ServerSideOptions {
   readonly time: 'virtual' | 'real';
@@ -264,10 +265,18 @@ function quirksOf({ scenario }: Cell): Pick<DeviceProfile, 'quirksOff' | 'player
   return { quirksOff: quirkIds.filter((id) => quirksOff.includes(id)), playerRhythm };
 }
 
-/** What says nothing about the product: the board cannot be reached, or is not as it should be. */
+/** What says nothing about the product: the board cannot be reached or spoken to, or is not as it should be. */
 function isBoardTrouble(error: unknown): error is Error {
+  return error instanceof DeviceError || isTroubleOnCable(error);
+}
+
+function isTroubleOnCable(
+  error: unknown,
+): error is BoardRunError | SerialError | SoundProgramError {
   return (
-    error instanceof DeviceError || error instanceof BoardRunError || error instanceof SerialError
+    error instanceof BoardRunError ||
+    error instanceof SerialError ||
+    error instanceof SoundProgramError
   );
 }
 
@@ -278,8 +287,7 @@ function recordFailure(
   clock: Clock,
   record: (event: UnnumberedEvent) => void,
 ): void {
-  if (trouble?.reason === error || error instanceof DeviceError) return;
-  if (!(error instanceof BoardRunError) && !(error instanceof SerialError)) return;
+  if (trouble?.reason === error || !isTroubleOnCable(error)) return;
   const { code, message, hint } = error;
   record({ source: 'harness', type: 'boardFailure', atUs: clock.nowUs(), code, message, hint });
 }

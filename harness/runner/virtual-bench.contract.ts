@@ -133,16 +133,17 @@ export class VirtualBench {
   async emulate(
     scenario: Scenario,
     { provider = 'openai', network = 'ideal' } = {},
-  ): Promise<CellResult> {
+  ): Promise<CellResult & { readonly path: string }> {
+    const folder = join(this.#folder, `${++this.#runs}`);
     const [result] = await runPlan({
       plan: planOf(scenario, provider, network),
       providers,
       laboratory: this.laboratory,
-      folder: join(this.#folder, `${++this.#runs}`),
+      folder,
       signal: new AbortController().signal,
       environment: {},
     });
-    return result!;
+    return { ...result!, path: join(folder, result!.recording) };
   }
 
   async run(scenario: Scenario, options: BoardRunOptions = {}): Promise<BoardRun> {

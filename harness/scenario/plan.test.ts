@@ -180,3 +180,20 @@ test('two scenarios of one name would share a folder', (t) => {
   rename one of them, or run them apart`,
   );
 });
+
+test('what a real board cannot be told is skipped with the reason, and the rest is run', (t) => {
+  const turn = '[[turn]]\nsay = "Hi."\nreply = "Hello."\n';
+  const change =
+    '[[turn.disturb]]\nkind = "change"\nto = "ideal"\nafter = { event = "StartAudio" }\n';
+  const plain = loadScenario(`title = "T"\n${turn}`, 'scenarios/plain.toml', catalog);
+  const changed = loadScenario(`title = "T"\n${turn}${change}`, 'scenarios/changed.toml', catalog);
+  const plan = planRun([plain, changed], { ...options, providers: ['openai'], board: true });
+  t.deepEqual(
+    plan.cells.map(({ scenario: { name } }) => name),
+    ['plain'],
+  );
+  t.deepEqual(
+    plan.skipped.map(({ reason }) => reason),
+    ['scenarios/changed.toml changes the network, which a real board cannot be told'],
+  );
+});

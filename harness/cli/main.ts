@@ -138,10 +138,33 @@ program
     '--server <url>',
     'drive another EchoKit server, ws://host:port/ws/, in real time; its providers are its own',
   )
+  .option(
+    '--board <name>',
+    'a real board in place of the emulated one: its name in boards.toml, its port, rfc2217://host:port or socket://host:port',
+  )
+  .option('--registry <file>', 'with --board: boards.toml, as in "boards"')
+  .option(
+    '--server-address <host:port>',
+    'with --board: where the board finds this machine; default: the URL that it prints when it boots',
+  )
+  .addOption(
+    new Option(
+      '--speak <how>',
+      'with --board: who says the words of the user; default: loudspeaker, when a program can play',
+    ).choices(['loudspeaker', 'person']),
+  )
+  .addOption(
+    new Option(
+      '--wiring <kind>',
+      'with --board: how its cable reaches the chip, where the port does not tell (rfc2217://)',
+    ).choices(['bridge', 'usb-jtag']),
+  )
+  .option('--reset <strategy>', 'with --board: how it is reset, such as "D0|R1|W0.1|R0", or none')
+  .option('--twin', 'with --board: show where board and model part, line by line')
   .addOption(
     new Option(
       '--time <mode>',
-      'virtual: simulated clock, repeatable; real: loopback sockets; default: virtual, with --live or --server real',
+      'virtual: simulated clock, repeatable; real: loopback sockets; default: virtual, with --live, --server or --board real',
     ).choices(['virtual', 'real']),
   )
   .addOption(
@@ -173,6 +196,7 @@ Examples:
   echokit-harness run --config config.toml             your own providers, against their stand-ins
   OPENAI_API_KEY=… echokit-harness run --live --provider openai scenarios/one-question.toml
   echokit-harness run --server ws://127.0.0.1:8080/ws/ scenarios/one-question.toml
+  echokit-harness run --board kitchen scenarios/two-turns.toml --provider openai --twin
   echokit-harness run --json | jq '.cells[].metrics.ttfa_ms.p50'
 
 Exit codes: 0 passed, 1 an expectation failed, 2 usage or scenario error, 4 environment,

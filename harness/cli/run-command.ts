@@ -15,6 +15,7 @@ import {
   type SkippedCell,
 } from '../scenario/plan.ts';
 import type { Scenario } from '../scenario/scenario.ts';
+import { type BoardOptions, boardOnDesk } from './board-on-desk.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { configuredScenario } from './configured-scenario.ts';
 import { CommandError, exitCode } from './exit-code.ts';
@@ -34,7 +35,7 @@ import {
 } from './scenario-files.ts';
 import { interruptSignal, type Terminal } from './terminal.ts';
 
-export interface RunCommandOptions extends LiveOptions {
+export interface RunCommandOptions extends LiveOptions, BoardOptions {
   readonly provider?: readonly string[];
   readonly config?: string;
   readonly device?: readonly string[];
@@ -46,6 +47,8 @@ export interface RunCommandOptions extends LiveOptions {
   readonly time?: 'virtual' | 'real';
   readonly seed: number;
   readonly out: string;
+  /** Show where a real board and its model part. */
+  readonly twin?: boolean;
   /** Show the ledger of samples of every cell. */
   readonly ledger?: boolean;
   readonly json?: boolean;
@@ -59,8 +62,12 @@ export async function runCommand(
   paths: readonly string[],
   options: RunCommandOptions,
 ): Promise<number> {
-  const { live = false, server } = options;
-  const { time = live || server !== undefined ? 'real' : 'virtual' } = options;
+  const { live = false, server, board } = options;
+  const real = live || server !== undefined || board !== undefined;
+  const { time = real ? 'real' : 'virtual' } = options;
+  if (board !== undefined) checkBoard(options, time);
+  else if (options.twin === true)
+    throw usage('--twin compares a board with its model.', 'add --board');
   if (server !== undefined) checkExternal(server, time, options);
   if (live && time === 'virtual') {
     throw new CommandError(
@@ -87,16 +94,18 @@ export async function runCommand(
         : live
           ? [...providers.keys()]
           : (options.provider ?? choice.configured),
-    devices: profiles.names,
-    networks: options.network,
+    devices: board !== undefined && profiles.names.length === 0 ? ['diy'] : profiles.names,
+    // A real board has its own air.
+    networks: board === undefined ? options.network : ['ideal'],
     servers: options.serverModel,
     seed: options.seed,
     time,
     live,
     external: server !== undefined,
+    board: board !== undefined,
     catalog,
   });
-  if ((live || server !== undefined) && plan.cells.length === 0) throw nothingLeft(plan, live);
+  if (real && plan.cells.length === 0) throw nothingLeft(plan, live);
 
   const clock = new SystemClock();
   const startedAt = wallClockIso();
@@ -116,10 +125,13 @@ export async function runCommand(
     say(liveAnnouncement(providers, budget, planNeeds(plan, providers)).join('\n'));
   }
   for (const reason of new Set(plan.skipped.map((cell) => cell.reason))) say(`Skipped: ${reason}.`);
+  const onDesk =
+    board === undefined ? undefined : await boardOnDesk({ say }, board, options, signal);
   const results = await runPlan({
     plan,
     providers,
     devices: profiles.byName,
+    ...(onDesk === undefined ? {} : { board: onDesk }),
     ...(budget === undefined ? {} : { budget }),
     ...(server === undefined ? {} : { external: { serverUrl: server } }),
     laboratory: await openCommandLaboratory({ ...terminal, say }),
@@ -157,12 +169,17 @@ export async function runCommand(
         width: terminal.width,
         recordingsFolder: relative('.', folder.path) || folder.path,
         ledger: options.ledger === true,
+        twin: options.twin === true,
         nextSteps: nextSteps(results, folder.path, options),
       }).trimEnd(),
     );
   }
   if (signal.aborted) return exitCode.interrupted;
   return exitCodeOf(results);
+}
+
+function usage(message: string, hint: string): CommandError {
+  return new CommandError('USAGE', exitCode.usage, message, hint);
 }
 
 /** Names of `--device`; a file is a profile of its own. */
@@ -178,6 +195,31 @@ function boardProfiles(devices: readonly string[]): {
     return profile.name;
   });
   return { names, byName };
+}
+
+function checkBoard(
+  { server, network, device = [], ...options }: RunCommandOptions,
+  time: 'virtual' | 'real',
+): void {
+  if (time === 'virtual') {
+    throw usage(
+      'A real board runs in real time: --board and --time virtual exclude each other.',
+      'leave --time out',
+    );
+  }
+  if (server !== undefined || network !== undefined) {
+    const other = server === undefined ? '--network' : '--server';
+    throw usage(
+      `--board and ${other} exclude each other: the board connects to the server of this run, over its own air.`,
+      `leave ${other} out`,
+    );
+  }
+  if (device.length > 1) {
+    throw usage('A board has one model: --device names several.', 'name one, or a profile file');
+  }
+  if (options.quiet === true && options.speak === 'person') {
+    throw usage('--quiet hides what you are asked to say and to press.', 'leave --quiet out');
+  }
 }
 
 function nothingLeft({ skipped }: Plan, live: boolean): CommandError {
@@ -196,8 +238,6 @@ function checkExternal(
   time: 'virtual' | 'real',
   { live, provider, config, serverModel }: RunCommandOptions,
 ): void {
-  const usage = (message: string, hint: string): CommandError =>
-    new CommandError('USAGE', exitCode.usage, message, hint);
   const parsed = URL.canParse(server) ? new URL(server) : undefined;
   if (parsed?.protocol !== 'ws:' || parsed.search !== '') {
     throw usage(
@@ -303,7 +343,10 @@ function nextSteps(
     `listen to a board:    ${join(recording, 'speaker.wav')}`,
     `see what happened:    ${join(recording, 'trace.jsonl')}`,
     `repeat one cell:      npm run -s harness -- run ${same.map(shellWord).join(' ')}`,
-    ...(live === true || options.server !== undefined || options.time === 'real'
+    ...(live === true ||
+    options.server !== undefined ||
+    options.board !== undefined ||
+    options.time === 'real'
       ? []
       : [
           'with real sockets:    npm run -s harness -- run --time real scenarios/one-question.toml',
@@ -330,9 +373,10 @@ function repeatArguments(cell: Cell, options: RunCommandOptions): string[] {
     ...(config === undefined ? [] : ['--config', config]),
     ...(options.server === undefined ? ['--provider', provider] : ['--server', options.server]),
     ...unless(usual('devices', device), '--device', fileOf(device, options) ?? device),
-    ...unless(usual('networks', network), '--network', network),
+    ...boardArguments(options),
+    ...unless(options.board !== undefined || usual('networks', network), '--network', network),
     ...unless(options.server !== undefined || usual('servers', server), '--server-model', server),
-    ...unless(live === true || time !== 'real', '--time', 'real'),
+    ...unless(live === true || options.board !== undefined || time !== 'real', '--time', 'real'),
     ...unless(seed === 1, '--seed', `${seed}`),
     ...unless(out === 'recordings/runs', '--out', out),
   ];
@@ -341,6 +385,14 @@ function repeatArguments(cell: Cell, options: RunCommandOptions): string[] {
 /** As a shell takes it for one word. */
 function shellWord(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+function boardArguments(options: RunCommandOptions): string[] {
+  const { board, registry, serverAddress, speak, wiring, reset } = options;
+  const named = { board, registry, 'server-address': serverAddress, speak, wiring, reset };
+  return Object.entries(named).flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${name}`, value],
+  );
 }
 
 /** The profile file that a board of the plan comes from. */

@@ -1,0 +1,141 @@
+/** `run --board`: which board, how it is reached, reset and spoken to, from what the command line says. */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import type { Clock } from '../clock/clock.ts';
+import type { Endpoint } from '../network/network.ts';
+import { SocketNetwork } from '../network/socket-network.ts';
+import { createRandom } from '../random/random.ts';
+import type { BoardSource } from '../runner/board-on-cable.ts';
+import { findPlayer, playerPrograms, SoundProgramError } from '../runner/sound-program.ts';
+import { loudspeakerVoice } from '../runner/voice-path.ts';
+import { parseBoardAddress } from '../serial/board-address.ts';
+import { type ChosenBoard, chooseBoard } from '../serial/board-choice.ts';
+import { readRegistry } from '../serial/board-registry.ts';
+import { openBoardPort } from '../serial/open-board-port.ts';
+import { listPorts } from '../serial/port-list.ts';
+import {
+  findResetStrategy,
+  type ResetStrategy,
+  resetStrategies,
+} from '../serial/reset-strategy.ts';
+import { type RegistryOption, registryPath } from './boards-command.ts';
+import { CommandError, exitCode } from './exit-code.ts';
+import type { Terminal } from './terminal.ts';
+
+export interface BoardOptions extends RegistryOption {
+  /** A name of the registry, a port or an address. */
+  readonly board?: string;
+  /** `host:port` or `host` of this machine, where our server listens. */
+  readonly serverAddress?: string;
+  /** Default: the loudspeaker when there is a program for it. */
+  readonly speak?: 'loudspeaker' | 'person';
+  /** Where neither the port nor the registry tells it: a board behind a network address. */
+  readonly wiring?: 'bridge' | 'usb-jtag';
+  /** A reset strategy, or `none`. Default: by the wiring. */
+  readonly reset?: string;
+}
+
+export interface BoardOnDesk {
+  readonly name: string;
+  readonly source: BoardSource;
+}
+
+const defaultPort = 8080;
+
+/** @throws {CommandError} for options that cannot be meant; {BoardError} when it is not clear which board is */
+export async function boardOnDesk(
+  terminal: Pick<Terminal, 'say'>,
+  asked: string,
+  options: BoardOptions,
+  signal: AbortSignal,
+): Promise<BoardOnDesk> {
+  const path = registryPath(options);
+  const boards = readRegistry(path);
+  const isPort = asked.includes('/') || /^COM\d+$/i.test(asked) || existsSync(asked);
+  const question = isPort ? { port: asked } : { name: asked };
+  const find = async (): Promise<ChosenBoard> =>
+    chooseBoard(question, { ports: await listPorts(), boards, registryPath: path });
+  const chosen = await find();
+  const speak = speaking(options.speak);
+  const reset = resetOf(options.reset, chosen.wiring ?? options.wiring);
+  const serverAddress = addressOf(options.serverAddress);
+  terminal.say(`board ${asked}: ${chosen.address}, ${chosen.because}`);
+  terminal.say(
+    speak === undefined
+      ? 'you are asked to say the words of the user'
+      : 'the words of the user come from the loudspeaker of this machine',
+  );
+  const source: BoardSource = ({ clock }) => ({
+    name: asked,
+    // By what the board is, so that it is found again under another name of its port.
+    openPort: async () => {
+      const { address } = await find();
+      return openBoardPort(address, { clock, dialer: dialerTo(address, clock), signal });
+    },
+    wiring: chosen.wiring ?? options.wiring,
+    reset,
+    voice: speak?.(clock),
+    ask: (text) => terminal.say(`\u0007>>> ${text}`),
+    serverAddress,
+    ownAddresses: ownAddresses(),
+    mac: chosen.expectedMac,
+  });
+  return { name: asked, source };
+}
+
+/** What the user has named, and nothing else outside of this machine. */
+function dialerTo(address: string, clock: Clock): SocketNetwork {
+  const parsed = parseBoardAddress(address);
+  const outside = parsed.kind === 'local' ? [] : [parsed.endpoint];
+  return new SocketNetwork({ clock, random: createRandom(1, 'board on desk'), outside });
+}
+
+function speaking(
+  wanted: BoardOptions['speak'],
+): ((clock: Clock) => ReturnType<typeof loudspeakerVoice>) | undefined {
+  if (wanted === 'person') return undefined;
+  const player = findPlayer(
+    (program) => spawnSync(program, ['--help'], { stdio: 'ignore' }).error === undefined,
+  );
+  if (player !== undefined) return (clock) => loudspeakerVoice(clock, player);
+  if (wanted === undefined) return undefined;
+  throw new SoundProgramError(
+    'SOUND_PLAYER_MISSING',
+    `None of the programs that play a sound is on this machine: ${playerPrograms.join(', ')}.`,
+    'Install one of them, or say the words yourself: --speak person',
+  );
+}
+
+/** What resets the board, as far as its wiring is known; a wrong strategy could leave it in download mode. */
+function resetOf(
+  wanted: string | undefined,
+  wiring: ChosenBoard['wiring'],
+): ResetStrategy | undefined {
+  if (wanted === 'none') return undefined;
+  if (wanted !== undefined) return findResetStrategy(wanted);
+  if (wiring === undefined) return resetStrategies['run-bridge'];
+  return resetStrategies[wiring === 'bridge' ? 'run-bridge' : 'run-usb-jtag'];
+}
+
+function addressOf(text: string | undefined): Endpoint | undefined {
+  if (text === undefined) return undefined;
+  const url = URL.canParse(`ws://${text}/`) ? new URL(`ws://${text}/`) : undefined;
+  if (url === undefined || url.hostname === '' || url.pathname !== '/' || url.username !== '') {
+    throw new CommandError(
+      'USAGE',
+      exitCode.usage,
+      `--server-address "${text}" is no address of this machine.`,
+      'write <address>:<port>, as in the URL that is stored on the board: 192.168.1.5:8080',
+    );
+  }
+  // A port that is the scheme's default is not in the URL.
+  const port = /:(\d+)$/.exec(text)?.[1];
+  return { host: url.hostname, port: port === undefined ? defaultPort : Number(port) };
+}
+
+function ownAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((addresses) =>
+    (addresses ?? []).map(({ address }) => address),
+  );
+}

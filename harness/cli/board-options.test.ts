@@ -1,0 +1,32 @@
+/** What cannot be meant is refused before a port is opened. */
+import test from 'ava';
+import { CommandError } from './exit-code.ts';
+import { type RunCommandOptions, runCommand } from './run-command.ts';
+
+const terminal = { print: () => {}, say: () => {}, color: false, width: 100 };
+const usual: RunCommandOptions = {
+  seed: 1,
+  out: '/nowhere',
+  version: '0',
+  maxRequests: 1,
+  maxCharacters: 1,
+};
+
+const refused: readonly (readonly [string, Partial<RunCommandOptions>, RegExp])[] = [
+  ['virtual time', { board: 'kitchen', time: 'virtual' }, /A real board runs in real time/],
+  ['another server', { board: 'kitchen', server: 'ws://127.0.0.1:1/ws/' }, /exclude each other/],
+  ['a network', { board: 'kitchen', network: ['edge'] }, /over its own air/],
+  ['two models', { board: 'kitchen', device: ['diy', 'box'] }, /A board has one model/],
+  ['hidden prompts', { board: 'kitchen', quiet: true, speak: 'person' }, /--quiet hides/],
+  ['a twin of nobody', { twin: true }, /--twin compares a board with its model/],
+];
+
+for (const [title, options, message] of refused) {
+  test(`run --board with ${title} is refused`, async (t) => {
+    const error = await t.throwsAsync(() => runCommand(terminal, [], { ...usual, ...options }), {
+      instanceOf: CommandError,
+    });
+    t.is(error!.exitCode, 2);
+    t.regex(error!.message, message);
+  });
+}

@@ -567,6 +567,12 @@ class Board implements FollowingDevice {
           samples: output.samples.length,
           cause: 'event queue full',
         });
+        // The front end is not fetched from any more, and its ring of 40 frames runs over (section 6.1).
+        this.#log(
+          'W',
+          'AFE',
+          'Ringbuffer of AFE(FEED) is full, Please use fetch() to read data to avoid data loss or overwriting',
+        );
         return;
     }
   }

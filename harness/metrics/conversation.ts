@@ -165,6 +165,8 @@ export interface BoardSentence {
   readonly arrivals: HandledAudio[];
   /** Held samples that `EndAudio` handed to the player, older ones included. */
   releasedSamples: number;
+  /** Those of them that came with an earlier sentence, which never ended (quirk Q21). */
+  staleSamples: number;
   /** `EndAudio` was handled while Speaking, so an end marker went to the player. */
   ended: Mark | null;
   /** Positions here and below are indices into `speaker`. */
@@ -261,6 +263,8 @@ class ConversationReader {
   #current: BoardSentence | null = null;
   #currentCount = 0;
   #heldSamples = 0;
+  /** Part of them that was held back before the current sentence began. */
+  #staleSamples = 0;
   #restReported: number | null = null;
   #helloPlayed = true;
   #helloAccepted = false;
@@ -670,7 +674,9 @@ class ConversationReader {
     if (event.event === 'EndAudio' && this.#state === 'Speaking' && this.#current !== null) {
       this.#current.ended ??= mark;
       this.#current.releasedSamples = this.#heldSamples;
+      this.#current.staleSamples = this.#staleSamples;
       this.#heldSamples = 0;
+      this.#staleSamples = 0;
     }
     if (event.event === 'HelloEnd' && !this.#helloAccepted) {
       this.#helloAccepted = true;
@@ -729,12 +735,14 @@ class ConversationReader {
     if (this.#heldSamples === 0) return;
     this.#discardedHold.push({ ...mark, samples: this.#heldSamples });
     this.#heldSamples = 0;
+    this.#staleSamples = 0;
   }
 
   #startSentence(frame: ServerFrame | undefined, mark: Mark): void {
     const boot = this.#boots[this.#boots.length - 1];
     if (boot === undefined) return;
     this.#abandonSentence(mark);
+    this.#staleSamples = this.#heldSamples;
     this.#currentCount++;
     const board: BoardSentence = {
       boot,
@@ -743,6 +751,7 @@ class ConversationReader {
       startPosted: mark,
       arrivals: [],
       releasedSamples: 0,
+      staleSamples: 0,
       ended: null,
       playStart: null,
       drained: null,

@@ -142,6 +142,9 @@ export const metricFamilies: readonly MetricFamily[] = [
   span('tail_margin_ms', 'last sample of the answer → board leaves Speaking; negative: cut off'),
   span('stop_latency_ms', 'interrupt → last audible sample of the interrupted answer'),
 
+  number('stale_samples', 'samples', 'audio of a given-up sentence played with a later one', {
+    evidence: 'stale_samples',
+  }),
   number('interrupts.unprovoked', 'count', 'interruptions by voice while no user spoke', {
     evidence: 'interrupts.unprovoked',
   }),

@@ -71,6 +71,11 @@ export function observe(findings: Findings): Observations {
     observeRequest(request, findings.rates[i]!, findings, add);
   }
   observePlayer(findings, add);
+  for (const { sentence, board } of findings.playbacks) {
+    if (board.staleSamples === 0 || board.ended === null) continue;
+    const { atUs, seq } = board.ended;
+    add('stale_samples', { value: board.staleSamples, turn: sentence.turn, atUs, seqs: [seq] });
+  }
   for (const { atUs, seq, turn } of findings.unprovokedInterrupts) {
     add('interrupts.unprovoked', { value: 1, turn, atUs, seqs: [seq] });
   }

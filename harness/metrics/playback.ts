@@ -3,6 +3,7 @@ import { type BoardSentence, byTime, type Conversation, type Sentence } from './
 import {
   chunkSamples,
   cycleFrom,
+  cycleUs,
   type PlayerMessage,
   type SentenceSchedule,
   schedulePlayer,
@@ -40,7 +41,7 @@ export function readPlaybacks(conversation: Conversation, cell: RecordedCell): P
     let end = i + 1;
     while (
       end < spoken.length &&
-      mayOverlap(spoken[end - 1]!.board, spoken[end]!.board) &&
+      mayOverlap(spoken.slice(i, end), spoken[end]!.board) &&
       !spoken[end]!.board.helloBefore &&
       spoken[end]!.board.boot === spoken[i]!.board.boot
     ) {
@@ -65,9 +66,16 @@ export function readPlaybacks(conversation: Conversation, cell: RecordedCell): P
   return playbacks;
 }
 
-/** The next sentence reached the player before it was done with this one. */
-function mayOverlap({ ended, drained, cleared }: BoardSentence, next: BoardSentence): boolean {
-  if (cleared !== null) return false;
+/**
+ * The next sentence reached the player before it was done with these. Clearing the queue does not make it
+ * free: it is one of the messages, and waits for those before it, one for each cycle.
+ */
+function mayOverlap(group: readonly { board: BoardSentence }[], next: BoardSentence): boolean {
+  const { ended, drained, cleared } = group.at(-1)!.board;
+  if (cleared !== null) {
+    const messages = group.reduce((sum, { board }) => sum + playerMessages(board).length, 0);
+    return cleared.atUs + messages * cycleUs > next.started.atUs;
+  }
   return ended === null || drained === null || drained.atUs > next.started.atUs;
 }
 

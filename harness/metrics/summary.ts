@@ -33,6 +33,12 @@ export function summarize(
       'interrupts.unprovoked',
       findings.conversation.boots.length > 0 ? values('interrupts.unprovoked').length : null,
     ],
+    [
+      'stale_samples',
+      findings.conversation.boots.length > 0
+        ? values('stale_samples').reduce((sum, samples) => sum + samples, 0)
+        : null,
+    ],
     ...failureMetrics(findings, turn),
     ...(turn === null ? cellMetrics(findings) : []),
   ]);

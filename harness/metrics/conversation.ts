@@ -25,6 +25,8 @@ export interface Conversation {
   readonly boots: readonly Boot[];
   /** Events of the player that are not tied to one sentence, in order. */
   readonly cleared: readonly (Mark & { readonly samples: number; readonly cause: string })[];
+  /** How late this computer's alarms were; null in virtual time. */
+  readonly lag: Extract<HarnessEvent, { type: 'lag' }> | null;
   readonly ledger: (Mark & Extract<DeviceEvent, { type: 'finished' }>) | null;
   readonly stateChanges: readonly (Mark & Extract<DeviceEvent, { type: 'state' }>)[];
   /** The board's own voice detection found speech. */
@@ -262,6 +264,7 @@ class ConversationReader {
   #state = 'Idle';
   #current: BoardSentence | null = null;
   #currentCount = 0;
+  #lag: Conversation['lag'] = null;
   #heldSamples = 0;
   /** Part of them that was held back before the current sentence began. */
   #staleSamples = 0;
@@ -332,6 +335,7 @@ class ConversationReader {
       frames: [...this.#frames.values()],
       boots: this.#boots,
       cleared: this.#cleared,
+      lag: this.#lag,
       ledger: this.#ledger,
       stateChanges: this.#stateChanges,
       speechOnsets: this.#speechOnsets,
@@ -371,6 +375,7 @@ class ConversationReader {
   #readHarness(event: { seq: number } & HarnessEvent): void {
     if (event.type === 'turnStart') this.#turn(event.turn).started ??= event;
     if (event.type === 'turnEnd') this.#turn(event.turn).ended = event;
+    if (event.type === 'lag') this.#lag = event;
     if (event.type === 'end') this.#end = event;
   }
 

@@ -235,6 +235,14 @@ export const metricFamilies: readonly MetricFamily[] = [
   number('speaker_peak_dbfs', 'dBFS', 'sample peak of the answers as played'),
   number('speaker_clipped_samples', 'samples', 'full-scale samples in the answers as played'),
 
+  number(
+    'host.lag_p99_ms',
+    'ms',
+    'how late this computer was for what was due, real time only',
+    cellOnly,
+  ),
+  number('host.lag_max_ms', 'ms', 'the same, at most', cellOnly),
+
   number('turns.total', 'count', 'turns of the scenario that began', cellOnly),
   number('turns.ok', 'count', 'turns whose answer was heard to its end', cellOnly),
   number('turns.interrupted', 'count', 'turns whose answer the user cut off', cellOnly),

@@ -159,7 +159,7 @@ function failureMetrics({ turns, conversation }: Findings, turn: number | null):
   ];
 }
 
-function cellMetrics({ turns, conservation }: Findings): Scalars {
+function cellMetrics({ turns, conservation, conversation }: Findings): Scalars {
   const outcomes = (outcome: string) => turns.filter((turn) => turn.outcome === outcome).length;
   const known = Object.values(conservation.stages).some((samples) => samples !== null);
   const lost = (...causes: DifferenceCause[]): number | null =>
@@ -177,6 +177,8 @@ function cellMetrics({ turns, conservation }: Findings): Scalars {
     ['conservation.dropped_samples', lost('dropped', 'rejected', 'holdDiscarded')],
     ['conservation.cleared_samples', lost('cleared')],
     ['conservation.rest_samples', lost('rest')],
+    ['host.lag_p99_ms', conversation.lag === null ? null : conversation.lag.p99Us / 1000],
+    ['host.lag_max_ms', conversation.lag === null ? null : conversation.lag.maxUs / 1000],
     ['turns.total', turns.length],
     ['turns.ok', outcomes('ok')],
     ['turns.interrupted', outcomes('interrupted')],

@@ -3,7 +3,7 @@ import picocolors from 'picocolors';
 import { externalServer } from '../scenario/plan.ts';
 import type { VerdictFailure } from '../verdict/judge.ts';
 import { boardLines, twinLines } from './board-report.ts';
-import { type Comparison, compareCells, meanSpans } from './cell-comparison.ts';
+import { type Comparison, compareCells, meanSpans, numberAt } from './cell-comparison.ts';
 import { cellTitle, conditionsOf, groupBy, isUsual, rowLabel } from './cell-groups.ts';
 import { ledgerTables, traceLines } from './ledger-tables.ts';
 import { type CellReport, type RunReport, spanMetricNames } from './run-report.ts';
@@ -81,7 +81,23 @@ function headline({ run, cells }: RunReport, width: number, colors: Colors): str
   return [
     ...wrapText(line, width, ['', '  ']).map(paint),
     ...(run.live ? liveLines(run, cells, width, colors) : []),
+    ...busyLines(cells, width, colors),
   ];
+}
+
+/** Above this, what was late may have been late because of this computer (pitfalls catalogue, S04). */
+const busyLagMs = 50;
+
+/** Who measures on a busy computer must not blame the provider. */
+function busyLines(cells: readonly CellReport[], width: number, colors: Colors): string[] {
+  const lags = cells.map(({ metrics }) => numberAt(metrics, 'host.lag_p99_ms') ?? 0);
+  const busy = lags.filter((lag) => lag > busyLagMs);
+  if (busy.length === 0) return [];
+  const text =
+    `This computer was busy in ${busy.length} of ${plural(cells.length, 'cell')}: it was up to ` +
+    `${Math.max(...busy).toFixed(0)} ms late (p99) for what was due. Late sound and breaks may be its fault; ` +
+    'repeat with less beside it.';
+  return wrapText(text, width, ['', '  ']).map((line) => colors.yellow(line));
 }
 
 /** Figures of real services must never pass for those of stand-ins, or the other way round. */

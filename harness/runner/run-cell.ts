@@ -6,6 +6,7 @@
  */
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../clock/clock.ts';
+import { LagWatch } from '../clock/lag-watch.ts';
 import { SimulatedClock } from '../clock/simulated-clock.ts';
 import { SystemClock } from '../clock/system-clock.ts';
 import type { DeviceEvent } from '../device/device-event.ts';
@@ -122,6 +123,7 @@ async function converse(
   };
   const means = { clock, network, voice, random, record, observe };
 
+  const lagWatch = clock.kind === 'real' ? new LagWatch(clock) : undefined;
   let outcome: RunCellResult['outcome'] = 'finished';
   let detail: string | undefined;
   let seat: Seat | undefined;
@@ -157,6 +159,8 @@ async function converse(
     if (!stopped) recordFailure(error, seat?.trouble, clock, record);
   } finally {
     await seat?.leave();
+    const lag = lagWatch?.stop() ?? null;
+    if (lag !== null) record({ source: 'harness', type: 'lag', atUs: clock.nowUs(), ...lag });
     record({
       source: 'harness',
       type: 'end',

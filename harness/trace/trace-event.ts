@@ -126,6 +126,7 @@ const typeSet: TypeSet = {
     turnEnd: true,
     boardFailure: true,
     foreignBoard: true,
+    lag: true,
     end: true,
   },
 };
@@ -244,6 +245,17 @@ export type HarnessEvent = { readonly atUs: number } & (
     }
   /** A board that is not ours to test called at the server and was sent away. */
   | { readonly type: 'foreignBoard'; readonly deviceId: string }
+  /**
+   * How late alarms of this computer fired, in real time only: what it added to the instants of this
+   * recording. `n` alarms, nearest rank.
+   */
+  | {
+      readonly type: 'lag';
+      readonly n: number;
+      readonly p50Us: number;
+      readonly p99Us: number;
+      readonly maxUs: number;
+    }
   | {
       readonly type: 'end';
       readonly outcome: 'finished' | 'interrupted' | 'failed';

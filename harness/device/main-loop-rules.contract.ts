@@ -679,6 +679,8 @@ class Delivery extends Rule {
         break;
       case 'drained':
         if (this.#parts.length > 1) this.#parts.shift();
+        // The player is done; the main loop has to hear of it now, however long the sentence was.
+        this.#markerSinceUs = entry.atUs;
         break;
       default:
     }

@@ -99,11 +99,13 @@ async function chosenBoard(
   options: MonitorOptions,
 ): Promise<ChosenBoard> {
   const path = registryPath(options);
-  const { port } = options;
+  // A port in the place of a name is a port, as in `run --board`.
+  const isPort = name !== undefined && /[/\\]|^COM\d+$/.test(name);
+  const port = options.port ?? (isPort ? name : undefined);
   // A network address needs no list of the ports of this machine.
   const ports = port?.includes('://') === true ? [] : await listPorts();
   return chooseBoard(
-    { ...(name !== undefined && { name }), ...(port !== undefined && { port }) },
+    { ...(name !== undefined && !isPort && { name }), ...(port !== undefined && { port }) },
     { ports, boards: readRegistry(path), registryPath: path },
   );
 }

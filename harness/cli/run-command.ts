@@ -66,8 +66,14 @@ export async function runCommand(
   const real = live || server !== undefined || board !== undefined;
   const { time = real ? 'real' : 'virtual' } = options;
   if (board !== undefined) checkBoard(options, time);
-  else if (options.twin === true)
-    throw usage('--twin compares a board with its model.', 'add --board');
+  else {
+    const { twin, speak, wiring, reset, serverAddress } = options;
+    const named = { twin, speak, wiring, reset, 'server-address': serverAddress };
+    const [lonely] = Object.entries(named).find(([, value]) => value !== undefined) ?? [];
+    if (lonely !== undefined) {
+      throw usage(`--${lonely} is about a board on a cable, and there is none.`, 'add --board');
+    }
+  }
   if (server !== undefined) checkExternal(server, time, options);
   if (live && time === 'virtual') {
     throw new CommandError(

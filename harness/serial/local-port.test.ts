@@ -194,8 +194,12 @@ test('R04: who may not open a port learns whose it is, and the command of this m
   const path = join(root, 'ttyUSB0');
   writeFileSync(path, '');
   chmodSync(path, 0o660);
-  // Only root can give it to a group of its own.
-  if (process.getuid?.() === 0) chownSync(path, 0, 20);
+  // Only root can give it to a group of its own, and not where that group is unknown (a user namespace).
+  try {
+    chownSync(path, 0, 20);
+  } catch {
+    // It stays with the group of whoever runs this.
+  }
   const { uid, gid } = statSync(path);
   writeFileSync(join(root, 'etc/passwd'), `owner:x:${uid}:${gid}::/:/bin/sh\n`);
   // The group of the file is what the running user has; only its name is made up.

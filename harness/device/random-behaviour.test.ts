@@ -32,7 +32,6 @@ const seeds =
 test.serial(
   `${seeds.length} boards live for 30 minutes as they may, and every rule holds`,
   async (t) => {
-    t.timeout(3_600_000);
     const coverage = new BehaviourCoverage();
     const failures: string[] = [];
     for (const seed of seeds) {

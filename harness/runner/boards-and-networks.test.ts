@@ -25,8 +25,7 @@ reply = "The moon is about two hundred and forty thousand miles away. Light need
 );
 
 let conversations: RecordedConversation[] = [];
-test.before(async (t) => {
-  t.timeout(300_000);
+test.before(async () => {
   conversations = await runner.run(question, {
     providers: ['elevenlabs'],
     devices: profiles,

@@ -1,11 +1,12 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { constants, existsSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ReadStream } from 'node:tty';
 import test, { type ExecutionContext } from 'ava';
 import { SystemClock } from '../../../harness/clock/system-clock.ts';
 import { createRandom } from '../../../harness/random/random.ts';
+import { openLocalPort } from '../../../harness/serial/local-port.ts';
+import { SerialError } from '../../../harness/serial/serial-error.ts';
 import { ConsoleLineReader } from '../../console-line.ts';
 import { crc32 } from '../crc32.ts';
 import { SerialLinkEndpoint, type SerialLinkEvent } from '../endpoint.ts';
@@ -16,6 +17,9 @@ test.after.always(removeBuilds);
 
 /** Bytes per second that a pipe is said to carry; it does not wait, so nothing is as slow as a line. */
 const bytesPerSecond = 200_000;
+
+/** A conversation takes two or three seconds. */
+const limitMs = 45_000;
 
 interface Wire {
   write(bytes: Uint8Array): void;
@@ -123,13 +127,16 @@ async function converse(t: ExecutionContext, wire: Wire, meanBytesBetween: numbe
 for (const meanBytesBetween of [Number.POSITIVE_INFINITY, 2500]) {
   const how = Number.isFinite(meanBytesBetween) ? 'with faults' : 'without faults';
   test.serial(`a conversation with the C peer over a pipe, ${how}`, async (t) => {
+    t.timeout(limitMs);
     const built = buildC(t, 'peer');
     if (built === null) return;
-    const child = spawn(built.path, [String(bytesPerSecond)], {
+    const [program, ...args] = built.command;
+    const child = spawn(program, [...args, String(bytesPerSecond)], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
-    t.teardown(() => child.kill());
+    t.teardown(() => child.kill('SIGKILL'));
+    child.stdin.on('error', () => {});
     await converse(
       t,
       {
@@ -144,10 +151,11 @@ for (const meanBytesBetween of [Number.POSITIVE_INFINITY, 2500]) {
 }
 
 test.serial('a conversation with the C peer over a pseudo-terminal, with faults', async (t) => {
+  t.timeout(limitMs);
   const built = buildC(t, 'peer');
   if (built === null) return;
   try {
-    execFileSync('socat', ['-V'], { stdio: 'ignore' });
+    execFileSync('socat', ['-V'], { stdio: 'ignore', timeout: limitMs });
   } catch {
     t.log('skipped: there is no socat; Debian: apt-get install socat');
     t.pass();
@@ -155,30 +163,49 @@ test.serial('a conversation with the C peer over a pseudo-terminal, with faults'
   }
   const folder = mkdtempSync(join(tmpdir(), 'serial-link-'));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  const port = join(folder, 'port');
+  const path = join(folder, 'port');
   const relay = spawn(
     'socat',
-    ['-d', '-d', `PTY,raw,echo=0,link=${port}`, `EXEC:${built.path} ${bytesPerSecond}`],
+    [
+      '-d',
+      '-d',
+      `PTY,raw,echo=0,link=${path}`,
+      `EXEC:${[...built.command, bytesPerSecond].join(' ')}`,
+    ],
     { stdio: ['ignore', 'ignore', 'pipe'] },
   );
-  t.teardown(() => relay.kill());
+  // The peer ends with it, because its input does.
+  t.teardown(() => relay.kill('SIGKILL'));
   await new Promise<void>((resolve, reject) => {
     let said = '';
     relay.stderr.on('data', (bytes: Buffer) => {
       said += bytes.toString();
-      if (said.includes('starting data transfer') && existsSync(port)) resolve();
+      if (said.includes('starting data transfer') && existsSync(path)) resolve();
     });
+    relay.once('error', reject);
     relay.once('close', () => reject(new Error(`socat has ended: ${said}`)));
   });
-  const flags = constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK;
-  const stream = new ReadStream(openSync(port, flags));
-  t.teardown(() => stream.destroy());
-  stream.on('error', () => {});
+  // Not a stream of node:tty: where it cannot open the terminal a second time it writes blocking, and while
+  // socat writes towards us, the two would wait for each other for ever.
+  const port = await openLocalPort(path, { clock: new SystemClock(), baud: 115_200 }).catch(
+    (error: unknown) => {
+      if (error instanceof SerialError && error.code === 'SERIAL_PACKAGE_MISSING') return null;
+      throw error;
+    },
+  );
+  if (port === null) {
+    t.log('skipped: there is no package serialport; npm install serialport');
+    t.pass();
+    return;
+  }
+  t.teardown(() => port.close());
+  port.onGone((problem) => t.log(problem.message));
   await converse(
     t,
     {
-      write: (bytes) => stream.write(bytes),
-      onBytes: (listener) => stream.on('data', listener),
+      // Whatever is lost with the port is missed by the conversation.
+      write: (bytes) => void port.write(bytes).catch(() => {}),
+      onBytes: (listener) => port.onBytes(listener),
     },
     2500,
   );

@@ -1,9 +1,10 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { machine, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ExecutionContext } from 'ava';
+import { SystemClock } from '../../../harness/clock/system-clock.ts';
 import type { SerialLinkEvent, SerialLinkSettings } from '../endpoint.ts';
 import { serialLinkCapabilities } from '../link-frame.ts';
 import {
@@ -21,19 +22,26 @@ const strict = ['-std=c99', '-Wall', '-Wextra', '-Werror', '-pedantic', '-O1', '
 const sanitizers = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
 
 interface Built {
-  readonly path: string;
+  /** How to start it: a program and its first arguments. */
+  readonly command: readonly [string, ...string[]];
   readonly folder: string;
 }
 const built = new Map<string, Built>();
 
+const compileLimitMs = 120_000;
+/** A program that is given no input is over in milliseconds. */
+const startLimitMs = 20_000;
+const endLimitUs = 10_000_000;
+
 /**
- * The C reference with one of its programs, compiled once for all tests of a file with all warnings and, where the
- * compiler has them, sanitizers. Null, with the reason in the log, when there is no C compiler; then the test is over.
+ * The C reference with one of its programs, compiled once for all tests of a file with all warnings and, where compiler
+ * and system have them, sanitizers. Null, with the reason in the log, when there is no C compiler; then the test is
+ * over.
  */
 export function buildC(t: ExecutionContext, program: 'lockstep' | 'peer'): Built | null {
   const before = built.get(program);
   if (before !== undefined) return before;
-  const compiler = ['cc', 'gcc', 'clang'].find((name) => runs(name, ['--version']));
+  const compiler = ['cc', 'gcc', 'clang'].find((name) => runs([name, '--version'], startLimitMs));
   if (compiler === undefined) {
     t.log(
       'skipped: there is no C compiler (cc, gcc or clang); Debian: apt-get install gcc libc6-dev',
@@ -44,13 +52,30 @@ export function buildC(t: ExecutionContext, program: 'lockstep' | 'peer'): Built
   const into = mkdtempSync(join(tmpdir(), 'serial-link-'));
   const path = join(into, program);
   const sources = ['serial-link.c', `${program}.c`].map((file) => join(folder, file));
-  if (!runs(compiler, [...strict, ...sanitizers, ...sources, '-o', path])) {
-    execFileSync(compiler, [...strict, ...sources, '-o', path], { stdio: 'inherit' });
-    t.log(`${compiler} has no address and undefined-behaviour sanitizers: tested without`);
+  const command = startedAs(path);
+  const sanitized =
+    runs([compiler, ...strict, ...sanitizers, ...sources, '-o', path], compileLimitMs) &&
+    runs(command, startLimitMs);
+  if (!sanitized) {
+    execFileSync(compiler, [...strict, ...sources, '-o', path], {
+      stdio: 'inherit',
+      timeout: compileLimitMs,
+    });
+    t.log(`${compiler} or this system cannot do address and UB sanitizers: tested without`);
   }
-  const now = { path, folder: into };
+  const now = { command, folder: into };
   built.set(program, now);
   return now;
+}
+
+/**
+ * Without random addresses, where that can be had: with as many random bits as newer kernels give
+ * (`vm.mmap_rnd_bits = 32`), the memory map of the address sanitizer of gcc 12 may not fit, and the
+ * program then fails for ever before it has begun.
+ */
+function startedAs(path: string): Built['command'] {
+  const fixed = ['setarch', machine(), '-R'] as const;
+  return runs([...fixed, 'true'], startLimitMs) ? [...fixed, path] : [path];
 }
 
 /** To be called when the tests of a file are over. */
@@ -59,9 +84,10 @@ export function removeBuilds(): void {
   built.clear();
 }
 
-function runs(program: string, args: readonly string[]): boolean {
+/** Whether it ends well in time, with no input; it is killed when it does not. */
+function runs([program, ...args]: readonly [string, ...string[]], timeout: number): boolean {
   try {
-    execFileSync(program, args, { stdio: 'ignore' });
+    execFileSync(program, args, { stdio: 'ignore', timeout, killSignal: 'SIGKILL' });
     return true;
   } catch {
     return false;
@@ -81,7 +107,8 @@ export interface LockstepAnswer {
 
 /**
  * `lockstep.c` in a process of its own, asked and answered without leaving the call, so that a
- * simulation in virtual time can have it as one of its ends.
+ * simulation in virtual time can have it as one of its ends. This process stands still until the answer is there, so
+ * the program ends itself when it takes too long.
  */
 export class Lockstep {
   readonly #write: number;
@@ -89,10 +116,10 @@ export class Lockstep {
   readonly #buffer = Buffer.alloc(1 << 16);
   #pending = '';
 
-  constructor(t: ExecutionContext, program: string) {
+  constructor(t: ExecutionContext, [program, ...args]: Built['command']) {
     const into = mkdtempSync(join(tmpdir(), 'serial-link-'));
     const [up, down] = [openFifo(join(into, 'up')), openFifo(join(into, 'down'))];
-    const child = spawn(program, [], { stdio: [up.read, down.write, 'inherit'] });
+    const child = spawn(program, args, { stdio: [up.read, down.write, 'inherit'] });
     closeSync(up.read);
     closeSync(down.write);
     this.#write = up.write;
@@ -100,7 +127,9 @@ export class Lockstep {
     const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
     t.teardown(async () => {
       closeSync(this.#write);
+      const limit = new SystemClock().after(endLimitUs, () => child.kill('SIGKILL'));
       const status = await ended;
+      limit.cancel();
       closeSync(this.#read);
       rmSync(into, { recursive: true, force: true });
       // A sanitizer that has found something ends the program with another status.
@@ -147,7 +176,8 @@ export class Lockstep {
         return line;
       }
       const length = readSync(this.#read, this.#buffer);
-      if (length === 0) throw new Error('lockstep has ended; what it found stands above.');
+      if (length === 0)
+        throw new Error('lockstep has ended: what it found stands above, or it took too long.');
       this.#pending += this.#buffer.toString('latin1', 0, length);
     }
   }

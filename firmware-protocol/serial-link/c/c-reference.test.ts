@@ -15,7 +15,7 @@ test.after.always(removeBuilds);
 
 function startC(t: ExecutionContext): Lockstep | null {
   const built = buildC(t, 'lockstep');
-  return built && new Lockstep(t, built.path);
+  return built && new Lockstep(t, built.command);
 }
 
 test('the C reference passes the vectors of CRC, stuffing, frames and ADPCM', (t) => {

@@ -8,16 +8,20 @@
  *   written T N | counts
  *
  * Each answer is any number of lines `out HEX` and `event …` or one line `= …`, and then
- * `ok RESULT DEADLINE NUMBER`.
+ * `ok RESULT DEADLINE NUMBER`. A command that takes longer than COMMAND_SECONDS ends the program, because whoever waits
+ * for the answer does nothing else.
  */
+#define _POSIX_C_SOURCE 200809L
+
 #include "serial-link.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { LINE = 300000, BYTES = 140000 };
+enum { LINE = 300000, BYTES = 140000, COMMAND_SECONDS = 60 };
 
 static slink end;
 /* Of just the sizes that the header asks for, so that a sanitizer sees a byte beyond them. */
@@ -245,6 +249,7 @@ int main(void) {
     slink_result result = SLINK_OK;
     uint32_t sent = 0;
     char *rest = strchr(line, ' ');
+    alarm(COMMAND_SECONDS);
     line[strcspn(line, "\n")] = 0;
     if (rest == NULL) {
       const slink_statistics *s = &end.statistics;
@@ -260,6 +265,7 @@ int main(void) {
     else printf("%" PRIu64, slink_next_deadline_us(&end));
     printf(" %" PRIu32 "\n", sent);
     fflush(stdout);
+    alarm(0);
   }
   free(wire);
   free(frame);

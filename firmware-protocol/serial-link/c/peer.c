@@ -6,7 +6,7 @@
  *   microphone    with the same samples as upload-audio,
  *   key           with the state of the board,
  *
- * and ends when the host closes the session or its input ends.
+ * and ends when the host closes the session or its input ends, or when nothing has arrived for SILENT_SECONDS.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FRAME = SLINK_FRAME_RECOMMENDED, SLOTS = 64, MESSAGE = 65536 };
+enum { FRAME = SLINK_FRAME_RECOMMENDED, SLOTS = 64, MESSAGE = 65536, SILENT_SECONDS = 60 };
 
 static slink board;
 static uint8_t wire[SLINK_WIRE_BYTES(FRAME)];
@@ -127,6 +127,7 @@ int main(int count, char **arguments) {
   set.event = tell;
   if (slink_init(&board, &set) != SLINK_OK) return 1;
   slink_start(&board, now_us());
+  alarm(SILENT_SECONDS);
   while (!is_over) {
     struct pollfd input = {STDIN_FILENO, POLLIN, 0};
     const int ready = poll(&input, 1, wait_ms());
@@ -134,7 +135,10 @@ int main(int count, char **arguments) {
       uint8_t bytes[512];
       const ssize_t length = read(STDIN_FILENO, bytes, sizeof bytes);
       if (length == 0 || (length < 0 && errno != EINTR && errno != EAGAIN)) break;
-      if (length > 0) slink_receive(&board, bytes, (size_t)length, now_us());
+      if (length > 0) {
+        alarm(SILENT_SECONDS);
+        slink_receive(&board, bytes, (size_t)length, now_us());
+      }
     }
     slink_due(&board, now_us());
   }

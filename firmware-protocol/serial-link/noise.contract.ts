@@ -1,5 +1,6 @@
 import { createRandom, type Random } from '../../harness/random/random.ts';
 import type { SerialLinkEvent, SerialLinkSettings, SerialLinkStatistics } from './endpoint.ts';
+import { encodeSerialLinkFrame, SerialLinkDecoder } from './frame.ts';
 import { encodeSerialLinkMessage, type SerialLinkMessage } from './message.ts';
 import { everyFault, NoisyLine } from './noisy-line.contract.ts';
 
@@ -34,6 +35,8 @@ export interface NoiseFigures {
   readonly lost: number;
   /** Sessions that ended. */
   readonly disconnections: number;
+  /** Frames that no fault touched and that were not found all the same: the recovery took longer than it may. */
+  readonly recoveredLate: number;
   readonly framesSent: number;
   readonly framesRepeated: number;
   readonly looseSent: number;
@@ -55,6 +58,7 @@ export function runThroughNoise(run: NoiseRun): NoiseFigures {
   const noise = { meanBytesBetween: run.meanBytesBetween, weights: everyFault };
   const toBoard = new NoisyLine(run.baud, random.fork('to board'), noise);
   const toHost = new NoisyLine(run.baud, random.fork('to host'), noise);
+  const witnesses = [new FrameWitness(), new FrameWitness()] as const;
   const consoleRandom = random.fork('console');
   let nowUs = 0;
   const settingsOf = (role: 'host' | 'board', numbers: Random): SessionSettings => ({
@@ -66,7 +70,7 @@ export function runThroughNoise(run: NoiseRun): NoiseFigures {
   const host = new Talker(run, random.fork('host'), (onEvent) =>
     run.makeHost({
       ...settingsOf('host', random.fork('host sessions')),
-      output: (bytes) => toBoard.write(bytes, nowUs),
+      output: (bytes) => witnesses[0].written(bytes, toBoard.write(bytes, nowUs)),
       onEvent: (event) => onEvent(event, nowUs),
     }),
   );
@@ -79,7 +83,7 @@ export function runThroughNoise(run: NoiseRun): NoiseFigures {
           toHost.write(line, nowUs);
           board.end.textWritten(line.length, nowUs);
         }
-        toHost.write(bytes, nowUs);
+        witnesses[1].written(bytes, toHost.write(bytes, nowUs));
       },
       onEvent: (event) => onEvent(event, nowUs),
     }),
@@ -99,8 +103,10 @@ export function runThroughNoise(run: NoiseRun): NoiseFigures {
       throw new Error(`No end in sight at ${nowUs} µs.`);
     }
     nowUs = Math.max(nowUs, nextUs);
-    while (toBoard.nextUs <= nowUs) board.end.receive(toBoard.take(), nowUs);
-    while (toHost.nextUs <= nowUs) host.end.receive(toHost.take(), nowUs);
+    while (toBoard.nextUs <= nowUs) {
+      board.end.receive(witnesses[0].arrived(toBoard.take()), nowUs);
+    }
+    while (toHost.nextUs <= nowUs) host.end.receive(witnesses[1].arrived(toHost.take()), nowUs);
     if (host.end.nextDeadlineUs() <= nowUs) host.end.due(nowUs);
     if (board.end.nextDeadlineUs() <= nowUs) board.end.due(nowUs);
     host.talk(nowUs, 'host');
@@ -114,6 +120,7 @@ export function runThroughNoise(run: NoiseRun): NoiseFigures {
     wrong: both((talker) => talker.wrong),
     lost: both((talker) => talker.lost + talker.missing),
     disconnections: both((talker) => talker.disconnections),
+    recoveredLate: witnesses[0].missed + witnesses[1].missed,
     framesSent: both((talker) => talker.end.statistics.framesSent),
     framesRepeated: both((talker) => talker.end.statistics.framesRepeated),
     looseSent: board.looseSent.length,
@@ -122,6 +129,41 @@ export function runThroughNoise(run: NoiseRun): NoiseFigures {
     longestStallMs: Math.max(host.longestStallUs, board.longestStallUs) / 1000,
     goodput: Math.min(host.receivedBytes, board.receivedBytes) / seconds / (run.baud / 10),
   };
+}
+
+/** Looks at one direction of the line: every frame that arrives as it was written must be found in it. */
+class FrameWitness {
+  missed = 0;
+  readonly #decoder = new SerialLinkDecoder();
+  /** On their way, in order. */
+  readonly #due: { readonly frame: string; readonly isIntact: boolean }[] = [];
+
+  written(frame: Uint8Array, isIntact: boolean): void {
+    this.#due.push({ frame: latin1(frame), isIntact });
+  }
+
+  arrived(bytes: Uint8Array): Uint8Array {
+    for (const item of this.#decoder.push(bytes)) {
+      if (item.kind === 'frame') this.#found(latin1(encodeSerialLinkFrame(item.body)));
+    }
+    return bytes;
+  }
+
+  /** Many acknowledgements are equal: one that was struck without harm must not stand for a later one. */
+  #found(frame: string): void {
+    const firstIntact = this.#due.findIndex(({ isIntact }) => isIntact);
+    const at = this.#due.findIndex((due) => due.isIntact && due.frame === frame);
+    const isStruckOne = this.#due
+      .slice(0, Math.max(0, firstIntact))
+      .some((due) => due.frame === frame);
+    if (at === -1 || (at > firstIntact && isStruckOne)) return;
+    this.missed += this.#due.slice(0, at).filter(({ isIntact }) => isIntact).length;
+    this.#due.splice(0, at + 1);
+  }
+}
+
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
 }
 
 type SessionSettings = Pick<

@@ -190,7 +190,7 @@ for (const [role, baud, messages] of [
     );
     t.true(figures.faults > 500 * scale);
     t.is(figures.messages, 2 * messages * scale);
-    t.is(figures.wrong + figures.lost + figures.disconnections, 0);
+    t.is(figures.wrong + figures.lost + figures.recoveredLate + figures.disconnections, 0);
   });
 }
 

@@ -56,7 +56,8 @@ export function boardAccess(options: BoardAccessOptions): BoardAccess {
     },
     locate: async () => {
       if (parsed.kind !== 'local') return chosen.address;
-      if (chosen.port !== undefined) return findAgain(chosen.port, await listPorts());
+      if (chosen.port !== undefined)
+        return findAgain(chosen.port, await listPorts({ holders: false }));
       return existsSync(parsed.path) ? chosen.address : null;
     },
   };

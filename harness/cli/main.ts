@@ -635,7 +635,12 @@ Exit codes: 2 the command line or boards.toml is wrong, 4 the port cannot be had
 
 program
   .command('bench')
-  .description('how fast the simulation is, and what the server adds in real time, as ratios')
+  .description('how fast this program is: the simulation, the server, the console of a board')
+  .option(
+    '--only <parts>',
+    'simulation, server, console, separated by commas; default: all',
+    names('--only'),
+  )
   .option('--json', 'print the figures as JSON')
   .action(async (options) => {
     const { benchCommand } = await import('./bench-command.ts');

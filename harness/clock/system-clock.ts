@@ -23,6 +23,11 @@ export class SystemClock implements Clock {
     return Number((process.hrtime.bigint() - this.#startNs) / 1000n);
   }
 
+  /** The same instant on the monotonic clock of this machine, which all its processes share. */
+  monotonicUs(atUs: number): number {
+    return Number(this.#startNs / 1000n) + atUs;
+  }
+
   after(delayUs: number, callback: () => void): Alarm {
     const alarm = this.#alarms.add(this.nowUs() + Math.max(0, Math.round(delayUs)), callback);
     this.#arm();

@@ -1,8 +1,11 @@
+import { EventEmitter } from 'node:events';
 import {
   chmodSync,
   chownSync,
+  closeSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -33,6 +36,7 @@ interface Script {
   setError?: string;
   updateError?: string;
   neverWrites?: boolean;
+  device?: { fd: number; poller: EventEmitter };
 }
 
 class PlannedPort implements SystemPort {
@@ -41,10 +45,12 @@ class PlannedPort implements SystemPort {
   readonly listeners = new Map<string, ((value: never) => void)[]>();
   readonly script: Script;
   readonly options: SystemPortOptions;
+  readonly port: Script['device'];
 
   constructor(options: SystemPortOptions, script: Script) {
     this.options = options;
     this.script = script;
+    this.port = script.device;
   }
 
   #done(done: Done, error: string | undefined): void {
@@ -305,6 +311,31 @@ test('a port that vanishes is told once, ends what waits for it, and is closed w
   t.is(told[0]!.message, '/dev/ttyUSB0 is gone: bad file descriptor.');
   await port.close();
   t.deepEqual(system.calls, ['set 00']);
+});
+
+test('what the poller announces is read there and then; nothing more to come is the end of the port', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'echokit-fd-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'terminal');
+  writeFileSync(file, 'I (1) x: y\r\n');
+  const fd = openSync(file, 'r');
+  t.teardown(() => closeSync(fd));
+  const poller = new EventEmitter();
+  const planned = new Planned({ device: { fd, poller } });
+  const port = await planned.clock.run(planned.open());
+  const got: [string, number][] = [];
+  const told: Error[] = [];
+  port.onBytes((bytes, atUs) => got.push([Buffer.from(bytes).toString(), atUs]));
+  port.onGone((problem) => told.push(problem));
+  await planned.clock.run(planned.clock.sleep(7_000));
+  // An error is the business of the package.
+  poller.emit('readable', new Error('Canceled'));
+  t.deepEqual(got, []);
+  poller.emit('readable', null);
+  t.deepEqual(got, [['I (1) x: y\r\n', 7_000]]);
+  t.deepEqual(told, []);
+  poller.emit('readable', null);
+  t.regex(told[0]!.message, /is gone: the other end has hung up/);
 });
 
 test('what arrives before somebody listens is kept, with its instants', async (t) => {

@@ -5,7 +5,7 @@
  * then; and should this process be killed in the middle of one, the system itself takes both lines back, which
  * is the run state. Without it a board would be held in reset.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readSync } from 'node:fs';
 import type { Alarm, Clock } from '../clock/clock.ts';
 import type { BoardPort, ModemLines } from './board-port.ts';
 import {
@@ -32,6 +32,15 @@ export interface SystemPort {
   write(bytes: Uint8Array, callback: (error: Error | null | undefined) => void): boolean;
   on(event: 'data', listener: (bytes: Buffer) => void): unknown;
   on(event: 'close' | 'error', listener: (error: Error | null) => void): unknown;
+  /** What the package works on; on Linux and macOS a {@link PolledDevice}. */
+  readonly port?: unknown;
+}
+
+interface PolledDevice {
+  readonly fd: number;
+  readonly poller: {
+    on(event: 'readable', listener: (error: Error | null) => void): unknown;
+  };
 }
 
 export interface SystemPortOptions {
@@ -96,6 +105,14 @@ async function loadSerialPort(): Promise<SystemPortClass> {
   }
 }
 
+/** Local ports can be had. */
+export function hasSerialPackage(): Promise<boolean> {
+  return loadSerialPort().then(
+    () => true,
+    () => false,
+  );
+}
+
 /** @param cause of the failed import */
 export function packageMissing(cause: unknown): SerialError {
   return new SerialError(
@@ -148,6 +165,10 @@ export class LocalPort implements BoardPort {
       await outcome((done) => port.close(done));
       throw openFailed(path, lines);
     }
+    readOnArrival(port, {
+      take: (bytes) => inbox.deliver(bytes, clock.nowUs()),
+      ended: () => inbox.gone(gone(path, 'the other end has hung up')),
+    });
     const holders = portHolders(path, system);
     if (holders.length > 0) observe?.({ type: 'shared', atUs: clock.nowUs(), holders });
     const opened = new LocalPort(path, port, inbox, lines === null);
@@ -235,6 +256,42 @@ export class LocalPort implements BoardPort {
       });
     });
   }
+}
+
+/** More than a terminal of the system holds back. */
+const readBytes = 64 * 1024;
+
+/**
+ * The package reads in a pool of threads, where a read waits behind the other work of the machine; that there is
+ * something to read its poller has told before, on the event loop. So it is read there and then, and the instant is
+ * the one of the arrival. The package finds nothing afterwards (EAGAIN) and polls again; what comes in between it
+ * reads itself, in its order.
+ */
+function readOnArrival(
+  { port }: SystemPort,
+  on: { take(bytes: Uint8Array): void; ended(): void },
+): void {
+  if (!isPolled(port)) return;
+  const { fd } = port;
+  const buffer = Buffer.allocUnsafe(readBytes);
+  port.poller.on('readable', (error) => {
+    // The package sees it, too, and tells.
+    if (error !== null || port.fd !== fd) return;
+    let count: number;
+    try {
+      count = readSync(fd, buffer);
+    } catch {
+      // Nothing there after all, or something wrong that the package meets with its own read.
+      return;
+    }
+    if (count > 0) on.take(Uint8Array.from(buffer.subarray(0, count)));
+    else on.ended();
+  });
+}
+
+function isPolled(device: unknown): device is PolledDevice {
+  const { fd, poller } = (device ?? {}) as Partial<PolledDevice>;
+  return typeof fd === 'number' && typeof poller?.on === 'function';
 }
 
 /** Resolves with the error that the package calls back with, or null. */

@@ -89,8 +89,16 @@ export function macOfPort({ chip, usb }: SerialPortInfo): string | undefined {
   return /^[0-9a-f]{12}$/.test(digits) ? digits : undefined;
 }
 
+export interface ListOptions {
+  /** False: who has them open is not asked, which takes a walk over all processes. */
+  readonly holders?: boolean;
+}
+
 /** Reads a Linux system; `root` is `/`, or a tree that looks like it. Sorted by path. */
-export function listLinuxPorts(root = '/'): SerialPortInfo[] {
+export function listLinuxPorts(
+  root = '/',
+  { holders: ask = true }: ListOptions = {},
+): SerialPortInfo[] {
   const ids = byIds(root);
   const ports = names(join(root, 'sys/class/tty')).flatMap((name): SerialPortInfo[] => {
     const device = real(join(root, 'sys/class/tty', name, 'device'));
@@ -113,7 +121,9 @@ export function listLinuxPorts(root = '/'): SerialPortInfo[] {
       },
     ];
   });
-  const holders = holdersOf(new Set(ports.map(({ path }) => path)), root);
+  const holders: ReturnType<typeof holdersOf> = ask
+    ? holdersOf(new Set(ports.map(({ path }) => path)), root)
+    : new Map();
   return ports
     .map((port) => ({ ...port, holders: holders.get(port.path) ?? [] }))
     .toSorted((a, b) => a.path.localeCompare(b.path, 'en', { numeric: true }));
@@ -124,8 +134,8 @@ export function listLinuxPorts(root = '/'): SerialPortInfo[] {
  *
  * @throws {BoardError} `BOARD_NOT_FOUND` where the package `serialport` is needed and missing
  */
-export async function listPorts(): Promise<SerialPortInfo[]> {
-  if (process.platform === 'linux') return listLinuxPorts();
+export async function listPorts(options: ListOptions = {}): Promise<SerialPortInfo[]> {
+  if (process.platform === 'linux') return listLinuxPorts('/', options);
   try {
     const { SerialPort } = await import('serialport');
     return portsOfPackage(await SerialPort.list());

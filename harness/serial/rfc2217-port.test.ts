@@ -129,7 +129,7 @@ test('a client that goes, politely or not, leaves the lines in run state and the
   });
 });
 
-test('a second client finds the place taken, and a server that goes takes the port with it', async (t) => {
+test('R03: a second client learns that somebody else has the board, and a server that goes takes the port with it', async (t) => {
   const bench = new BoardBench();
   await bench.run(async () => {
     const board = bench.board();
@@ -137,10 +137,16 @@ test('a second client finds the place taken, and a server that goes takes the po
     await serve();
     board.powerOn();
     const first = listen(await open());
-    await t.throwsAsync(open(), { code: 'SERIAL_GONE' });
+    const taken = (await t.throwsAsync(open())) as unknown as { code: string; hint: string };
+    t.like(taken, {
+      code: 'SERIAL_HUNG_UP',
+      message: `${address} hung up at once; it said: Somebody else has this board.`,
+    });
+    t.regex(taken.hint, /somebody else is connected/);
     board.powerOff();
     await bench.pass(1_000);
     t.is((first.gone as unknown as { code: string }).code, 'SERIAL_GONE');
+    await t.throwsAsync(open(), { code: 'SERIAL_HUNG_UP', message: /There is no board here/ });
   });
 });
 
@@ -206,6 +212,11 @@ test('plain TCP: the same text, no lines, no other baud rate', async (t) => {
     board.powerOff();
     await bench.pass(1_000);
     t.is((console.gone as unknown as { code: string }).code, 'SERIAL_GONE');
+    board.powerOn();
+    await openBoardPort('socket://127.0.0.1:5000', options);
+    const second = listen(await openBoardPort('socket://127.0.0.1:5000', options));
+    await bench.pass(1_000);
+    t.like(second.gone, { code: 'SERIAL_HUNG_UP' });
   });
 });
 
@@ -374,7 +385,7 @@ test('a server that refuses, one that is silent and one that hangs up are told a
     (async () => {
       const opening = gone.open();
       gone.stream.end();
-      await t.throwsAsync(opening, { code: 'SERIAL_GONE' });
+      await t.throwsAsync(opening, { code: 'SERIAL_HUNG_UP', message: /gave no reason/ });
     })(),
   );
 });

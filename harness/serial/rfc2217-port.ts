@@ -7,7 +7,7 @@ import type { Alarm, Clock } from '../clock/clock.ts';
 import type { BoardPort, ModemLines } from './board-port.ts';
 import type { PortEvent } from './port-event.ts';
 import { PortInbox } from './port-inbox.ts';
-import { baudRefused, checkBaud, closedByUs } from './port-problems.ts';
+import { baudRefused, checkBaud, closedByUs, hungUp } from './port-problems.ts';
 import { SerialError } from './serial-error.ts';
 import { watchStream, writeStream } from './stream-port.ts';
 import { escapeTelnet, negotiate, subnegotiate, type TelnetItem, TelnetReader } from './telnet.ts';
@@ -67,6 +67,8 @@ export class Rfc2217Port implements BoardPort {
   /** Options that are agreed on or asked for, by what was said: `will 44`. Nothing is said twice. */
   readonly #said = new Set<string>();
   readonly #waiting: Waiting[] = [];
+  /** What it says before it agrees to anything: mostly why it does not. */
+  #words = '';
   #agreed: (() => void) | undefined;
   #refused: (() => void) | undefined;
   /** The server asked for a pause; writes wait for it. */
@@ -94,7 +96,7 @@ export class Rfc2217Port implements BoardPort {
    * Agrees with the server on port control and sets the line: both modem lines off, 8N1, no flow control.
    * Owns the stream, also when it fails.
    *
-   * @throws {SerialError} `SERIAL_RFC2217`, `SERIAL_BAUD_RATE`, `SERIAL_GONE`
+   * @throws {SerialError} `SERIAL_RFC2217`, `SERIAL_HUNG_UP`, `SERIAL_BAUD_RATE`, `SERIAL_GONE`
    */
   static async open(
     address: string,
@@ -254,12 +256,13 @@ export class Rfc2217Port implements BoardPort {
       this.#say('will', option.suppressGoAhead),
       this.#say('do', option.suppressGoAhead),
     ];
-    await this.#send(Buffer.concat(first.filter((bytes) => bytes !== undefined)));
+    // A server that has hung up already is told below.
+    await this.#send(Buffer.concat(first.filter((bytes) => bytes !== undefined))).catch(() => {});
     const happened = await outcome;
     limit?.cancel();
     this.#agreed = undefined;
     this.#refused = undefined;
-    this.inbox.check();
+    if (this.inbox.problem !== undefined) throw hungUp(this.address, this.#words);
     if (happened === 'agreed') {
       this.#said.add('agreed');
       return;
@@ -285,6 +288,7 @@ export class Rfc2217Port implements BoardPort {
 
   #take(item: TelnetItem): void {
     if (item.kind === 'data') {
+      if (this.#agreed !== undefined) this.#words += Buffer.from(item.bytes).toString('latin1');
       this.inbox.deliver(item.bytes, this.#clock.nowUs());
       return;
     }

@@ -8,6 +8,8 @@ export type SerialErrorCode =
   | 'SERIAL_PERMISSION'
   | 'SERIAL_OPEN_FAILED'
   | 'SERIAL_GONE'
+  /** A server at a network address that ends the connection at once: its place is taken. */
+  | 'SERIAL_HUNG_UP'
   | 'SERIAL_NO_LINES'
   | 'SERIAL_BAUD_RATE'
   /** A telnet server that does not agree to control a port, or says nothing. */

@@ -3,8 +3,11 @@ import type { Duplex } from 'node:stream';
 import type { Clock } from '../clock/clock.ts';
 import type { BoardPort, ModemLines } from './board-port.ts';
 import { PortInbox } from './port-inbox.ts';
-import { baudRefused, closedByUs, gone } from './port-problems.ts';
+import { baudRefused, closedByUs, connectionLost, hungUp } from './port-problems.ts';
 import { noLines } from './reset-run.ts';
+
+/** Nobody has a board for so short a time: the place was taken. */
+const atOnceUs = 500_000;
 
 /** Owns the stream. */
 export class StreamPort implements BoardPort {
@@ -18,8 +21,15 @@ export class StreamPort implements BoardPort {
     this.address = address;
     this.#stream = stream;
     this.#baud = baud;
+    let said = '';
     stream.on('data', (bytes: Buffer) => {
+      if (said.length < 200) said += bytes.toString('latin1');
       this.inbox.deliver(Uint8Array.from(bytes), clock.nowUs());
+    });
+    const openedUs = clock.nowUs();
+    stream.once('end', () => {
+      if (clock.nowUs() - openedUs > atOnceUs) return;
+      this.inbox.gone(hungUp(address, said));
     });
     watchStream(address, stream, this.inbox);
   }
@@ -56,19 +66,19 @@ export class StreamPort implements BoardPort {
 
 /** A stream that ends, fails or is closed takes its port with it. */
 export function watchStream(address: string, stream: Duplex, inbox: PortInbox): void {
-  stream.on('error', (error) => inbox.gone(gone(address, error.message, error)));
+  stream.on('error', (error) => inbox.gone(connectionLost(address, error.message, error)));
   stream.on('end', () => {
-    inbox.gone(gone(address, 'the other side has closed the connection'));
+    inbox.gone(connectionLost(address, 'the other side has closed the connection'));
     stream.destroy();
   });
-  stream.on('close', () => inbox.gone(gone(address, 'the connection was closed')));
+  stream.on('close', () => inbox.gone(connectionLost(address, 'the connection was closed')));
 }
 
 export function writeStream(address: string, stream: Duplex, bytes: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
     stream.write(Buffer.from(bytes), (error) => {
       if (error == null) resolve();
-      else reject(gone(address, error.message, error));
+      else reject(connectionLost(address, error.message, error));
     });
   });
 }

@@ -32,7 +32,7 @@ export type Aftermath =
   /** Without power for so long. */
   | { readonly kind: 'power cycle'; readonly offUs: number }
   /** The port is away for so long; the chip has power. */
-  | { readonly kind: 'vanish'; readonly awayUs: number };
+  | { readonly kind: 'vanish'; readonly awayUs: number; readonly as: 'same name' | 'other name' };
 
 export interface SuddenFault {
   readonly about: string;
@@ -159,7 +159,12 @@ export const suddenFaults = {
   vanish: {
     about: 'the port is away for 1.5 s and returns under another name; the board goes on (R05)',
     lines: () => [],
-    aftermath: { kind: 'vanish', awayUs: 1_500_000 },
+    aftermath: { kind: 'vanish', awayUs: 1_500_000, as: 'other name' },
+  },
+  'loose-cable': {
+    about: 'the port is away for 1.5 s and returns under its name; the board goes on',
+    lines: () => [],
+    aftermath: { kind: 'vanish', awayUs: 1_500_000, as: 'same name' },
   },
   silence: {
     about:

@@ -20,26 +20,20 @@ export class MemoryPorts {
   }
 
   /**
-   * Plugs a board in. When its port goes away, the name is gone; when it returns, it is `name.1`, then `name.2`
-   * (R05).
+   * Plugs a board in. When its port goes away, so does the name. A port that returns under another name (R05) is
+   * `name.1`, then `name.2`.
    */
   plug(name: string, board: VirtualBoard): void {
-    let returns = 0;
-    let current = name;
-    if (board.portPresent) this.#ports.set(current, board);
-    let used = board.portPresent;
+    const appear = (): void => void this.#ports.set(portName(name, board), board);
+    if (board.portPresent) appear();
     board.onPort((present) => {
-      if (!present) {
-        this.#ports.delete(current);
-        return;
-      }
-      if (used) {
-        returns += 1;
-        current = `${name}.${returns}`;
-      }
-      used = true;
-      this.#ports.set(current, board);
+      if (present) appear();
+      else this.#remove(board);
     });
+  }
+
+  #remove(board: VirtualBoard): void {
+    for (const [name, there] of this.#ports) if (there === board) this.#ports.delete(name);
   }
 
   /** Two boards swap their places (R07). Only while neither port is open. */
@@ -60,6 +54,11 @@ export class MemoryPorts {
     if (board === undefined) throw notFound(name, this.names());
     return new MemoryPort(name, baud, board, this.#options);
   }
+}
+
+/** @param first the name of the port before it returned under another one */
+export function portName(first: string, { renames }: Pick<VirtualBoard, 'renames'>): string {
+  return renames === 0 ? first : `${first}.${renames}`;
 }
 
 function notFound(name: string, names: readonly string[]): SerialError {

@@ -13,8 +13,8 @@ export interface Client {
 }
 
 /**
- * Lets one client at a time have the board. A second one, or one that comes while there is no port, is hung up
- * on. A client that goes leaves both lines off.
+ * Lets one client at a time have the board. A second one, or one that comes while there is no port, is told so and hung
+ * up on, as ser2net does it. A client that goes leaves both lines off.
  *
  * @param encode what the board prints, as it goes over the connection
  * @param serve is given each client once, before its first byte
@@ -36,7 +36,10 @@ export function listenForBoard(
       onGone: () => stream.destroy(),
     });
     if (attachment === undefined) {
-      stream.destroy();
+      stream.end(
+        `${board.portPresent ? 'Somebody else has this board.' : 'There is no board here.'}\r\n`,
+      );
+      stream.resume();
       return;
     }
     stream.on('close', () => attachment.detach());

@@ -156,6 +156,31 @@ overPty(
   },
 );
 
+overPty('a board that is switched off and on has its port under the same path', async (t) => {
+  t.timeout(60_000);
+  const board = boardFor(t);
+  board.powerOn();
+  const path = join(folderFor(t), 'board');
+  const ready: string[] = [];
+  const link = await PtyLink.start({ board, path, onReady: (at) => ready.push(at) });
+  t.teardown(() => link.close());
+  const console = listen(await open(path));
+  board.powerOff();
+  await until(() => console.gone !== undefined && !existsSync(path));
+  board.powerOn();
+  await until(() => ready.length === 2);
+  // At once, too: the old terminal must not take the name of the new one with it.
+  board.powerOff();
+  board.powerOn();
+  await until(() => ready.length === 3);
+  t.deepEqual(ready, [path, path, path]);
+  const back = listen(await open(path));
+  board.fail('task-watchdog');
+  await until(() => back.names().includes('task-watchdog'));
+  t.true(existsSync(path));
+  await back.port.close();
+});
+
 overPty(
   'what is printed while the port is closed is lost, and the port can be opened again',
   async (t) => {

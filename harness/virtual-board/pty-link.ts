@@ -8,6 +8,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { lstatSync, unlinkSync } from 'node:fs';
+import { portName } from './memory-ports.ts';
 import type { Attachment, VirtualBoard } from './virtual-board.ts';
 
 export type PtyErrorCode = 'PTY_SOCAT_MISSING' | 'PTY_FAILED';
@@ -28,7 +29,7 @@ export class PtyError extends Error {
 
 export interface PtyLinkOptions {
   readonly board: VirtualBoard;
-  /** Where the port appears: a symbolic link. After the port was away it is `path.1`, then `path.2` (R05). */
+  /** Where the port appears: a symbolic link. A port that returns under another name (R05) is at `path.1`, then `path.2`. */
   readonly path: string;
   /** Whenever the port can be opened, also again. MUST NOT throw. */
   onReady?(path: string): void;
@@ -39,15 +40,14 @@ const backlogMaximumBytes = 64 * 1024;
 
 export class PtyLink {
   readonly #options: PtyLinkOptions;
-  #returns = 0;
-  #path: string;
   #terminal: Terminal | undefined;
   #attachment: Attachment | undefined;
   #closed = false;
+  /** One terminal is gone before the next one takes its name. */
+  #last: Promise<void> = Promise.resolve();
 
   private constructor(options: PtyLinkOptions) {
     this.#options = options;
-    this.#path = options.path;
   }
 
   /**
@@ -57,28 +57,19 @@ export class PtyLink {
    */
   static async start(options: PtyLinkOptions): Promise<PtyLink> {
     const link = new PtyLink(options);
-    let used = options.board.portPresent;
-    options.board.onPort((present) => {
+    const { board } = options;
+    board.onPort((present) => {
       if (link.#closed) return;
-      if (!present) {
-        void link.#withdraw();
-        return;
-      }
-      if (used) {
-        link.#returns += 1;
-        link.#path = `${options.path}.${link.#returns}`;
-      }
-      used = true;
-      // It could be started before, so it can be now; should it fail all the same, there is no port.
-      link.#offer().catch(() => {});
+      if (present) link.#offerAgain();
+      else void link.#withdraw();
     });
-    if (used) await link.#offer();
+    if (board.portPresent) await link.#offer();
     return link;
   }
 
-  /** Under which name the port can be opened now. */
+  /** Under which name the port can be opened, when there is one. */
   get path(): string {
-    return this.#path;
+    return portName(this.#options.path, this.#options.board);
   }
 
   async close(): Promise<void> {
@@ -86,10 +77,20 @@ export class PtyLink {
     await this.#withdraw();
   }
 
+  /** It could be started before, so it can be now; should it fail all the same, there is no port. */
+  #offerAgain(): void {
+    this.#last = this.#last.then(async () => {
+      const { board } = this.#options;
+      if (this.#closed || !board.portPresent || this.#terminal !== undefined) return;
+      await this.#offer().catch(() => {});
+    });
+  }
+
   async #offer(): Promise<void> {
     const { board, onReady } = this.#options;
-    removeLink(this.#path);
-    const path = this.#path;
+    const { path } = this;
+    removeLink(path);
+    let offered = false;
     const terminal = new Terminal(path, {
       onOpen: () => {
         this.#attachment = board.attach({
@@ -103,20 +104,24 @@ export class PtyLink {
         this.#attachment?.detach();
         this.#attachment = undefined;
         this.#terminal = undefined;
-        if (!this.#closed && board.portPresent) this.#offer().catch(() => {});
+        if (offered) this.#offerAgain();
       },
     });
     this.#terminal = terminal;
     await terminal.ready;
+    offered = true;
     if (this.#terminal === terminal) onReady?.(path);
   }
 
-  async #withdraw(): Promise<void> {
+  #withdraw(): Promise<void> {
     const terminal = this.#terminal;
     this.#terminal = undefined;
     this.#attachment?.detach();
     this.#attachment = undefined;
-    await terminal?.stop();
+    // Told to end at once, and waited for behind what goes on.
+    const stopped = terminal?.stop();
+    this.#last = this.#last.then(() => stopped);
+    return this.#last;
   }
 }
 

@@ -265,7 +265,7 @@ test('power cut and back: the port goes, the console has no word of it, and the 
     t.is(console.lines.length, before);
     await t.throwsAsync(bench.open(), { code: 'SERIAL_NOT_FOUND' });
     await bench.pass(500_000);
-    const back = listen(await bench.ports.open('tty0.1'));
+    const back = await bench.open();
     await bench.pass(6_000_000);
     t.is(back.names().at(-1), 'heap-internal');
     t.deepEqual(
@@ -339,7 +339,7 @@ test('R06: after a reset by the host the console ends with the entropy line whil
     t.is(bench.connections.length, 2);
     board.powerOff();
     board.powerOn();
-    const back = await bench.open('tty0.1');
+    const back = await bench.open();
     await bench.pass(6_000_000);
     t.is(back.names().at(-1), 'heap-internal');
   });

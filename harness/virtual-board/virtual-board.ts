@@ -133,6 +133,7 @@ export class VirtualBoard {
   #hostBaud = chipBaud;
   #lines: Lines = linesOff;
   #portAway = false;
+  #renames = 0;
   #portReturn: Alarm | undefined;
 
   #buttonDown = false;
@@ -171,6 +172,11 @@ export class VirtualBoard {
   /** The system of the host shows a port: the board has power and the cable is in. */
   get portPresent(): boolean {
     return this.#powered && !this.#portAway;
+  }
+
+  /** How often the port has returned under another name than it had before (R05). */
+  get renames(): number {
+    return this.#renames;
   }
 
   /** Called when the port comes or goes. */
@@ -275,7 +281,7 @@ export class VirtualBoard {
         this.#portReturn = this.#clock.after(aftermath.offUs, () => this.powerOn());
         return;
       case 'vanish':
-        this.#vanish(aftermath.awayUs);
+        this.#vanish(aftermath.awayUs, aftermath.as === 'other name');
         return;
     }
   }
@@ -326,13 +332,14 @@ export class VirtualBoard {
     this.#pinsChanged();
   }
 
-  #vanish(awayUs: number): void {
+  #vanish(awayUs: number, renamed: boolean): void {
     if (!this.portPresent) return;
     this.#portAway = true;
     this.#loseHost();
     this.#tellPort();
     this.#portReturn = this.#clock.after(awayUs, () => {
       this.#portAway = false;
+      if (renamed) this.#renames += 1;
       this.#tellPort();
     });
   }
@@ -457,7 +464,7 @@ export class VirtualBoard {
     this.#dying =
       this.#faults.has('dead-console') ||
       (this.#faults.has('dead-console-sometimes') && this.#random.next() < 0.05);
-    if (this.#faults.has('vanish-on-reset')) this.#vanish(awayAfterResetUs);
+    if (this.#faults.has('vanish-on-reset')) this.#vanish(awayAfterResetUs, true);
   }
 
   #setUp(): void {

@@ -9,6 +9,7 @@ import { networkNames } from '../network/network-profile.ts';
 import { loadScenario, type ScenarioCatalog } from '../scenario/load.ts';
 import { planRun } from '../scenario/plan.ts';
 import type { Scenario } from '../scenario/scenario.ts';
+import { checkRecordingFormat } from '../trace/format-check.contract.ts';
 import type { Recording } from '../trace/recorded-cell.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import { type Laboratory, openLaboratory } from './laboratory.ts';
@@ -100,6 +101,7 @@ export class ConversationRunner {
     });
     return results.map((result) => {
       const path = join(folder, result.recording);
+      checkRecordingFormat(path);
       return { ...result, path, recorded: readRecording(path) };
     });
   }

@@ -9,6 +9,13 @@ import { type Cell, cellName, externalServer, type Plan } from '../scenario/plan
 import type { Expectation, Scenario } from '../scenario/scenario.ts';
 import { compatOf } from '../server/compat.ts';
 import type { Personality } from '../stand-ins/personality.ts';
+import type {
+  ManifestBoard,
+  ManifestEnvironment,
+  ManifestPersonality,
+  ManifestPlan,
+  RecordingManifest,
+} from '../trace/manifest.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import { microphoneFile, RecordingWriter } from '../trace/recording-writer.ts';
 import { type TraceHeader, traceFormatVersion } from '../trace/trace-event.ts';
@@ -42,7 +49,7 @@ export interface RunPlanOptions {
   /** Stops after the cell in progress, whose recording is completed. */
   readonly signal: AbortSignal;
   /** Facts for the manifests: versions, host, date. */
-  readonly environment: Readonly<Record<string, string>>;
+  readonly environment: ManifestEnvironment;
   readonly onCell?: (result: CellResult, index: number) => void;
 }
 
@@ -151,7 +158,7 @@ async function recordCell(
       ...(plan.live || isExternal(provider) ? [] : missedFaults(cell.scenario, recorded.events)),
     ],
   });
-  writer.finish({
+  const manifest: RecordingManifest = {
     formatVersion: traceFormatVersion,
     verdict: verdict.outcome,
     plan: {
@@ -185,7 +192,8 @@ async function recordCell(
     ...(personality !== undefined && { personality: provenance(personality) }),
     ...(onBoard !== null && { board: boardFacts(onBoard) }),
     environment: { ...environment, voice: spokenBy.join(', ') },
-  });
+  };
+  writer.finish(manifest);
   return {
     cell,
     measurement,
@@ -232,7 +240,9 @@ async function warmUp(
 }
 
 /** What the microphone heard beside the user, in the words of the `boot` event. */
-function acousticFacts({ device: { noiseDbfs, echo } }: Scenario): object {
+function acousticFacts({
+  device: { noiseDbfs, echo },
+}: Scenario): Pick<ManifestPlan, 'noiseDbfs' | 'echoDb' | 'echoDelayMs'> {
   return {
     ...(noiseDbfs !== undefined && { noiseDbfs }),
     ...(echo !== undefined && { echoDb: echo.db, echoDelayMs: echo.delayMs }),
@@ -240,12 +250,18 @@ function acousticFacts({ device: { noiseDbfs, echo } }: Scenario): object {
 }
 
 /** What the stand-in was, and on whose word. */
-function provenance({ name, title, evidence, date, sources }: Personality): object {
+function provenance({ name, title, evidence, date, sources }: Personality): ManifestPersonality {
   return { name, title, evidence, date, sources };
 }
 
 /** What of the board belongs into the manifest. */
-function boardFacts({ name, mac, firmware, playoutError, clocks }: BoardMeasurement): object {
+function boardFacts({
+  name,
+  mac,
+  firmware,
+  playoutError,
+  clocks,
+}: BoardMeasurement): ManifestBoard {
   return {
     name,
     ...(mac !== null && { mac }),

@@ -11,6 +11,7 @@ import { loadScenario } from '../scenario/load.ts';
 import { type Plan, planRun } from '../scenario/plan.ts';
 import type { Scenario } from '../scenario/scenario.ts';
 import { resetStrategies } from '../serial/reset-strategy.ts';
+import { checkRecordingFormat } from '../trace/format-check.contract.ts';
 import type { Recording } from '../trace/recorded-cell.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import { MemoryPorts } from '../virtual-board/memory-ports.ts';
@@ -164,6 +165,7 @@ export class VirtualBench {
     });
     for (const board of boards) await board.close();
     const path = join(folder, result!.recording);
+    checkRecordingFormat(path);
     return { ...result!, recorded: readRecording(path), path, leftOpen: open.size };
   }
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Recording } from './recorded-cell.ts';
 import { microphoneFile, partialSuffix } from './recording-writer.ts';
 import { type TraceEvent, type TraceHeader, traceFormatVersion } from './trace-event.ts';
+import { upgradeTrace, type WrittenTrace } from './trace-upgrade.ts';
 import { readWav } from './wav-file.ts';
 
 /**
@@ -36,7 +37,10 @@ export function readRecording(folder: string): Recording {
   };
 }
 
-/** @param partial allows a torn last line, which is dropped. */
+/**
+ * @param text of any version of the format; what comes back is of today's.
+ * @param partial allows a torn last line, which is dropped.
+ */
 export function parseTrace(
   text: string,
   path: string,
@@ -52,16 +56,18 @@ export function parseTrace(
       throw damaged(path, i + 1, (error as Error).message);
     }
   });
-  const header = records.shift() as TraceHeader | undefined;
-  if (header?.type !== 'header') throw damaged(path, 1, 'the first line is not a trace header');
-  if (header.formatVersion !== traceFormatVersion) {
+  const written = records.shift() as WrittenTrace['header'] | undefined;
+  if (written?.type !== 'header') throw damaged(path, 1, 'the first line is not a trace header');
+  const trace = upgradeTrace({ header: written, events: records as WrittenTrace['events'] });
+  if (trace === undefined) {
     throw new RecordingError(
       'RECORDING_VERSION',
-      `${path} has trace format ${header.formatVersion}; this version reads format ${traceFormatVersion}.`,
+      `${path} has trace format ${written.formatVersion}; this version reads formats 1 to ${traceFormatVersion}.`,
       'Open it with the version of echokit-harness that the manifest names, or a newer one.',
     );
   }
-  const events = records as TraceEvent[];
+  const header = trace.header as unknown as TraceHeader;
+  const events = [...trace.events] as unknown as TraceEvent[];
   return { header, events: events.sort((a, b) => a.atUs - b.atUs || a.seq - b.seq) };
 }
 

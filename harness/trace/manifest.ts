@@ -1,0 +1,86 @@
+/**
+ * The shape of `manifest.toml`. Facts of the wall clock (date, machine, versions) are here and nowhere else in a
+ * recording.
+ */
+// Type aliases, not interfaces: TOML takes any table, and only aliases fit `Record<string, unknown>`.
+
+export type RecordingManifest = {
+  /** Of trace and manifest: `traceFormatVersion`. */
+  readonly formatVersion: number;
+  readonly verdict: 'pass' | 'fail' | 'infra';
+  readonly plan: ManifestPlan;
+  /** Name of the file with what the microphone heard. Absent: nothing but the user. */
+  readonly microphone?: string;
+  /** Of the stand-in. Absent in live runs and with an external server. */
+  readonly personality?: ManifestPersonality;
+  /** Of a real board. Absent: it was emulated. */
+  readonly board?: ManifestBoard;
+  readonly environment: ManifestEnvironment;
+};
+
+export type ManifestPlan = {
+  readonly scenario: string;
+  readonly title: string;
+  /** Path of the scenario as the user gave it. */
+  readonly file: string;
+  readonly provider: string;
+  /** Absent with an external server, which has `serverUrl` instead. */
+  readonly platform?: string;
+  readonly serverUrl?: string;
+  /** The emulated board; `board` for a real one, whose model is then in `model`. */
+  readonly device: string;
+  readonly model?: string;
+  readonly network: string;
+  /** Whose behavior the server had. Absent in the oldest recordings: its own. */
+  readonly server?: string;
+  /** Items in which the server behaves as the EchoKit server. Absent for `harness` and `external`. */
+  readonly compat?: readonly string[];
+  readonly seed: number;
+  readonly time: 'virtual' | 'real';
+  /** Absent in the oldest recordings: a stand-in spoke. */
+  readonly live?: boolean;
+  /** Host and port of the real service that spoke. Absent: a stand-in did. */
+  readonly host?: string;
+  /** Ids of quirks that the board did not have. Absent: it had them all. */
+  readonly quirksOff?: readonly string[];
+  /** Absent: one cycle every 16 ms. */
+  readonly playerRhythm?: string;
+  /** RMS of the noise at the microphone. Absent: none. */
+  readonly noiseDbfs?: number;
+  /** Gain and acoustic delay of the speaker at the microphone. Absent: it is not heard. */
+  readonly echoDb?: number;
+  readonly echoDelayMs?: number;
+};
+
+export type ManifestPersonality = {
+  readonly name: string;
+  readonly title: string;
+  readonly evidence: string;
+  readonly date: string;
+  readonly sources: readonly string[];
+};
+
+export type ManifestBoard = {
+  readonly name: string;
+  readonly mac?: string;
+  readonly firmware?: string;
+  /** What left the player is an estimate: that of the model, which got the same messages. */
+  readonly estimated: boolean;
+  /** 95th percentile of the model's error against the board's own console. */
+  readonly playoutErrorMs?: number;
+  /** Largest error of the board's stamps on our clock. */
+  readonly stampErrorUs?: number;
+};
+
+/** Versions, operating system and the like; whatever the caller knows. */
+export type ManifestEnvironment = {
+  /** Of this program. */
+  readonly version?: string;
+  /** Of Node. */
+  readonly node?: string;
+  readonly platform?: string;
+  /** ISO 8601. */
+  readonly startedAt?: string;
+  /** Who spoke for the user and for the provider's stand-in. */
+  readonly voice?: string;
+};

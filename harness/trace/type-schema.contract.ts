@@ -1,0 +1,196 @@
+/**
+ * The JSON Schemas of the recording format, read off the TypeScript declarations: what the compiler says about an
+ * event is what the schema says. For the script that writes them and for tests; the program does not need it.
+ */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+import { traceFormatVersion } from './trace-event.ts';
+
+type Schema = Readonly<Record<string, unknown>>;
+
+const dialect = 'https://json-schema.org/draft/2020-12/schema';
+const traceFile = fileURLToPath(new URL('trace-event.ts', import.meta.url));
+const manifestFile = fileURLToPath(new URL('manifest.ts', import.meta.url));
+const recordings = new URL('../../recordings/', import.meta.url);
+
+export const schemaFiles = {
+  trace: fileURLToPath(new URL('trace.schema.json', recordings)),
+  manifest: fileURLToPath(new URL('manifest.schema.json', recordings)),
+} as const;
+
+export type SchemaName = keyof typeof schemaFiles;
+
+/** As the files are written. */
+export function schemaText(schema: Schema): string {
+  return `${JSON.stringify(schema, null, 1)}\n`;
+}
+
+export function shippedSchema(name: SchemaName): Schema {
+  return JSON.parse(readFileSync(schemaFiles[name], 'utf8')) as Schema;
+}
+
+/** Units and counters that are whole numbers everywhere in a recording; other numbers may have a fraction. */
+const wholeUnits = /(?:^|[a-z0-9])(?:Us|Samples|Bytes|Tokens|Characters|Hz|Frames|Channels|Shift)$/;
+const wholeNames: ReadonlySet<string> = new Set(
+  (
+    'seq turn sentence frame frames connection request attempt position samples bytes cycles characters charactersIn ' +
+    'charactersOut samplesIn samplesOut userOffset seed formatVersion n status code level ms exchange'
+  ).split(' '),
+);
+
+/** Reads the schemas off the declarations. Takes a second or two: the compiler reads the event types. */
+export function schemasOfTypes(): Readonly<Record<SchemaName, Schema>> {
+  const program = ts.createProgram([traceFile, manifestFile], {
+    target: ts.ScriptTarget.ES2023,
+    lib: ['lib.es2023.d.ts'],
+    module: ts.ModuleKind.NodeNext,
+    moduleResolution: ts.ModuleResolutionKind.NodeNext,
+    allowImportingTsExtensions: true,
+    exactOptionalPropertyTypes: true,
+    strict: true,
+    noEmit: true,
+    types: [],
+  });
+  const reader = new TypeReader(program.getTypeChecker());
+  return {
+    trace: traceSchema(reader, (name) => declared(program, traceFile, name)),
+    manifest: {
+      $schema: dialect,
+      $id: `urn:echokit-harness:manifest:${traceFormatVersion}`,
+      title: 'manifest.toml of a recording, as JSON',
+      ...reader.schema(declared(program, manifestFile, 'RecordingManifest'), 'RecordingManifest'),
+    },
+  };
+}
+
+/**
+ * A line is a header or an event; an event is looked up by its source, then by its type, so that a validator speaks of
+ * the one event that was meant.
+ */
+function traceSchema(reader: TypeReader, type: (name: string) => ts.Type): Schema {
+  const variants = new Map<string, Map<string, Schema>>();
+  for (const variant of reader.membersOf(type('TraceEvent'))) {
+    const source = reader.literalOf(variant, 'source');
+    const name = reader.literalOf(variant, 'type');
+    const ofSource = variants.get(source) ?? new Map<string, Schema>();
+    if (ofSource.has(name)) throw new Error(`Two events are called ${source} ${name}.`);
+    variants.set(source, ofSource.set(name, reader.schema(variant, `${source} ${name}`)));
+  }
+  const choice = (key: string, values: readonly string[], prefix: string): Schema => ({
+    type: 'object',
+    required: [key],
+    properties: { [key]: { enum: values } },
+    allOf: values.map((value) => ({
+      if: { properties: { [key]: { const: value } } },
+      // biome-ignore lint/suspicious/noThenProperty: a word of JSON Schema
+      then: { $ref: `#/$defs/${prefix}${value}` },
+    })),
+  });
+  const definitions: Record<string, Schema> = {
+    header: reader.schema(type('TraceHeader'), 'header'),
+    event: choice('source', [...variants.keys()], ''),
+  };
+  for (const [source, types] of variants) {
+    definitions[source] = choice('type', [...types.keys()], `${source}.`);
+    for (const [name, schema] of types) definitions[`${source}.${name}`] = schema;
+  }
+  return {
+    $schema: dialect,
+    $id: `urn:echokit-harness:trace:${traceFormatVersion}`,
+    title: 'One line of trace.jsonl',
+    description:
+      'What this version writes, to the field. A reader that wants to live longer skips events and fields that it does not know.',
+    type: 'object',
+    if: { required: ['type'], properties: { type: { const: 'header' } } },
+    // biome-ignore lint/suspicious/noThenProperty: a word of JSON Schema
+    then: { $ref: '#/$defs/header' },
+    else: { $ref: '#/$defs/event' },
+    $defs: definitions,
+  };
+}
+
+function declared(program: ts.Program, file: string, name: string): ts.Type {
+  const checker = program.getTypeChecker();
+  const module = checker.getSymbolAtLocation(program.getSourceFile(file)!)!;
+  const found = checker.getExportsOfModule(module).find((symbol) => symbol.name === name);
+  if (found === undefined) throw new Error(`${file} exports no type ${name}.`);
+  return checker.getDeclaredTypeOfSymbol(found);
+}
+
+class TypeReader {
+  readonly #checker: ts.TypeChecker;
+
+  constructor(checker: ts.TypeChecker) {
+    this.#checker = checker;
+  }
+
+  membersOf(type: ts.Type): readonly ts.Type[] {
+    return type.isUnion() ? type.types : [type];
+  }
+
+  literalOf(type: ts.Type, name: string): string {
+    const property = this.#checker.getPropertyOfType(type, name);
+    const value = property && this.#checker.getTypeOfSymbol(property);
+    if (value?.isStringLiteral()) return value.value;
+    throw new Error(`${this.#checker.typeToString(type)} does not say its ${name}.`);
+  }
+
+  /** @param path for messages; its last word is the name of the field, which tells whole numbers */
+  schema(type: ts.Type, path: string): Schema {
+    const members = this.membersOf(type).filter(({ flags }) => !(flags & ts.TypeFlags.Undefined));
+    const literals = members.map((member) => this.#literal(member));
+    if (literals.every((literal) => literal !== undefined)) {
+      if (
+        members.every(({ flags }) => flags & ts.TypeFlags.BooleanLiteral) &&
+        members.length === 2
+      ) {
+        return { type: 'boolean' };
+      }
+      return literals.length === 1 ? { const: literals[0] } : { enum: literals };
+    }
+    if (members.length > 1) {
+      return { anyOf: members.map((member) => this.schema(member, path)) };
+    }
+    const [single] = members;
+    if (single!.flags & ts.TypeFlags.String) return { type: 'string' };
+    if (single!.flags & ts.TypeFlags.Number) {
+      const name = path.split(' ').at(-1)!;
+      const whole = wholeUnits.test(name) || wholeNames.has(name);
+      return { type: whole ? 'integer' : 'number' };
+    }
+    if (this.#checker.isArrayType(single!)) {
+      const [item] = this.#checker.getTypeArguments(single as ts.TypeReference);
+      return { type: 'array', items: this.schema(item!, path) };
+    }
+    return this.#object(single!, path);
+  }
+
+  #literal(type: ts.Type): string | number | boolean | undefined {
+    if (type.isStringLiteral() || type.isNumberLiteral()) return type.value;
+    if (!(type.flags & ts.TypeFlags.BooleanLiteral)) return undefined;
+    return this.#checker.typeToString(type) === 'true';
+  }
+
+  #object(type: ts.Type, path: string): Schema {
+    const properties = this.#checker.getPropertiesOfType(type);
+    if (properties.length === 0) {
+      throw new Error(`${path}: no schema is known for ${this.#checker.typeToString(type)}.`);
+    }
+    const isOptional = ({ flags }: ts.Symbol): boolean => (flags & ts.SymbolFlags.Optional) !== 0;
+    return {
+      type: 'object',
+      additionalProperties: false,
+      required: properties.filter((property) => !isOptional(property)).map(({ name }) => name),
+      properties: Object.fromEntries(
+        properties.map((property) => {
+          const { name } = property;
+          const schema = this.schema(this.#checker.getTypeOfSymbol(property), `${path} ${name}`);
+          const words = property.getDocumentationComment(this.#checker).map(({ text }) => text);
+          const description = words.join('').replaceAll(/\s+/g, ' ').trim();
+          return [name, description === '' ? schema : { description, ...schema }];
+        }),
+      ),
+    };
+  }
+}

@@ -21,7 +21,6 @@ import {
 } from '../serial/reset-strategy.ts';
 import { type RegistryOption, registryPath } from './boards-command.ts';
 import { CommandError, exitCode } from './exit-code.ts';
-import type { Terminal } from './terminal.ts';
 
 export interface BoardOptions extends RegistryOption {
   /** A name of the registry, a port or an address. */
@@ -39,13 +38,23 @@ export interface BoardOptions extends RegistryOption {
 export interface BoardOnDesk {
   readonly name: string;
   readonly source: BoardSource;
+  /** Which board it is and how it is spoken to, for the user. */
+  readonly facts: readonly string[];
+}
+
+/** What the user is told of the board while it is used. */
+export interface BoardVoice {
+  /** Something has to be done now; never hidden. */
+  ask(text: string): void;
+  /** Progress. */
+  tell(text: string): void;
 }
 
 const defaultPort = 8080;
 
 /** @throws {CommandError} for options that cannot be meant; {BoardError} when it is not clear which board is */
 export async function boardOnDesk(
-  terminal: Pick<Terminal, 'say'>,
+  told: BoardVoice,
   asked: string,
   options: BoardOptions,
   signal: AbortSignal,
@@ -60,12 +69,12 @@ export async function boardOnDesk(
   const speak = speaking(options.speak);
   const reset = resetOf(options.reset, chosen.wiring ?? options.wiring);
   const serverAddress = addressOf(options.serverAddress);
-  terminal.say(`board ${asked}: ${chosen.address}, ${chosen.because}`);
-  terminal.say(
+  const facts = [
+    `board ${asked}: ${chosen.address}, ${chosen.because}`,
     speak === undefined
       ? 'you are asked to say the words of the user'
       : 'the words of the user come from the loudspeaker of this machine',
-  );
+  ];
   const source: BoardSource = ({ clock }) => ({
     name: asked,
     // By what the board is, so that it is found again under another name of its port.
@@ -76,12 +85,13 @@ export async function boardOnDesk(
     wiring: chosen.wiring ?? options.wiring,
     reset,
     voice: speak?.(clock),
-    ask: (text) => terminal.say(`\u0007>>> ${text}`),
+    ask: (text) => told.ask(`\u0007>>> ${text}`),
+    tell: (text) => told.tell(`${(clock.nowUs() / 1_000_000).toFixed(1).padStart(8)} s  ${text}`),
     serverAddress,
     ownAddresses: ownAddresses(),
     mac: chosen.expectedMac,
   });
-  return { name: asked, source };
+  return { name: asked, source, facts };
 }
 
 /** What the user has named, and nothing else outside of this machine. */

@@ -17,7 +17,6 @@ const refused: readonly (readonly [string, Partial<RunCommandOptions>, RegExp])[
   ['another server', { board: 'kitchen', server: 'ws://127.0.0.1:1/ws/' }, /exclude each other/],
   ['a network', { board: 'kitchen', network: ['edge'] }, /over its own air/],
   ['two models', { board: 'kitchen', device: ['diy', 'box'] }, /A board has one model/],
-  ['hidden prompts', { board: 'kitchen', quiet: true, speak: 'person' }, /--quiet hides/],
   ['a twin of nobody', { twin: true }, /--twin is about a board on a cable, and there is none/],
   ['a voice for nobody', { speak: 'person' }, /--speak is about a board on a cable/],
 ];

@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { SystemClock, wallClockIso } from '../clock/system-clock.ts';
 import type { DeviceProfile } from '../device/device-profile.ts';
@@ -111,8 +111,12 @@ export async function runCommand(
     board: board !== undefined,
     catalog,
   });
-  if (real && plan.cells.length === 0) throw nothingLeft(plan, live);
+  if (real && plan.cells.length === 0) throw nothingLeft(plan, options);
 
+  const say = options.quiet === true ? () => {} : (text: string) => terminal.say(text);
+  const signal = interruptSignal(terminal, 'the recording of this conversation is being finished.');
+  const told = { ask: (text: string) => terminal.say(text), tell: say };
+  const onDesk = board === undefined ? undefined : await boardOnDesk(told, board, options, signal);
   const clock = new SystemClock();
   const startedAt = wallClockIso();
   const id = startedAt.replaceAll(/[:.]/g, '-').replace(/-\d{3}Z$/, 'Z');
@@ -122,18 +126,15 @@ export async function runCommand(
     node: process.version,
     platform: `${process.platform} ${process.arch}`,
   };
-  const say = options.quiet === true ? () => {} : (text: string) => terminal.say(text);
-  const signal = interruptSignal(terminal, 'the recording of this conversation is being finished.');
   for (const line of choice.config === undefined ? [] : unusedSections(choice.config)) say(line);
-  say(progressHeader(plan, options.seed));
+  say(progressHeader(plan, options.seed, board));
+  for (const line of onDesk?.facts ?? []) say(line);
   if (server !== undefined) say(standInAdvice(server, scenarios).join('\n'));
   if (budget !== undefined) {
     say(liveAnnouncement(providers, budget, planNeeds(plan, providers)).join('\n'));
   }
   for (const reason of new Set(plan.skipped.map((cell) => cell.reason))) say(`Skipped: ${reason}.`);
-  const onDesk =
-    board === undefined ? undefined : await boardOnDesk({ say }, board, options, signal);
-  const results = await runPlan({
+  const results = await runInFolder(folder.path, {
     plan,
     providers,
     devices: profiles.byName,
@@ -141,10 +142,15 @@ export async function runCommand(
     ...(budget === undefined ? {} : { budget }),
     ...(server === undefined ? {} : { external: { serverUrl: server } }),
     laboratory: await openCommandLaboratory({ ...terminal, say }),
-    folder: folder.path,
     signal,
     environment: { ...environment, startedAt },
     onCell: (result, index) => say(progressLine(result, index, plan.cells.length)),
+    ...(onDesk !== undefined && {
+      onTry: (cell: Cell, index: number, again: boolean) =>
+        say(
+          `${placeOf(index, plan.cells.length)} ${cellWords(cell)}${again ? ', once more' : ''}: preparing`,
+        ),
+    }),
   });
 
   const report = buildRunReport({
@@ -184,6 +190,21 @@ export async function runCommand(
   return exitCodeOf(results);
 }
 
+/** A run that could not begin leaves no folder. */
+async function runInFolder(
+  folder: string,
+  options: Omit<Parameters<typeof runPlan>[0], 'folder'>,
+): Promise<CellResult[]> {
+  try {
+    return await runPlan({ ...options, folder });
+  } catch (error) {
+    for (const path of [join(folder, 'cells'), folder]) {
+      if (existsSync(path) && readdirSync(path).length === 0) rmdirSync(path);
+    }
+    throw error;
+  }
+}
+
 function usage(message: string, hint: string): CommandError {
   return new CommandError('USAGE', exitCode.usage, message, hint);
 }
@@ -204,7 +225,7 @@ function boardProfiles(devices: readonly string[]): {
 }
 
 function checkBoard(
-  { server, network, device = [], ...options }: RunCommandOptions,
+  { server, network, device = [] }: RunCommandOptions,
   time: 'virtual' | 'real',
 ): void {
   if (time === 'virtual') {
@@ -223,19 +244,18 @@ function checkBoard(
   if (device.length > 1) {
     throw usage('A board has one model: --device names several.', 'name one, or a profile file');
   }
-  if (options.quiet === true && options.speak === 'person') {
-    throw usage('--quiet hides what you are asked to say and to press.', 'leave --quiet out');
-  }
 }
 
-function nothingLeft({ skipped }: Plan, live: boolean): CommandError {
+function nothingLeft({ skipped }: Plan, { live = false, server }: RunCommandOptions): CommandError {
   const reasons = [...new Set(skipped.map(({ reason }) => reason))];
-  const how = live ? 'live' : 'against another server';
+  const how = live ? 'live' : server === undefined ? 'on a board' : 'against another server';
   return new CommandError(
     'NOTHING_MATCHED',
     exitCode.nothingMatched,
     `No scenario is left to run ${how}: ${reasons.join('; ')}.`,
-    'run it against the stand-in, or name another scenario',
+    live
+      ? 'run it against the stand-in, or name another scenario'
+      : 'run it with the emulated board and our own server, or name another scenario',
   );
 }
 
@@ -309,10 +329,18 @@ function writeReport(folder: string, report: RunReport): void {
   renameSync(`${path}.tmp`, path);
 }
 
-function progressHeader({ cells, time, live }: Plan, seed: number): string {
-  const count = (key: 'provider' | 'device' | 'network'): string => {
-    const names = new Set(cells.map((cell) => cell[key]));
-    return names.size === 1 ? [...names].join('') : `${names.size} ${key}s`;
+function progressHeader(
+  { cells, time, live }: Plan,
+  seed: number,
+  board: string | undefined,
+): string {
+  const names = (key: 'provider' | 'device' | 'network') => [
+    ...new Set(cells.map((cell) => cell[key])),
+  ];
+  const count = (key: 'provider' | 'device' | 'network', one: string, several: string): string => {
+    const found = names(key);
+    if (found.length === 1) return `${one}${found.join('')}`;
+    return `${found.length} ${several}${found.length > 4 ? '' : ` (${found.join(', ')})`}`;
   };
   const scenarios = new Set(cells.map((cell) => cell.scenario.name)).size;
   const noun = scenarios === 1 ? 'scenario' : 'scenarios';
@@ -321,18 +349,28 @@ function progressHeader({ cells, time, live }: Plan, seed: number): string {
     : `server ${[...new Set(cells.map(({ server }) => server))].join(' and ')}, `;
   const external = cells.some(({ server }) => server === 'external');
   const whose = live ? 'live' : external ? 'another server' : 'local stand-ins';
+  const where =
+    board === undefined
+      ? `${count('device', 'board ', 'boards')}, ${count('network', 'network ', 'networks')}`
+      : `board ${board} over its own air, ${count('device', 'model ', 'models')}`;
   return (
-    `${scenarios} ${noun} × ${count('provider')}, board ${count('device')}, ` +
-    `network ${count('network')}, ${models}seed ${seed}, ${time} time, ${whose}`
+    `${scenarios} ${noun} × ${count('provider', '', 'providers')}, ` +
+    `${where}, ${models}seed ${seed}, ${time} time, ${whose}`
   );
 }
 
-function progressLine(result: CellResult, index: number, of: number): string {
-  const { scenario, provider, server } = result.cell;
+function placeOf(index: number, of: number): string {
+  return `[${`${index + 1}`.padStart(`${of}`.length)}/${of}]`;
+}
+
+function cellWords({ scenario, provider, server }: Cell): string {
   const model = server === 'harness' || server === 'external' ? '' : ` × ${server}`;
-  const place = `${index + 1}`.padStart(`${of}`.length);
+  return `${scenario.name} × ${provider}${model}`;
+}
+
+function progressLine(result: CellResult, index: number, of: number): string {
   const seconds = (result.durationUs / 1_000_000).toFixed(1);
-  return `[${place}/${of}] ${scenario.name} × ${provider}${model}: ${result.verdict.outcome} (${seconds} s of conversation)`;
+  return `${placeOf(index, of)} ${cellWords(result.cell)}: ${result.verdict.outcome} (${seconds} s of conversation)`;
 }
 
 function nextSteps(

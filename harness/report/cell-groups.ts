@@ -23,12 +23,20 @@ export function isUsual(server: string): boolean {
 }
 
 /** Providers are comparable where these are the same. */
-export function conditionsOf({ scenario, device, network }: CellReport): string {
-  return [scenario, device, network].join(' · ');
+export function conditionsOf(cell: CellReport): string {
+  return [cell.scenario, ...placeOf(cell)].join(' · ');
+}
+
+/** Board and network. A real board has its own air, whatever the plan calls it. */
+export function placeOf({ device, network, board }: CellReport): readonly [string, string] {
+  return board === undefined
+    ? [device, network]
+    : [`board ${board.name} (${device})`, 'its own air'];
 }
 
 /** The cell in words: scenario, provider, board, network, and the server where it is another one. */
-export function cellTitle({ scenario, provider, device, network, server }: CellReport): string {
-  const parts = [scenario, provider, device, network];
+export function cellTitle(cell: CellReport): string {
+  const { scenario, provider, server } = cell;
+  const parts = [scenario, provider, ...placeOf(cell)];
   return [...parts, ...(isUsual(server) ? [] : [server])].join(' · ');
 }

@@ -4,7 +4,7 @@ import { externalServer } from '../scenario/plan.ts';
 import type { VerdictFailure } from '../verdict/judge.ts';
 import { boardLines, twinLines } from './board-report.ts';
 import { type Comparison, compareCells, meanSpans, numberAt } from './cell-comparison.ts';
-import { cellTitle, conditionsOf, groupBy, isUsual, rowLabel } from './cell-groups.ts';
+import { cellTitle, conditionsOf, groupBy, isUsual, placeOf, rowLabel } from './cell-groups.ts';
 import { ledgerTables, traceLines } from './ledger-tables.ts';
 import { type CellReport, type RunReport, spanMetricNames } from './run-report.ts';
 import { neutralize } from './terminal-text.ts';
@@ -385,7 +385,14 @@ function groupTitle(cells: readonly CellReport[]): string {
   if (cells.length === 1) return cellTitle(first!);
   const parts = (['scenario', 'provider', 'device', 'network', 'server'] as const).flatMap(
     (key) => {
-      const names = [...new Set(cells.map((cell) => cell[key]))];
+      const names = [
+        ...new Set(
+          cells.map((cell) => {
+            if (key === 'device') return placeOf(cell)[0];
+            return key === 'network' ? placeOf(cell)[1] : cell[key];
+          }),
+        ),
+      ];
       if (key === 'server' && names.every(isUsual)) return [];
       const nouns = {
         scenario: 'scenarios',

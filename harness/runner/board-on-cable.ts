@@ -17,6 +17,7 @@ import { ConsoleReader, type ReadLine } from '../serial/console-reader.ts';
 import { type BoardWiring, pressK0 } from '../serial/key-press.ts';
 import { resetBoard } from '../serial/reset-run.ts';
 import type { ResetStrategy } from '../serial/reset-strategy.ts';
+import { SerialError } from '../serial/serial-error.ts';
 import type { StoryEvent } from '../serial/story-event.ts';
 import { explainStory } from '../serial/story-text.ts';
 import type { UnnumberedEvent } from '../trace/recording-writer.ts';
@@ -45,6 +46,8 @@ export interface BoardEquipment {
   readonly voice?: VoicePath | undefined;
   /** Asks the person at the board for something. */
   ask(text: string): void;
+  /** Tells that person what becomes of the board: a clause without a period. */
+  tell(text: string): void;
   /** Where our server listens. Absent: where the board says that it connects to. */
   readonly serverAddress?: Endpoint | undefined;
   /** Addresses of this machine. */
@@ -84,7 +87,19 @@ export const boardLimits = {
   /** A press of K0 shows itself at once; three tries to connect and their pauses are well below this. */
   keyUs: 10_000_000,
   personUs: 60_000_000,
+  /** A person is asked again after it. */
+  remindUs: 15_000_000,
+  /** From the last word to the first sound from the board; its frames are half a second long. */
+  hearUs: 5_000_000,
 } as const;
+
+/** What the board does, for the person who looks on. */
+const stateWords: Readonly<Record<DeviceState, string>> = {
+  Idle: 'idle',
+  Listening: 'listening',
+  Waiting: 'has heard; waits for the answer',
+  Speaking: 'answering',
+};
 
 /** Interruption by voice leaves no trace in the traffic; a person has done what was asked after this. */
 const silentToggleUs = 4_000_000;
@@ -97,7 +112,7 @@ export class BoardOnCable implements BoardInHand {
   readonly #watchers = new Set<() => void>();
   #port: BoardPort | undefined;
   #shadow: ShadowBoard | undefined;
-  #voice: VoicePath | undefined;
+  #voicePath: VoicePath | undefined;
   #storedUrl: string | undefined;
   #closed = false;
   #resetDone = false;
@@ -108,11 +123,21 @@ export class BoardOnCable implements BoardInHand {
   #resetTold = false;
   #keysTaken = 0;
   #connections = 0;
+  /** Of a board that runs: by K0 or by an interruption, not by a boot. */
+  #reconnections = 0;
+  #restarts = 0;
   #toggles = 0;
-  #lastVoiceUs: number | undefined;
+  /** Somebody made trouble for the connections, as the scenario wanted. */
+  #disturbances = 0;
+  /** What the microphone has heard of the words that are being said; its instants are the board's. */
+  #voice: { readonly firstUs: number; readonly lastUs: number } | undefined;
+  /** Samples of the uplink since the words began, with a voice in them or without. */
+  #uplinkSamples = 0;
   #utterancesOver = 0;
   /** K0 was pressed, and nothing has come of it yet. */
   #awaitedKey: Alarm | undefined;
+  /** Words were said, and nothing has been heard of them yet. */
+  #awaitedVoice: Alarm | undefined;
 
   constructor(options: BoardOnCableOptions) {
     this.#options = options;
@@ -145,6 +170,7 @@ export class BoardOnCable implements BoardInHand {
   }
 
   disturb(disturbance: LinkDisturbance): void {
+    this.#disturbances += 1;
     this.#tap.disturb(disturbance);
   }
 
@@ -226,24 +252,29 @@ export class BoardOnCable implements BoardInHand {
     record({ source: 'serial', type: 'press', atUs: clock.nowUs(), press, by });
     const before = this.#pressesSeen(press);
     if (byDtr) {
-      await pressK0({ port, clock, wiring, press, signal: both });
+      try {
+        await pressK0({ port, clock, wiring, press, signal: both });
+      } catch (error) {
+        if (both.aborted || !(error instanceof SerialError)) throw error;
+        const message = `K0 of ${equipment.name} could not be pressed: ${error.message}`;
+        throw this.#fail('BOARD_KEY_WITHOUT_EFFECT', message, error.hint);
+      }
       if (press === 'short') this.#expectKey(before);
       else if (!this.#consoleTells) this.#toggleInterrupt(!this.#interruptAllowed);
       return;
     }
-    equipment.ask(
+    const text =
       press === 'short'
-        ? `Press K0 of ${equipment.name} now, shortly.`
-        : `Hold K0 of ${equipment.name} now for two seconds.`,
-    );
+        ? `Press K0 of ${equipment.name} now, shortly`
+        : `Hold K0 of ${equipment.name} now for two seconds`;
     if (press === 'long' && !this.#consoleTells) {
+      equipment.ask(`${text}.`);
       await clock.sleep(silentToggleUs, both);
       this.#toggleInterrupt(!this.#interruptAllowed);
       return;
     }
-    const seen = () => this.#pressesSeen(press) > before;
-    if (await this.#until(seen, boardLimits.personUs, both)) return;
-    throw new BoardRunError(
+    if (await this.#askForKey(text, () => this.#pressesSeen(press) > before, both)) return;
+    throw this.#fail(
       'BOARD_KEY_WITHOUT_EFFECT',
       `K0 of ${equipment.name} was not pressed within ${boardLimits.personUs / 1_000_000} s, or the board did not take it.`,
       'Press it when asked, or plug the cable into the socket of the UART bridge, where DTR presses it.',
@@ -255,39 +286,140 @@ export class BoardOnCable implements BoardInHand {
     begun: (startUs: number) => void,
     how: Speaking,
   ): Promise<number> {
-    const { equipment, clock } = this.#options;
-    this.#voice ??=
-      equipment.voice ??
-      personsVoice({
-        clock,
-        ask: (text) => equipment.ask(text),
-        lastVoiceUs: (sinceUs) =>
-          this.#lastVoiceUs !== undefined && this.#lastVoiceUs >= sinceUs
-            ? this.#lastVoiceUs
-            : undefined,
-        utteranceOver: async (signal) => {
-          const before = this.#utterancesOver;
-          await this.#until(() => this.#utterancesOver > before, how.turn.timeoutMs * 1000, signal);
-        },
-      });
+    const { equipment } = this.#options;
     const signal = AbortSignal.any([how.signal, this.trouble]);
-    return this.#voice.speak(samples, begun, { ...how, signal });
+    this.#awaitedVoice?.cancel();
+    this.#voice = undefined;
+    this.#uplinkSamples = 0;
+    this.#voicePath = equipment.voice ?? this.#person(how.turn.timeoutMs * 1000);
+    const listening = this.#listening();
+    const stopUs = await this.#voicePath.speak(samples, begun, { ...how, signal });
+    if (equipment.voice !== undefined) this.#expectVoice(listening);
+    return stopUs;
   }
 
-  /** Releases the port, with its lines in run state. The shadow ends, too. */
+  /**
+   * Releases the port, with its lines in run state, and ends the connections of the board: nothing is sent to it
+   * any more. The shadow ends, too.
+   */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     this.#awaitedKey?.cancel();
+    this.#awaitedVoice?.cancel();
     this.#reader.close();
+    await this.#tap.close();
     await this.#port?.close();
     await this.#shadow?.close();
+  }
+
+  // ---- the person at the board ----
+
+  /**
+   * Asks, and asks again, until `done` holds; false when the time is up.
+   *
+   * @param text without a period
+   */
+  async #ask(text: string, done: () => boolean, signal: AbortSignal): Promise<boolean> {
+    const { ask } = this.#options.equipment;
+    const { personUs, remindUs } = boardLimits;
+    ask(`${text} (within ${personUs / 1_000_000} s).`);
+    for (let leftUs: number = personUs; ; ask(`${text} (${leftUs / 1_000_000} s left).`)) {
+      if (await this.#until(done, Math.min(leftUs, remindUs), signal)) return true;
+      leftUs -= remindUs;
+      if (leftUs <= 0) return false;
+    }
+  }
+
+  /** K0 while a board starts leads into its set-up mode, so who was asked for it is asked again afterwards. */
+  async #askForKey(text: string, seen: () => boolean, signal: AbortSignal): Promise<boolean> {
+    const { equipment } = this.#options;
+    for (;;) {
+      const { restarted, connected } = this.#since();
+      await this.#ask(text, () => seen() || restarted(), signal);
+      if (seen()) return true;
+      if (!restarted()) return false;
+      equipment.tell('starts anew: do not press K0 until asked again');
+      if (!(await this.#until(connected, boardLimits.connectUs, signal))) return false;
+    }
+  }
+
+  #since(): { readonly restarted: () => boolean; readonly connected: () => boolean } {
+    const restarts = this.#restarts;
+    const connections = this.#connections;
+    return {
+      restarted: () => this.#restarts > restarts,
+      connected: () => this.#connections > connections,
+    };
+  }
+
+  /** @param limitUs for what comes between the voice and the server's decision that it is over */
+  #person(limitUs: number): VoicePath {
+    const { clock, equipment } = this.#options;
+    const { restarted } = this.#since();
+    return personsVoice({
+      clock,
+      askToSpeak: async (text, signal) => {
+        if (await this.#ask(text, () => this.#voice !== undefined || restarted(), signal)) {
+          return this.#voice?.firstUs;
+        }
+        const seconds = boardLimits.personUs / 1_000_000;
+        throw this.#fail(
+          'BOARD_HEARD_NOTHING',
+          `${equipment.name} heard nobody within ${seconds} s: ${this.#heardInstead()}.`,
+          'Speak when asked, close to the board. If you did, its microphone hears nothing: look at it with "monitor".',
+        );
+      },
+      lastVoiceUs: () => this.#voice?.lastUs ?? clock.nowUs(),
+      utteranceOver: async (signal) => {
+        const before = this.#utterancesOver;
+        await this.#until(() => this.#utterancesOver > before || restarted(), limitUs, signal);
+      },
+    });
+  }
+
+  #heardInstead(): string {
+    return this.#uplinkSamples === 0
+      ? 'no sound came from it'
+      : `of the ${(this.#uplinkSamples / 16_000).toFixed(1)} s of sound that came from it nothing was loud enough for a voice`;
+  }
+
+  /**
+   * Tells whether the board has been listening without a break since now: with its port there, and over a connection
+   * that nobody disturbed.
+   */
+  #listening(): () => boolean {
+    const { restarted } = this.#since();
+    const disturbances = this.#disturbances;
+    const port = this.#port;
+    const listens = (): boolean => this.state === 'Listening';
+    const listened = listens();
+    return () =>
+      listened &&
+      listens() &&
+      !restarted() &&
+      this.#port === port &&
+      this.#disturbances === disturbances;
+  }
+
+  /** A board that was spoken to and sends nothing cannot be answered, which says nothing of the answer. */
+  #expectVoice(listening: () => boolean): void {
+    const { clock, equipment } = this.#options;
+    this.#awaitedVoice = clock.after(boardLimits.hearUs, () => {
+      if (this.#voice !== undefined || !listening()) return;
+      this.#fail(
+        'BOARD_HEARD_NOTHING',
+        `${equipment.name} did not hear the words of the user: ${this.#heardInstead()}, ` +
+          `${boardLimits.hearUs / 1_000_000} s after the last word.`,
+        'Turn the loudspeaker of this machine up and put the board in front of it, or say the words yourself: --speak person.',
+      );
+    });
   }
 
   // ---- the port ----
 
   #use(port: BoardPort): void {
-    const { clock, record } = this.#options;
+    const { clock, record, equipment } = this.#options;
     this.#port = port;
     this.#reader.opened();
     port.onBytes((bytes, atUs) => {
@@ -298,6 +430,7 @@ export class BoardOnCable implements BoardInHand {
       this.#port = undefined;
       this.#reader.interrupted();
       record({ source: 'serial', type: 'gone', atUs: clock.nowUs(), message: problem.message });
+      equipment.tell('its port has vanished; waiting for it');
       void this.#reopen(clock.nowUs());
     });
   }
@@ -323,6 +456,7 @@ export class BoardOnCable implements BoardInHand {
           address: port.address,
           awayUs: atUs - goneUs,
         });
+        equipment.tell(`its port is back after ${((atUs - goneUs) / 1_000_000).toFixed(1)} s`);
         this.#use(port);
         return;
       } catch (error) {
@@ -345,6 +479,7 @@ export class BoardOnCable implements BoardInHand {
     const { reset: strategy } = equipment;
     if (strategy === undefined || port?.carriesLines !== true) return false;
     this.#resetDone = true;
+    equipment.tell(`resetting (${strategy.name})`);
     this.#reader.resetRequested();
     try {
       await resetBoard({ port, clock, strategy, signal });
@@ -394,7 +529,9 @@ export class BoardOnCable implements BoardInHand {
       case 'reset':
         record({ source: 'serial', type: 'reset', atUs, kind: event.kind, because: event.because });
         this.#resetTold = true;
+        this.#restarts += 1;
         this.#interruptAllowed = false;
+        if (event.kind !== 'requested') equipment.tell(`reset: ${event.because}`);
         this.#shadow?.restarted(event.because);
         this.#judgeReset(event);
         break;
@@ -405,9 +542,13 @@ export class BoardOnCable implements BoardInHand {
       case 'boot':
         if (!this.#resetTold) this.#noteLostReset(atUs);
         this.#resetTold = false;
+        equipment.tell(`boots firmware ${event.identity.version ?? 'of an unknown version'}`);
         this.#identify(event.identity.version, event.identity.mac, atUs);
         break;
       case 'identity':
+        if (event.identity.mac !== undefined && event.identity.ip === undefined) {
+          equipment.tell(`has the MAC ${event.identity.mac}`);
+        }
         this.#identify(event.identity.version, event.identity.mac, atUs);
         break;
       case 'panic':
@@ -444,6 +585,8 @@ export class BoardOnCable implements BoardInHand {
     const { record, equipment } = this.#options;
     const because = 'the application starts anew; the reset came while the port was away';
     record({ source: 'serial', type: 'reset', atUs, kind: 'unseen', because });
+    equipment.tell(because);
+    this.#restarts += 1;
     this.#interruptAllowed = false;
     this.#shadow?.restarted(because);
     if (this.#connections === 0) return;
@@ -507,11 +650,13 @@ export class BoardOnCable implements BoardInHand {
   // ---- what the server sees ----
 
   #tapObserver(): TapObserver {
-    const { clock, record } = this.#options;
+    const { clock, record, equipment } = this.#options;
     return {
       connected: (connection) => {
         this.#connections += 1;
+        if (connection.reconnect) this.#reconnections += 1;
         this.#reader.boardHeard();
+        equipment.tell(connection.reconnect ? 'connected anew' : 'connected to this machine');
         this.#shadow ??= this.#createShadow(connection.deviceId);
         this.#shadow.connected(connection);
         this.#changed();
@@ -532,7 +677,7 @@ export class BoardOnCable implements BoardInHand {
   }
 
   #createShadow(deviceId: string): ShadowBoard {
-    const { profile, clock, random, opus, voiceDetection, observe } = this.#options;
+    const { equipment, profile, clock, random, opus, voiceDetection, observe } = this.#options;
     return new ShadowBoard({
       profile,
       deviceId,
@@ -543,6 +688,7 @@ export class BoardOnCable implements BoardInHand {
       voiceDetection,
       observe: (event) => {
         if (event.type === 'frameHandled' && event.event === 'EndVad') this.#utterancesOver += 1;
+        if (event.type === 'state') equipment.tell(stateWords[event.to]);
         observe(event);
         this.#changed();
       },
@@ -551,10 +697,16 @@ export class BoardOnCable implements BoardInHand {
 
   /** A frame of the uplink has just arrived; its last sample was at the microphone a little before. */
   #noteVoice(samples: Int16Array): void {
+    this.#uplinkSamples += samples.length;
     const range = findAudible(samples);
     if (range === null) return;
-    const agoUs = Math.round((samples.length - 1 - range.last) * 62.5);
-    this.#lastVoiceUs = this.#options.clock.nowUs() - agoUs;
+    const instant = (sample: number): number =>
+      this.#options.clock.nowUs() - Math.round((samples.length - 1 - sample) * 62.5);
+    this.#voice = {
+      firstUs: this.#voice?.firstUs ?? instant(range.first),
+      lastUs: instant(range.last),
+    };
+    this.#changed();
   }
 
   #toggleInterrupt(allowed: boolean): void {
@@ -568,7 +720,7 @@ export class BoardOnCable implements BoardInHand {
 
   #pressesSeen(press: 'short' | 'long'): number {
     if (press === 'long') return this.#toggles;
-    return this.#keysTaken + this.#connections;
+    return this.#keysTaken + this.#reconnections;
   }
 
   #expectKey(before: number): void {
@@ -598,13 +750,16 @@ export class BoardOnCable implements BoardInHand {
     );
   }
 
-  #fail(code: BoardRunErrorCode, message: string, hint: string): void {
-    const { record, clock } = this.#options;
-    if (this.#closed) return;
+  #fail(code: BoardRunErrorCode, message: string, hint: string): BoardRunError {
+    const failure = new BoardRunError(code, message, hint);
+    const { record, clock, equipment } = this.#options;
+    if (this.#closed) return failure;
     record({ source: 'harness', type: 'boardFailure', atUs: clock.nowUs(), code, message, hint });
+    equipment.tell(`${message} ${hint} [${code}]`);
     // A board that has crashed boots again, and the conversation shows what that does.
-    if (!survivable.has(code)) this.#trouble.abort(new BoardRunError(code, message, hint));
+    if (!survivable.has(code)) this.#trouble.abort(failure);
     this.#changed();
+    return failure;
   }
 
   #changed(): void {

@@ -15,6 +15,7 @@ import { createEmulatedDevice, DeviceError } from '../device/emulated-device.ts'
 import { quirkIds } from '../device/quirk.ts';
 import type { LaboratoryNetwork } from '../network/laboratory-network.ts';
 import { MemoryNetwork } from '../network/memory-network.ts';
+import { NetworkError } from '../network/network-error.ts';
 import { networkProfiles } from '../network/network-profile.ts';
 import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
@@ -50,6 +51,8 @@ export interface RunCellOptions extends ServerSideOptions {
 
 export interface RunCellResult {
   readonly outcome: 'finished' | 'interrupted' | 'failed';
+  /** Why the conversation did not even begin: the board cannot be had, or its server has no place. */
+  readonly failedStart?: Error;
   /** How long the conversation took on its own clock. */
   readonly durationUs: number;
   /** Who spoke for the user and for the provider's stand-in: `Speech.spokenBy`, sorted. */
@@ -125,6 +128,7 @@ async function converse(
 
   const lagWatch = clock.kind === 'real' ? new LagWatch(clock) : undefined;
   let outcome: RunCellResult['outcome'] = 'finished';
+  let failedStart: Error | undefined;
   let detail: string | undefined;
   let seat: Seat | undefined;
   const stops = budget === undefined ? [options.signal] : [options.signal, budget.refused];
@@ -153,12 +157,16 @@ async function converse(
     await clock.sleep(afterglowUs, signal);
   } catch (error) {
     const stopped = stops.some(({ aborted }) => aborted);
-    if (!stopped && !isBoardTrouble(error)) throw error;
+    if (!stopped && !isBoardTrouble(error, options.board !== undefined)) throw error;
     outcome = stopped ? 'interrupted' : 'failed';
+    if (!stopped && seat === undefined) failedStart = error as Error;
     detail = error instanceof Error ? error.message : String(error);
     if (!stopped) recordFailure(error, seat?.trouble, clock, record);
   } finally {
     await seat?.leave();
+    const speaker = seat?.speaker() ?? new Int16Array(0);
+    // What the server reports of its end belongs to no turn; the end of the recording is behind it.
+    await seat?.side.close();
     const lag = lagWatch?.stop() ?? null;
     if (lag !== null) record({ source: 'harness', type: 'lag', atUs: clock.nowUs(), ...lag });
     record({
@@ -168,13 +176,11 @@ async function converse(
       outcome,
       ...(detail === undefined ? {} : { detail }),
     });
-    // What follows is the clearing of the table; it belongs to no turn and is not recorded.
-    const speaker = seat?.speaker() ?? new Int16Array(0);
-    await seat?.side.close();
     writer.close(speaker);
   }
   return {
     outcome,
+    ...(failedStart !== undefined && { failedStart }),
     durationUs: clock.nowUs(),
     spokenBy: [...speakers].sort(),
     personality: seat?.side.personality,
@@ -270,17 +276,19 @@ function quirksOf({ scenario }: Cell): Pick<DeviceProfile, 'quirksOff' | 'player
 }
 
 /** What says nothing about the product: the board cannot be reached or spoken to, or is not as it should be. */
-function isBoardTrouble(error: unknown): error is Error {
-  return error instanceof DeviceError || isTroubleOnCable(error);
+function isBoardTrouble(error: unknown, onCable: boolean): error is Error {
+  return error instanceof DeviceError || (onCable && isTroubleOnCable(error));
 }
 
 function isTroubleOnCable(
   error: unknown,
-): error is BoardRunError | SerialError | SoundProgramError {
+): error is BoardRunError | SerialError | SoundProgramError | NetworkError {
   return (
     error instanceof BoardRunError ||
     error instanceof SerialError ||
-    error instanceof SoundProgramError
+    error instanceof SoundProgramError ||
+    // The server of its port, or the address at which ours has to listen for it.
+    error instanceof NetworkError
   );
 }
 

@@ -51,6 +51,8 @@ export interface RunPlanOptions {
   /** Facts for the manifests: versions, host, date. */
   readonly environment: ManifestEnvironment;
   readonly onCell?: (result: CellResult, index: number) => void;
+  /** Called before each try. */
+  readonly onTry?: (cell: Cell, index: number, again: boolean) => void;
 }
 
 export interface CellResult {
@@ -74,6 +76,9 @@ export interface CellResult {
 /**
  * Runs the cells one after the other: record, read back, measure, judge. Stopped early, by the signal
  * or the budget, it returns the cells so far.
+ *
+ * @throws what keeps the first conversation on a real board from beginning: none of the others would begin either.
+ *   Nothing is recorded then.
  */
 export async function runPlan(options: RunPlanOptions): Promise<CellResult[]> {
   const { plan, signal, budget } = options;
@@ -85,7 +90,7 @@ export async function runPlan(options: RunPlanOptions): Promise<CellResult[]> {
       cell.server === externalServer ? options.external : options.providers.get(cell.provider);
     if (provider === undefined) throw new RangeError(`No provider entry named "${cell.provider}".`);
     if (plan.time === 'real') await warmUp(options, cell, provider);
-    const result = await recordOnBoard(options, cell, provider);
+    const result = await recordOnBoard(options, index, provider);
     results.push(result);
     options.onCell?.(result, index);
   }
@@ -98,27 +103,31 @@ export async function runPlan(options: RunPlanOptions): Promise<CellResult[]> {
  */
 async function recordOnBoard(
   options: RunPlanOptions,
-  cell: Cell,
+  index: number,
   provider: ProviderEntry | ExternalServer,
 ): Promise<CellResult> {
-  const first = await recordCell(options, cell, provider, cellName(cell));
+  const cell = options.plan.cells[index]!;
+  options.onTry?.(cell, index, false);
+  const first = await recordCell(options, cell, provider, index === 0);
   const failures = first.board?.failures ?? [];
   const stopped = options.signal.aborted || options.budget?.refused.aborted === true;
   if (failures.length === 0 || stopped) return first;
   const kept = join('cells', `${cellName(cell)}--first-try`);
   renameSync(join(options.folder, first.recording), join(options.folder, kept));
-  const second = await recordCell(options, cell, provider, cellName(cell));
+  options.onTry?.(cell, index, true);
+  const second = await recordCell(options, cell, provider, false);
   return { ...second, firstTry: { failures, recording: kept } };
 }
 
+/** @param mustStart a conversation that does not begin is an error, and no result */
 async function recordCell(
   options: RunPlanOptions,
   cell: Cell,
   provider: ProviderEntry | ExternalServer,
-  name: string,
+  mustStart: boolean,
 ): Promise<CellResult> {
   const { plan, laboratory, signal, budget, environment, board } = options;
-  const recording = join('cells', name);
+  const recording = join('cells', cellName(cell));
   const folder = join(options.folder, recording);
   const tts = isExternal(provider) ? undefined : provider.tts;
   const host = plan.live && !isExternal(provider) ? endpointName(provider.endpoint) : null;
@@ -128,7 +137,7 @@ async function recordCell(
     traceHeader(cell, plan.time, host, board?.name),
     tts?.secrets,
   );
-  const { durationUs, spokenBy, personality } = await runCell({
+  const { durationUs, spokenBy, personality, failedStart } = await runCell({
     cell,
     provider,
     time: plan.time,
@@ -140,6 +149,10 @@ async function recordCell(
     devices: options.devices,
     signal,
   });
+  if (mustStart && failedStart !== undefined) {
+    writer.discard();
+    throw failedStart;
+  }
   // What is judged is what was recorded, never what is still in memory.
   const recorded = readRecording(folder);
   const measurement = measureCell(recorded);

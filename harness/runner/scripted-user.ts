@@ -223,7 +223,10 @@ export class ScriptedUser {
       record({ source: 'user', type: 'press', atUs, turn, key, press });
       if (key === 'k0') {
         this.#notice('K0');
-        void board.press(press, signal);
+        // A person may still be asked for it when the turn is over.
+        board.press(press, signal)?.catch((error: unknown) => {
+          if (!signal.aborted) throw error;
+        });
       } else board.turnVolume?.(key);
     } else {
       if (board.overhear === undefined) return;

@@ -82,6 +82,16 @@ export class ConnectionTap {
     return tapped;
   }
 
+  /** Ends all connections, without another word to the board. Resolves when the server knows. */
+  async close(): Promise<void> {
+    this.#awayUntilUs = Number.POSITIVE_INFINITY;
+    const ended = [...this.#live].map(
+      (stream) => new Promise<void>((resolve) => void stream.once('close', () => resolve())),
+    );
+    for (const stream of [...this.#live]) stream.destroy();
+    await Promise.all(ended);
+  }
+
   /** Trouble at our end of the connections: the air of a real board cannot be disturbed. */
   disturb(disturbance: LinkDisturbance): void {
     if (disturbance.kind === 'away') {

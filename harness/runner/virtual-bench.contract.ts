@@ -38,6 +38,8 @@ export interface BoardSetting {
   readonly board?: Partial<VirtualBoardOptions>;
   readonly model?: DeviceProfile;
   readonly equipment?: Partial<BoardEquipment>;
+  /** What becomes of the words of the user. Default: they are at the microphone. */
+  readonly hear?: (samples: Int16Array, board: VirtualBoard) => void;
   /** Called for each try with the powered board. */
   readonly script?: (board: VirtualBoard, tries: number, means: Means) => void;
 }
@@ -121,8 +123,12 @@ export class VirtualBench {
         },
         wiring: 'bridge',
         reset: resetStrategies['run-bridge'],
-        voice: directVoice(clock, (samples) => board.hear(samples)),
+        voice: directVoice(clock, (samples) => {
+          if (setting.hear === undefined) board.hear(samples);
+          else setting.hear(samples, board);
+        }),
         ask: () => {},
+        tell: () => {},
         serverAddress: endpoint,
         ownAddresses: [endpoint.host],
         ...setting.equipment,

@@ -47,25 +47,33 @@ export function loudspeakerVoice(clock: Clock, player: SoundPlayer): VoicePath {
 }
 
 export interface PersonOptions {
-  readonly clock: Clock;
-  /** Shows a line. */
-  readonly ask: (text: string) => void;
-  /** When the board's microphone heard voice last, by what it sent; undefined: not since `sinceUs`. */
-  readonly lastVoiceUs: (sinceUs: number) => number | undefined;
+  /**
+   * Asks somebody at the board for something, until its microphone has heard a voice.
+   *
+   * @returns the instant at which that voice began, by what the board has sent; undefined: the board restarted first
+   * @throws {BoardRunError} `BOARD_HEARD_NOTHING` when nobody speaks; the reason of `signal` when it aborts
+   */
+  readonly askToSpeak: (text: string, signal: AbortSignal) => Promise<number | undefined>;
+  /** When the board's microphone heard voice last, by what it sent. */
+  readonly lastVoiceUs: () => number;
   /** The server has decided that the user has finished, or the time for it is over. */
   readonly utteranceOver: (signal: AbortSignal) => Promise<void>;
+  readonly clock: Clock;
 }
 
 /** A person says the words when asked. Their instants are those of the sound that the board has sent. */
 export function personsVoice(options: PersonOptions): VoicePath {
   return {
     async speak(_samples, begun, { turn, signal }) {
-      const { clock, ask, lastVoiceUs, utteranceOver } = options;
-      const askedUs = clock.nowUs();
-      ask(`Say now: "${turn.say ?? turn.heard}"`);
-      begun(askedUs);
+      const { clock, askToSpeak, lastVoiceUs, utteranceOver } = options;
+      const startUs = await askToSpeak(`Say now: "${turn.say ?? turn.heard}"`, signal);
+      if (startUs === undefined) {
+        begun(clock.nowUs());
+        return clock.nowUs();
+      }
+      begun(startUs);
       await utteranceOver(signal);
-      return lastVoiceUs(askedUs) ?? clock.nowUs();
+      return lastVoiceUs();
     },
   };
 }

@@ -139,6 +139,11 @@ export class RecordingWriter {
     renameSync(this.#partial, this.folder);
   }
 
+  /** Removes what was written. In the place of {@link finish}. */
+  discard(): void {
+    rmSync(this.#partial, { recursive: true, force: true });
+  }
+
   #line(record: TraceHeader | TraceEvent): void {
     writeSync(this.#trace, `${this.#mask.text(JSON.stringify(record))}\n`);
   }

@@ -65,7 +65,13 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'harness/device',
     'harness/voice-detection',
   ],
-  'harness/serial': ['firmware-protocol', 'harness/clock', 'harness/network', 'harness/toml'],
+  'harness/serial': [
+    'firmware-protocol',
+    'adapters/nearest-name.ts',
+    'harness/clock',
+    'harness/network',
+    'harness/toml',
+  ],
   'harness/virtual-board': [
     'firmware-protocol',
     'harness/clock',

@@ -8,6 +8,7 @@ import { parseBoardAddress } from '../serial/board-address.ts';
 import type { ChosenBoard } from '../serial/board-choice.ts';
 import { findAgain } from '../serial/board-choice.ts';
 import type { BoardPort } from '../serial/board-port.ts';
+import { busyLimitUs } from '../serial/local-port.ts';
 import { openBoardPort } from '../serial/open-board-port.ts';
 import type { PortEvent } from '../serial/port-event.ts';
 import { listPorts } from '../serial/port-list.ts';
@@ -29,30 +30,38 @@ export interface BoardAccessOptions {
   /** Worth a remark: a busy port that is tried again, a program that has it open, too. */
   readonly say: (text: string) => void;
   readonly signal: AbortSignal;
+  /** For tests. */
+  readonly openPort?: typeof openBoardPort;
 }
 
 /** @throws {SerialError} `SERIAL_ADDRESS` */
 export function boardAccess(options: BoardAccessOptions): BoardAccess {
-  const { clock, chosen, baud, say, signal } = options;
+  const { clock, chosen, baud, say, signal, openPort = openBoardPort } = options;
   const parsed = parseBoardAddress(chosen.address);
   const outside: Endpoint[] = parsed.kind === 'local' ? [] : [parsed.endpoint];
   const dialer = new SocketNetwork({ clock, random: createRandom(1, 'board-access'), outside });
   return {
-    open: (address) =>
-      openBoardPort(address, {
+    open: (address) => {
+      let told: string | undefined;
+      return openPort(address, {
         clock,
         dialer,
         baud,
         signal,
         observe: (event) => {
           const text = describeEvent(event);
-          if (text !== undefined) say(text);
+          // Every try meets the same holder; it is said again when that changes.
+          if (text !== undefined && text !== told) say(text);
+          told = text ?? told;
         },
-      }),
+      });
+    },
     reset: async (port) => {
       const name = chosen.wiring === 'usb-jtag' ? 'run-usb-jtag' : 'run-bridge';
       const strategy = resetStrategies[name];
-      return describeReset(await resetBoard({ port, clock, strategy, signal }));
+      const done = describeReset(await resetBoard({ port, clock, strategy, signal }));
+      const isGuess = parsed.kind !== 'local' && chosen.wiring === undefined;
+      return isGuess ? `${done}; taken for a bridge, --wiring usb-jtag for native USB` : done;
     },
     locate: async () => {
       if (parsed.kind !== 'local') return chosen.address;
@@ -66,8 +75,7 @@ export function boardAccess(options: BoardAccessOptions): BoardAccess {
 /** Resets that come with the opening are told by the console's story. */
 function describeEvent(event: PortEvent): string | undefined {
   if (event.type === 'retry') {
-    const seconds = (event.waitUs / 1_000_000).toFixed(1);
-    return `${event.problem.message} Trying again in ${seconds} s.`;
+    return `${event.problem.message} Trying again for ${busyLimitUs / 1_000_000} s.`;
   }
   if (event.type === 'shared') {
     const holders = event.holders.map(({ pid, command }) => `${command} (${pid})`).join(', ');

@@ -1,6 +1,5 @@
 /** `run --board`: which board, how it is reached, reset and spoken to, from what the command line says. */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import type { Clock } from '../clock/clock.ts';
 import type { Endpoint } from '../network/network.ts';
@@ -10,7 +9,7 @@ import type { BoardSource } from '../runner/board-on-cable.ts';
 import { findPlayer, playerPrograms, SoundProgramError } from '../runner/sound-program.ts';
 import { loudspeakerVoice } from '../runner/voice-path.ts';
 import { parseBoardAddress } from '../serial/board-address.ts';
-import { type ChosenBoard, chooseBoard } from '../serial/board-choice.ts';
+import { boardQuestion, type ChosenBoard, chooseBoard } from '../serial/board-choice.ts';
 import { readRegistry } from '../serial/board-registry.ts';
 import { openBoardPort } from '../serial/open-board-port.ts';
 import { listPorts } from '../serial/port-list.ts';
@@ -61,10 +60,8 @@ export async function boardOnDesk(
 ): Promise<BoardOnDesk> {
   const path = registryPath(options);
   const boards = readRegistry(path);
-  const isPort = asked.includes('/') || /^COM\d+$/i.test(asked) || existsSync(asked);
-  const question = isPort ? { port: asked } : { name: asked };
   const find = async (): Promise<ChosenBoard> =>
-    chooseBoard(question, { ports: await listPorts(), boards, registryPath: path });
+    chooseBoard(boardQuestion(asked), { ports: await listPorts(), boards, registryPath: path });
   const chosen = await find();
   const speak = speaking(options.speak);
   const reset = resetOf(options.reset, chosen.wiring ?? options.wiring);

@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { SystemClock } from '../clock/system-clock.ts';
-import { type ListedBoardPort, renderBoardList } from '../report/board-list.ts';
+import { NetworkError } from '../network/network-error.ts';
+import { type ListedBoardPort, renderBoardList, type ShownBoard } from '../report/board-list.ts';
 import { chooseBoard, isCandidate } from '../serial/board-choice.ts';
 import { probeBoard } from '../serial/board-probe.ts';
 import {
@@ -11,6 +12,7 @@ import {
   forgetBoard,
   type RegisteredBoard,
   readRegistry,
+  type Wiring,
 } from '../serial/board-registry.ts';
 import { listPorts, macOfPort, type SerialPortInfo } from '../serial/port-list.ts';
 import { SerialError } from '../serial/serial-error.ts';
@@ -36,6 +38,8 @@ export interface BoardsAddOptions extends RegistryOption {
   readonly mac?: string;
   readonly usbSerial?: string;
   readonly address?: string;
+  /** With an address: how the cable there reaches the chip. */
+  readonly wiring?: Wiring;
 }
 
 /**
@@ -56,7 +60,8 @@ export async function boardsCommand(terminal: Terminal, options: BoardsOptions):
   const path = registryPath(options);
   const boards = readRegistry(path);
   const ports = await listPorts();
-  const probes = options.probe === true ? await probeAll(terminal, ports) : new Map();
+  const remote = boards.filter((board) => board.address !== undefined);
+  const probes = options.probe === true ? await probeAll(terminal, ports, remote) : new Map();
   const rows = ports.map((port): ListedBoardPort => {
     const probe: BoardIdentity | undefined = probes.get(port.path);
     const mac = probe?.mac ?? macOfPort(port);
@@ -68,9 +73,19 @@ export async function boardsCommand(terminal: Terminal, options: BoardsOptions):
       ...(board !== undefined && { board: board.name }),
     };
   });
-  const away = boards.filter(({ name }) => rows.every(({ board }) => board !== name));
+  const shown = boards.map((board): ShownBoard => {
+    const probe = board.address === undefined ? undefined : probes.get(board.address);
+    return {
+      ...board,
+      ...(probe?.mac !== undefined && { foundMac: probe.mac }),
+      ...(probe?.version !== undefined && { firmware: probe.version }),
+    };
+  });
+  const away = shown.filter(({ name }) => rows.every(({ board }) => board !== name));
   if (options.json === true) {
-    terminal.print(JSON.stringify({ schemaVersion: 1, registry: path, ports: rows, boards }));
+    terminal.print(
+      JSON.stringify({ schemaVersion: 1, registry: path, ports: rows, boards: shown }),
+    );
   } else {
     const { color, width } = terminal;
     terminal.print(renderBoardList({ ports: rows, away, registry: path }, { color, width }));
@@ -91,13 +106,15 @@ export async function boardsAddCommand(
     ...(options.mac !== undefined && { mac: options.mac.replaceAll(/[:-]/g, '').toLowerCase() }),
     ...(options.usbSerial !== undefined && { usbSerial: options.usbSerial }),
     ...(options.address !== undefined && { address: options.address }),
+    ...(options.wiring !== undefined && { wiring: options.wiring }),
   };
   addBoard(path, board);
-  const { mac, usbSerial, address } = board;
+  const { mac, usbSerial, address, wiring } = board;
   const known = [
     ...(mac === undefined ? [] : [`MAC ${mac}`]),
     ...(usbSerial === undefined ? [] : [`USB serial number ${usbSerial}`]),
     ...(address === undefined ? [] : [`address ${address}`]),
+    ...(wiring === undefined ? [] : [`wiring ${wiring}`]),
   ];
   terminal.say(`${name}: ${known.join(', ')}, in ${path}`);
   if (mac === undefined && usbSerial !== undefined && /^0*\d{0,4}$/.test(usbSerial)) {
@@ -121,17 +138,28 @@ export function boardsForgetCommand(
   return exitCode.passed;
 }
 
-/** Opens the ports that look like a board one after the other. What cannot be had is said and left out. */
+/**
+ * Opens the ports that look like a board, and the addresses of the registry, one after the other. What cannot be had is said
+ * and left out.
+ *
+ * @returns by path or address
+ */
 async function probeAll(
   terminal: Terminal,
   ports: readonly SerialPortInfo[],
+  remote: readonly RegisteredBoard[],
 ): Promise<Map<string, BoardIdentity>> {
   const clock = new SystemClock();
   const signal = interruptSignal(terminal, 'stopping before the next port.');
   const found = new Map<string, BoardIdentity>();
-  for (const info of ports.filter(isCandidate)) {
+  const asked = [
+    ...ports
+      .filter(isCandidate)
+      .map(({ path, holders }) => ({ question: { port: path }, path, holders })),
+    ...remote.map(({ name, address }) => ({ question: { name }, path: address!, holders: [] })),
+  ];
+  for (const { question, path, holders } of asked) {
     if (signal.aborted) break;
-    const { path, holders } = info;
     if (holders.length > 0) {
       terminal.say(
         `${path}: not asked, ${holders.map(({ command }) => command).join(', ')} has it`,
@@ -139,8 +167,7 @@ async function probeAll(
       continue;
     }
     terminal.say(`${path}: resetting the board and reading its boot log`);
-    const around = { ports: [info], boards: [], registryPath: '' };
-    const chosen = chooseBoard({ port: path }, around);
+    const chosen = chooseBoard(question, { ports, boards: remote, registryPath: '' });
     const say = (text: string): void => terminal.say(`${path}: ${text}`);
     const access = boardAccess({ clock, chosen, baud: 115_200, say, signal });
     try {
@@ -156,6 +183,14 @@ async function probeAll(
           signal,
         });
         found.set(path, identity);
+        const { expectedMac } = chosen;
+        if (
+          expectedMac !== undefined &&
+          identity.mac !== undefined &&
+          identity.mac !== expectedMac
+        ) {
+          say(`another board answers: it has MAC ${identity.mac}, and ${expectedMac} is expected`);
+        }
         for (const event of story) {
           const told = explainStory(event);
           if (told?.weight === 'trouble') say(told.text);
@@ -165,7 +200,7 @@ async function probeAll(
         await port.close();
       }
     } catch (error) {
-      if (!(error instanceof SerialError)) throw error;
+      if (!(error instanceof SerialError || error instanceof NetworkError)) throw error;
       say(`${error.message} ${error.hint}`);
     }
   }

@@ -1,6 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import { SystemClock } from '../clock/system-clock.ts';
+import { opus, voiceDetection } from '../device/device-bench.contract.ts';
+import { diy } from '../device/device-profile.ts';
+import { SocketNetwork } from '../network/socket-network.ts';
+import { createRandom } from '../random/random.ts';
+import type { PortEvent } from '../serial/port-event.ts';
+import { SerialError } from '../serial/serial-error.ts';
+import { listenWithRfc2217 } from '../virtual-board/rfc2217-server.ts';
+import { VirtualBoard } from '../virtual-board/virtual-board.ts';
+import { boardAccess } from './board-access.ts';
 import { ProgramStarter } from './started-program.contract.ts';
 
 const programs = new ProgramStarter();
@@ -38,4 +48,75 @@ test('a local port is no identity: it is not entered as an address', async (t) =
   const refused = await boards('add', 'desk', '--address', '/dev/ttyUSB0');
   t.is(refused.exit, 2);
   t.regex(refused.stderr, /local ports change their names.*\[BOARD_ENTRY\]/);
+});
+
+test('boards --probe asks those at network addresses, too, and tells when another one answers', async (t) => {
+  t.timeout(60_000);
+  const clock = new SystemClock();
+  const network = new SocketNetwork({ clock, random: createRandom(1, 'network'), outside: [] });
+  const board = new VirtualBoard({
+    profile: diy,
+    mac: '02ec0e000007',
+    serverUrl: 'ws://127.0.0.1:9/ws/',
+    wiring: 'usb-jtag',
+    clock,
+    dialer: network,
+    random: createRandom(1, 'board'),
+    opus,
+    voiceDetection,
+  });
+  const endpoint = { host: '127.0.0.1', port: 0 };
+  const listener = await listenWithRfc2217({ network, endpoint, board });
+  t.teardown(async () => {
+    await board.close();
+    await listener.close();
+  });
+  board.powerOn();
+  const file = programs.file(
+    'remote.toml',
+    `[boards.lab]\naddress = "rfc2217://127.0.0.1:${listener.endpoint.port}"\nmac = "02ec0e000002"\nwiring = "usb-jtag"\n` +
+      '[boards.gone]\naddress = "rfc2217://127.0.0.1:1"\n',
+  );
+  const { exit, stdout, stderr } = await programs.start([
+    'boards',
+    '--probe',
+    '--json',
+    '--registry',
+    file,
+  ]).ended;
+  t.is(exit, 0, stderr);
+  const { boards: shown } = JSON.parse(stdout) as { boards: Record<string, unknown>[] };
+  t.like(shown[0], { name: 'lab', foundMac: '02ec0e000007', wiring: 'usb-jtag' });
+  t.regex(String(shown[0]!['firmware']), /^\d+\.\d+\.\d+$/);
+  t.is(shown[1]!['foundMac'], undefined);
+  t.regex(stderr, /another board answers: it has MAC 02ec0e000007, and 02ec0e000002 is expected/);
+  t.regex(stderr, /rfc2217:\/\/127\.0\.0\.1:1: .*\w/);
+});
+
+test('a busy port is said once for each holder, not with every try', async (t) => {
+  const said: string[] = [];
+  const busy = (holder: string): PortEvent => {
+    const problem = new SerialError(
+      'SERIAL_BUSY',
+      `/dev/ttyUSB0 is in use by ${holder}.`,
+      'Close it.',
+    );
+    return { type: 'retry', atUs: 0, waitUs: 100_000, problem };
+  };
+  const access = boardAccess({
+    clock: new SystemClock(),
+    chosen: { address: '/dev/ttyUSB0', because: 'as asked', identified: false },
+    baud: 115_200,
+    say: (text) => said.push(text),
+    signal: new AbortController().signal,
+    openPort: async (_address, { observe }) => {
+      for (const holder of ['one', 'one', 'one', 'two', 'two']) observe?.(busy(holder));
+      throw busy('two');
+    },
+  });
+  await access.open('/dev/ttyUSB0').catch(() => {});
+  t.deepEqual(said, [
+    '/dev/ttyUSB0 is in use by one. Trying again for 5 s.',
+    '/dev/ttyUSB0 is in use by two. Trying again for 5 s.',
+  ]);
 });

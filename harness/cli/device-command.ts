@@ -14,6 +14,7 @@ import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
 import { neutralize } from '../report/terminal-text.ts';
 import { encodeWav } from '../trace/wav-file.ts';
+import { closeText } from './close-code.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import { playInteractively } from './interactive-device.ts';
@@ -93,6 +94,8 @@ export async function deviceCommand(
   let answered = 0;
   let rebooted: string | undefined;
   let booted = false;
+  let switchedOff = false;
+  let said: string | undefined;
   let firstSound: ((atUs: number) => void) | undefined;
   const board = new ConsolePrinter({ profile, serverUrl: url });
   // What is not the board's must not stand between the lines of its console.
@@ -102,8 +105,20 @@ export async function deviceCommand(
     else {
       // Without its first connection the command ends, and says why.
       const isLast = event.type === 'connectFailed' && !booted;
-      const line = isLast ? undefined : describe(event);
+      const line = isLast
+        ? undefined
+        : switchedOff && event.type === 'disconnected'
+          ? `the board is switched off, and connection ${event.connection} ends without a goodbye`
+          : describe(event);
       if (line !== undefined) terminal.say(`${seconds(event.atUs)}  ${line}`);
+    }
+    const understood = event.type === 'log' ? understoodIn(event.message) : undefined;
+    if (said !== undefined && understood !== undefined && isOther(said, understood)) {
+      said = undefined;
+      terminal.say(
+        `${seconds(event.atUs)}  the server understood "${printable(understood)}" and answers that: ` +
+          'serve and the stand-ins follow a script, whatever is said',
+      );
     }
     if (event.type === 'frameHandled' && event.event === 'EndResponse') answered++;
     if (event.type === 'playStart') firstSound?.(event.atUs);
@@ -144,6 +159,7 @@ export async function deviceCommand(
         if (atUs > userStopUs) heardUs ??= atUs;
       };
       terminal.say(`${seconds(clock.nowUs())}  user: ${texts[index]}`);
+      said = texts[index];
       device.hear(clip);
       const over = await until(() => answered > already, options.timeout);
       if (!over && !signal.aborted) {
@@ -156,6 +172,7 @@ export async function deviceCommand(
       }
     }
   } finally {
+    switchedOff = true;
     await device.close();
     if (options.save !== undefined) saveSpeaker({ print: remark }, options.save, device);
   }
@@ -252,7 +269,7 @@ function describe(event: DeviceEvent): string | undefined {
     case 'connectFailed':
       return `connection failed: ${event.message}`;
     case 'disconnected':
-      return `connection ${event.connection} closed (${event.code})`;
+      return closeText(event.connection, event.code);
     case 'state':
       return `${event.from} → ${event.to} (${event.cause})`;
     case 'display':
@@ -266,6 +283,19 @@ function describe(event: DeviceEvent): string | undefined {
     default:
       return undefined;
   }
+}
+
+/** What the server has recognized, from the line of the console that shows it. */
+function understoodIn(message: string): string | undefined {
+  return /^Received ASR: "(.*)"$/s.exec(message)?.[1];
+}
+
+/** Neither the same words nor the beginning of them, as it comes while somebody speaks. */
+function isOther(said: string, understood: string): boolean {
+  const [one, two] = [said, understood].map((text) =>
+    text.toLowerCase().replaceAll(/[^\p{L}\p{N}]/gu, ''),
+  );
+  return !(one!.startsWith(two!) || two!.startsWith(one!));
 }
 
 /** A server's text must not act on the terminal. */

@@ -58,7 +58,6 @@ test('the rest of a sentence goes with its line', (t) => {
 
 test('what is no condition is a usage error that says how to write one', (t) => {
   for (const options of [
-    { level: 'X' },
     { filter: 'echokit' },
     { filter: 'tag~x' },
     { filter: 'text=x' },
@@ -69,4 +68,25 @@ test('what is no condition is a usage error that says how to write one', (t) => 
     t.is(error.code, 'USAGE', JSON.stringify(options));
     t.regex(error.hint!, /text~/);
   }
+});
+
+test('a level, an event or an origin that does not exist is told with the nearest one; a tag is anything', (t) => {
+  const problem = (options: { level?: string; filter?: string }) => {
+    const error = t.throws<CommandError>(() => new LineFilter(options))!;
+    t.is(error.code, 'USAGE');
+    return `${error.message} ${error.hint}`;
+  };
+  t.regex(problem({ level: 'X' }), /^--level: "X" is no level\. levels are E, W, I, D, V/);
+  t.regex(problem({ filter: 'level=warn' }), /^--filter: "warn" is no level/);
+  t.regex(
+    problem({ filter: 'event=volum-set' }),
+    /no event "volum-set"; did you mean volume-set\?/,
+  );
+  t.regex(problem({ filter: '!event=asr,nothing-like-it' }), /no event "nothing-like-it"\. /);
+  t.regex(
+    problem({ filter: 'origin=firmwar' }),
+    /did you mean firmware\?.*one of firmware, system, rom/,
+  );
+  t.regex(problem({ filter: 'event=bleh-*' }), /no event "bleh-\*"/);
+  t.notThrows(() => new LineFilter({ filter: 'event=ble-* origin=r* tag=no_such_module' }));
 });

@@ -3,11 +3,23 @@
  *
  *     tag=echokit::*,AFE  level=W  event=asr,start-audio  origin=firmware  text~"Opus|VAD"  !event=mic-rejected
  */
-import type { ConsoleLevel } from '../../firmware-protocol/console-forms.ts';
+import { nearestName } from '../../adapters/nearest-name.ts';
+import {
+  bareForms,
+  type ConsoleLevel,
+  consoleForms,
+} from '../../firmware-protocol/console-forms.ts';
 import type { ReadLine } from '../serial/console-reader.ts';
+import { lineOrigins } from '../serial/console-story.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 
 const levels: readonly ConsoleLevel[] = ['E', 'W', 'I', 'D', 'V'];
+
+/** What can stand behind a key; tags and text are anybody's. */
+const knownNames: Readonly<Record<string, readonly string[]>> = {
+  event: [...consoleForms, ...bareForms].map(({ name }) => name),
+  origin: lineOrigins,
+};
 
 type Test = (line: ReadLine) => boolean;
 
@@ -26,7 +38,7 @@ export class LineFilter {
   }) {
     const { level, filter = '' } = options;
     this.#tests = [
-      ...(level === undefined ? [] : [atLeast(level)]),
+      ...(level === undefined ? [] : [atLeast(level, '--level')]),
       ...splitWords(filter).map((word) => wordTest(word)),
     ];
   }
@@ -56,7 +68,7 @@ function wordTest(word: string): Test {
 }
 
 function conditionOf(key: string, value: string): Test {
-  if (key === 'level') return atLeast(value);
+  if (key === 'level') return atLeast(value, '--filter');
   if (key === 'text') {
     let pattern: RegExp;
     try {
@@ -68,7 +80,9 @@ function conditionOf(key: string, value: string): Test {
   }
   const wanted = value.split(',').map((part) => {
     const escaped = part.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&').replaceAll('\\*', '.*');
-    return new RegExp(`^${escaped}$`);
+    const pattern = new RegExp(`^${escaped}$`);
+    checkKnown(key, part, pattern);
+    return pattern;
   });
   return ({ line, origin }) => {
     const has =
@@ -83,10 +97,33 @@ function conditionOf(key: string, value: string): Test {
   };
 }
 
+/** A condition that no line can ever meet is a mistake. */
+function checkKnown(key: string, part: string, pattern: RegExp): void {
+  const names = knownNames[key];
+  if (names === undefined || names.some((name) => pattern.test(name))) return;
+  const meant = nearestName(part, names);
+  const which = meant === undefined ? '' : `; did you mean ${meant}?`;
+  throw new CommandError(
+    'USAGE',
+    exitCode.usage,
+    `There is no ${key} "${part}"${which === '' ? '.' : which}`,
+    names.length < 20
+      ? `one of ${names.join(', ')}; * stands for any letters`
+      : `"monitor --json" shows the name of each line's event; * stands for any letters, as in event=ble-*`,
+  );
+}
+
 /** A panic counts as an error, what else has no level as information. */
-function atLeast(level: string): Test {
+function atLeast(level: string, option: '--level' | '--filter'): Test {
   const lowest = levels.indexOf(level as ConsoleLevel);
-  if (lowest === -1) throw filterError(`"${level}" is no level; levels: ${levels.join(', ')}.`);
+  if (lowest === -1) {
+    throw new CommandError(
+      'USAGE',
+      exitCode.usage,
+      `${option}: "${level}" is no level.`,
+      `levels are ${levels.join(', ')}: errors, warnings, information, debugging, everything`,
+    );
+  }
   return ({ line, origin }) => {
     const has = line.kind === 'log' ? line.level : origin === 'panic' ? 'E' : 'I';
     return levels.indexOf(has) <= lowest;

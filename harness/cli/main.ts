@@ -9,9 +9,21 @@ import { acousticLimits } from '../scenario/scenario.ts';
 import { describeError } from './error-message.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import { liveLimits } from './live-limits.ts';
+import { namedAsStarted, programName } from './program-name.ts';
 import { processTerminal } from './terminal.ts';
 
-const terminal = processTerminal();
+const startedAs = programName({
+  script: process.argv[1] ?? '',
+  environment: process.env,
+  folder: process.cwd(),
+});
+const named = (text: string): string =>
+  namedAsStarted(
+    text,
+    startedAs,
+    program.commands.map((command) => command.name()),
+  );
+const terminal = processTerminal(named);
 
 export function harnessVersion(): string {
   for (const up of ['../..', '../../..']) {
@@ -107,7 +119,11 @@ const program = new Command('echokit-harness')
   )
   .version(harnessVersion())
   .showHelpAfterError('(add --help to see what is possible)')
-  .configureOutput({ outputError: (text, write) => write(text) })
+  .configureOutput({
+    writeOut: (text) => void process.stdout.write(named(text)),
+    writeErr: (text) => void process.stderr.write(named(text)),
+    outputError: (text, write) => write(text),
+  })
   .exitOverride();
 
 program
@@ -545,7 +561,7 @@ const boards = program
   .option('--json', 'print one JSON document')
   .option(
     '--probe',
-    'reset each board that nobody uses, and read MAC and firmware from its boot log',
+    'reset each board that nobody uses, those at network addresses included, and read MAC and firmware from its boot log',
   )
   .addHelpText(
     'after',
@@ -554,7 +570,7 @@ Examples:
   echokit-harness boards
   echokit-harness boards --probe                             restarts every board that it finds
   echokit-harness boards add kitchen --port /dev/ttyACM0     by its MAC or USB serial number, wherever it is plugged in
-  echokit-harness boards add lab --port rfc2217://lab:4000   a board on another desk
+  echokit-harness boards add lab --port rfc2217://lab:4000 --wiring usb-jtag   a board on another desk
   echokit-harness boards forget kitchen`,
   )
   .action(async (options) => {
@@ -570,6 +586,12 @@ boards
   .option('--mac <mac>', 'MAC of its Wi-Fi station: its device id, 12 hex digits')
   .option('--usb-serial <number>', 'serial number of its USB device')
   .option('--address <url>', 'rfc2217://host:port or socket://host:port')
+  .addOption(
+    new Option(
+      '--wiring <kind>',
+      'with an address: how the cable there reaches the chip, which the address does not tell',
+    ).choices(['bridge', 'usb-jtag']),
+  )
   .action(async (name: string, _options, command: Command) => {
     const { boardsAddCommand } = await import('./boards-command.ts');
     process.exitCode = await boardsAddCommand(terminal, name, command.optsWithGlobals());
@@ -596,6 +618,12 @@ program
       .argParser(whole('--baud', 300, 4_000_000)),
   )
   .option('--reset', 'restart the board first')
+  .addOption(
+    new Option(
+      '--wiring <kind>',
+      'how the cable reaches the chip, where neither the port nor boards.toml tells (rfc2217://)',
+    ).choices(['bridge', 'usb-jtag']),
+  )
   .option('--level <level>', 'show lines of E, W, I, D or V and what is worse')
   .option(
     '--filter <conditions>',
@@ -606,8 +634,9 @@ program
       .choices(['wall', 'run', 'boot', 'none'])
       .default('wall'),
   )
-  .option('--log <file>', 'add everything to this file, filtered or not')
+  .option('--log <file>', 'add everything to this file, filtered or not; with --json as JSON, too')
   .option('--json', 'print one JSON document per line')
+  .option('--quiet', 'no remarks on stderr: counts, waits, how a reset went')
   .option('--elf <file>', 'the program on the board: backtraces get functions and lines')
   .option(
     '--secret <text>',
@@ -624,7 +653,12 @@ Examples:
   echokit-harness monitor --port rfc2217://lab:4000 --level W --log board.log
   echokit-harness monitor --json | jq -r 'select(.type == "panic") | .crash.summary'
 
-Lines that begin with -- are of this program. The Wi-Fi password is replaced everywhere.
+Lines that begin with -- are of this program. … stands where a line is not whole: it began before the port was open, or
+was broken off. The Wi-Fi password is replaced everywhere.
+
+Every document of --json begins with its type: line, or an event. They come in the order in which they are known; atUs is
+when a thing began, so a crash stands behind its lines with the instant of its first one.
+
 Exit codes: 2 the command line or boards.toml is wrong, 4 the port cannot be had, or another board answers,
             130 Ctrl-C, which is how it ends.`,
   )

@@ -3,8 +3,8 @@ import type { Clock } from '../clock/clock.ts';
 import { SystemClock } from '../clock/system-clock.ts';
 import { renderConsoleCounts } from '../report/console-text.ts';
 import { decodeBacktrace, decodedText, findDecoders } from '../serial/backtrace-decoder.ts';
-import { type ChosenBoard, chooseBoard } from '../serial/board-choice.ts';
-import { readRegistry } from '../serial/board-registry.ts';
+import { boardQuestion, type ChosenBoard, chooseBoard } from '../serial/board-choice.ts';
+import { readRegistry, type Wiring } from '../serial/board-registry.ts';
 import { ConsoleSession } from '../serial/console-session.ts';
 import { listPorts } from '../serial/port-list.ts';
 import { SerialError } from '../serial/serial-error.ts';
@@ -26,6 +26,10 @@ export interface MonitorOptions extends RegistryOption {
   readonly log?: string;
   readonly timestamps: TimestampKind;
   readonly reset?: boolean;
+  /** How the cable reaches the chip, where neither the port nor the registry tells. */
+  readonly wiring?: Wiring;
+  /** No remarks on stderr but errors. */
+  readonly quiet?: boolean;
   readonly elf?: string;
   readonly secret: readonly string[];
 }
@@ -41,14 +45,21 @@ export async function monitorCommand(
   if (options.elf !== undefined && !existsSync(options.elf)) {
     throw new CommandError('USAGE', exitCode.usage, `There is no file ${options.elf}.`);
   }
-  const chosen = await chosenBoard(name, options);
+  const found = await chosenBoard(name, options);
+  const wiring = options.wiring ?? found.wiring;
+  const chosen: ChosenBoard = { ...found, ...(wiring !== undefined && { wiring }) };
   const clock = new SystemClock();
-  const signal = interruptSignal(terminal, 'closing the port.');
+  const signal = interruptSignal(
+    options.quiet === true ? { say: () => {} } : terminal,
+    'closing the port.',
+  );
   // A pipe whose reader has left ends it, too.
   const stop = new AbortController();
   signal.addEventListener('abort', () => stop.abort());
   process.stdout.on('error', () => stop.abort());
-  const say = (text: string): void => terminal.say(`monitor: ${text}`);
+  const say = (text: string): void => {
+    if (options.quiet !== true) terminal.say(`monitor: ${text}`);
+  };
   const access = boardAccess({ clock, chosen, baud, say, signal: stop.signal });
   const logFile = options.log === undefined ? undefined : openSync(options.log, 'a');
   const output = new MonitorOutput({
@@ -99,13 +110,12 @@ async function chosenBoard(
   options: MonitorOptions,
 ): Promise<ChosenBoard> {
   const path = registryPath(options);
-  // A port in the place of a name is a port, as in `run --board`.
-  const isPort = name !== undefined && /[/\\]|^COM\d+$/.test(name);
-  const port = options.port ?? (isPort ? name : undefined);
+  const asked = name === undefined ? {} : boardQuestion(name);
+  const port = options.port ?? asked.port;
   // A network address needs no list of the ports of this machine.
   const ports = port?.includes('://') === true ? [] : await listPorts();
   return chooseBoard(
-    { ...(name !== undefined && !isPort && { name }), ...(port !== undefined && { port }) },
+    { ...asked, ...(port !== undefined && { port }) },
     { ports, boards: readRegistry(path), registryPath: path },
   );
 }

@@ -1,5 +1,6 @@
 import test from 'ava';
 import { SimulatedClock } from '../clock/simulated-clock.ts';
+import { wallClockTimes } from '../clock/system-clock.ts';
 import { onConsole, panicLines, romLines } from '../serial/board-boot.contract.ts';
 import { ConsoleReader } from '../serial/console-reader.ts';
 import { LineFilter } from './line-filter.ts';
@@ -91,6 +92,40 @@ test('time stamps: of the run, since the boot, or none', async (t) => {
   const wall = bench({ timestamps: 'wall' });
   wall.reader.push(onConsole(['I (1) echokit::app: No events']), 0);
   t.regex(wall.printed[0]!, /^\d\d:\d\d:\d\d\.\d{3} {2}I \(1\)/);
+});
+
+test('the time of day never falls from line to line, and follows a clock that was set', (t) => {
+  // 2026-11-27, 12:00 UTC.
+  let wallMs = 1_795_780_800_000;
+  let runUs = 5_000_000;
+  const time = wallClockTimes({ nowUs: () => runUs }, () => Math.floor(wallMs));
+  const shown: string[] = [];
+  for (let i = 0; i < 200; i++) {
+    // Lines are shown later than they came, now more and now less, by a clock that counts whole milliseconds.
+    runUs += 1_370;
+    wallMs += 1.37;
+    shown.push(time(runUs - ((i * 7919) % 1_300)));
+  }
+  t.deepEqual(shown, shown.toSorted());
+  wallMs += 3_600_000;
+  t.is(Number(time(runUs).slice(0, 2)) % 24, (Number(shown.at(-1)!.slice(0, 2)) + 1) % 24);
+});
+
+test('a line that is not whole is marked on its open side', (t) => {
+  const { printed, reader } = bench();
+  reader.opened();
+  reader.push(Buffer.from('ceived idle event\r\nI (9) echokit::app: Rece'), 0);
+  reader.close();
+  t.deepEqual(printed, ['…ceived idle event', 'I (9) echokit::app: Rece…']);
+});
+
+test('every document begins with its type', (t) => {
+  const { printed, reader, output } = bench({ json: true });
+  output.session({ atUs: 0, type: 'opened', address: '/dev/ttyACM0', carriesLines: true });
+  reader.push(onConsole([...panicLines, ...romLines('0xc (RTC_SW_CPU)')]), 0);
+  output.decoded(0, ['main at main.rs:1']);
+  t.true(printed.length > 10);
+  for (const text of printed) t.regex(text, /^\{"type":"/);
 });
 
 test('JSON is one document per line, for lines, story and port, and infinity is text', (t) => {

@@ -1,7 +1,7 @@
 /** What `monitor` writes where: lines of the console, the story above them, and what happens to the port. */
 
 import type { Clock } from '../clock/clock.ts';
-import { wallClockTime } from '../clock/system-clock.ts';
+import { wallClockTimes } from '../clock/system-clock.ts';
 import {
   type ConsoleColors,
   consoleColors,
@@ -35,11 +35,13 @@ export class MonitorOutput {
   readonly #options: MonitorOutputOptions;
   readonly #colors: ConsoleColors;
   readonly #plain = consoleColors(false);
+  readonly #wallTime: (atUs: number) => string;
   #bootUs: number | undefined;
 
   constructor(options: MonitorOutputOptions) {
     this.#options = options;
     this.#colors = consoleColors(options.color);
+    this.#wallTime = wallClockTimes(options.clock);
   }
 
   line(line: ReadLine): void {
@@ -85,12 +87,11 @@ export class MonitorOutput {
   }
 
   #stamped(atUs: number, text: string): string {
-    const { clock, timestamps } = this.#options;
-    switch (timestamps) {
+    switch (this.#options.timestamps) {
       case 'none':
         return text;
       case 'wall':
-        return `${wallClockTime(clock.nowUs() - atUs)}  ${text}`;
+        return `${this.#wallTime(atUs)}  ${text}`;
       case 'run':
         return `${seconds(atUs)}  ${text}`;
       case 'boot':

@@ -21,6 +21,7 @@ import { endOfSpeechDefaults } from '../server/end-of-speech.ts';
 import { recordFolder } from '../server/record-store.ts';
 import { Service, textOf } from '../server/service-call.ts';
 import { SecretMask } from '../trace/secret-mask.ts';
+import { closeText } from './close-code.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { configuredScenario } from './configured-scenario.ts';
 import { CommandError, exitCode } from './exit-code.ts';
@@ -182,6 +183,12 @@ export async function serveCommand(
     `Speaking with ${budget === undefined ? 'the stand-in of' : 'the real'} ${provider.name}, ` +
       `answering from ${asked?.replies ? '[llm]' : `"${scenario.title}"`}${servicesOf(played)}${model === 'harness' ? '' : `, as ${model}`}. Ctrl-C ends it.`,
   );
+  if (asked?.recognizer === undefined && asked?.replies === undefined) {
+    terminal.say(
+      `Whatever is said, it understands and answers the turns of ${options.scenario ?? 'that script'}, one after the other; ` +
+        '--scenario names another, --live with --config asks real services.',
+    );
+  }
   await aborted(signal);
   await listener.close();
   await server.close();
@@ -274,7 +281,7 @@ function describe(event: ServerObservation, standInOf?: string): string | undefi
     case 'connected':
       return `board ${event.deviceId} connected${event.reconnect ? ' again' : ''} (opus ${event.opus}, stream_asr ${event.streamAsr})`;
     case 'disconnected':
-      return `connection ${event.connection} closed (${event.code})`;
+      return closeText(event.connection, event.code);
     case 'recordStart':
       return `board ${event.deviceId} is recorded in ${event.file}`;
     case 'recordEnd': {

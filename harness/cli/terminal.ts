@@ -8,12 +8,13 @@ export interface Terminal {
   readonly width: number;
 }
 
-export function processTerminal(): Terminal {
+/** @param named what is said, with the name of the program as the user calls it */
+export function processTerminal(named: (text: string) => string = (text) => text): Terminal {
   const { stdout, stderr, env } = process;
   const noColor = (env['NO_COLOR'] ?? '') !== '';
   return {
     print: (text) => void stdout.write(`${text}\n`),
-    say: (text) => void stderr.write(`${text}\n`),
+    say: (text) => void stderr.write(`${named(text)}\n`),
     color: stdout.isTTY === true && !noColor && env['TERM'] !== 'dumb',
     width: Math.max(50, stdout.columns ?? 100),
   };
@@ -23,7 +24,7 @@ export function processTerminal(): Terminal {
  * A signal that aborts on the first Ctrl-C (or a polite kill), so that a recording can be finished.
  * The second one ends the process.
  */
-export function interruptSignal(terminal: Terminal, what: string): AbortSignal {
+export function interruptSignal(terminal: Pick<Terminal, 'say'>, what: string): AbortSignal {
   const control = new AbortController();
   const stop = (name: string): void => {
     if (control.signal.aborted) process.exit(130);

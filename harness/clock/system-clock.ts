@@ -100,8 +100,26 @@ export function wallClockIso(): string {
   return new Date().toISOString();
 }
 
-/** Local time of day `agoUs` microseconds ago, for people: `19:41:21.345`. */
-export function wallClockTime(agoUs: number): string {
-  const then = new Date(Date.now() - agoUs / 1000);
-  return new Date(then.getTime() - then.getTimezoneOffset() * 60_000).toISOString().slice(11, 23);
+/** The clock of the system was set when it is so far from where it was. */
+const setClockMs = 1_000;
+
+/**
+ * Local time of day of instants of a clock, for people: `19:41:21.345`. Later instants have later times, until somebody
+ * sets the clock of the system.
+ *
+ * @param now milliseconds of the system's clock
+ */
+export function wallClockTimes(
+  clock: Pick<Clock, 'nowUs'>,
+  now: () => number = Date.now,
+): (atUs: number) => string {
+  const read = (): number => now() - clock.nowUs() / 1000;
+  let zeroMs = read();
+  return (atUs) => {
+    const nowZeroMs = read();
+    if (Math.abs(nowZeroMs - zeroMs) > setClockMs) zeroMs = nowZeroMs;
+    const then = new Date(zeroMs + atUs / 1000);
+    const local = then.getTime() - then.getTimezoneOffset() * 60_000;
+    return new Date(local).toISOString().slice(11, 23);
+  };
 }

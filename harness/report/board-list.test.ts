@@ -15,7 +15,12 @@ test('ports, what is at them, and boards that are elsewhere', (t) => {
         },
       ],
       away: [
-        { name: 'lab', address: 'rfc2217://lab.example:4000' },
+        {
+          name: 'lab',
+          address: 'rfc2217://lab.example:4000',
+          foundMac: '02ec0e000009',
+          firmware: '0.3.2',
+        },
         { name: 'desk', usbSerial: '0001' },
       ],
       registry: 'boards.toml',
@@ -35,7 +40,7 @@ test('ports, what is at them, and boards that are elsewhere', (t) => {
   ]);
   t.deepEqual(rest.slice(1), [
     'Other boards in boards.toml:',
-    '  lab: rfc2217://lab.example:4000',
+    '  lab: rfc2217://lab.example:4000, MAC 02ec0e000009, firmware 0.3.2',
     '  desk: USB serial number 0001',
   ]);
 });

@@ -13,10 +13,16 @@ export interface ListedBoardPort extends SerialPortInfo {
   readonly firmware?: string;
 }
 
+export interface ShownBoard extends RegisteredBoard {
+  /** What its boot log showed, when it was asked. */
+  readonly foundMac?: string;
+  readonly firmware?: string;
+}
+
 export interface BoardListReport {
   readonly ports: readonly ListedBoardPort[];
   /** Registered boards that are at none of the ports. */
-  readonly away: readonly RegisteredBoard[];
+  readonly away: readonly ShownBoard[];
   readonly registry: string;
 }
 
@@ -52,9 +58,14 @@ export function renderBoardList(
     rows.length === 0
       ? ['This machine has no serial ports.']
       : renderTable(columns, rows, width, colors.bold);
-  const others = away.map(({ name, address, mac, usbSerial }) => {
+  const others = away.map(({ name, address, mac, usbSerial, foundMac, firmware }) => {
     const known = address ?? (mac === undefined ? `USB serial number ${usbSerial}` : `MAC ${mac}`);
-    return `  ${neutralize(name)}: ${neutralize(known)}`;
+    const found = [
+      ...(foundMac === undefined ? [] : [`MAC ${foundMac}`]),
+      ...(firmware === undefined ? [] : [`firmware ${firmware}`]),
+    ];
+    const shown = [known, ...found].map(neutralize).join(', ');
+    return `  ${neutralize(name)}: ${shown}`;
   });
   return [
     ...table,

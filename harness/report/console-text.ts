@@ -12,9 +12,10 @@ export function consoleColors(color: boolean): ConsoleColors {
   return picocolors.createColors(color);
 }
 
-/** The line as it was printed, colored by its level. Nothing in it acts on the terminal. */
-export function renderConsoleLine({ line, text, origin }: ReadLine, colors: ConsoleColors): string {
-  const shown = neutralize(text);
+/** The line as it was printed, colored by its level, with … where it is not whole. Nothing in it acts on the terminal. */
+export function renderConsoleLine(read: ReadLine, colors: ConsoleColors): string {
+  const { line, text, origin, begin, end } = read;
+  const shown = `${begin === 'missing' ? '…' : ''}${neutralize(text)}${end === 'whole' ? '' : '…'}`;
   if (origin === 'panic') return colors.red(shown);
   if (origin === 'rom') return colors.dim(shown);
   if (line.kind === 'bare') return origin === 'unexpected' ? colors.dim(shown) : shown;
@@ -73,7 +74,8 @@ export function renderConsoleCounts(counts: ConsoleCounts): string {
 }
 
 /** A line of the console as a JSON document without line breaks. */
-export function consoleLineData({ line, text, origin, startUs, endUs, end }: ReadLine): string {
+export function consoleLineData(read: ReadLine): string {
+  const { line, text, origin, startUs, endUs, begin, end } = read;
   const parsed =
     line.kind === 'bare'
       ? { event: line.event }
@@ -84,11 +86,12 @@ export function consoleLineData({ line, text, origin, startUs, endUs, end }: Rea
           message: line.message,
           event: line.event,
         };
-  return json({ type: 'line', startUs, endUs, end, origin, ...parsed, text });
+  return json({ type: 'line', startUs, endUs, begin, end, origin, ...parsed, text });
 }
 
-export function storyData(event: StoryEvent | SessionEvent): string {
-  return json(event);
+/** The type comes first in every document. */
+export function storyData({ type, ...event }: StoryEvent | SessionEvent): string {
+  return json({ type, ...event });
 }
 
 /** JSON has no infinity: the ratio of a sentence can be one. */

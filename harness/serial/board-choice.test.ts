@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import test from 'ava';
-import { chooseBoard, describePort, findAgain } from './board-choice.ts';
+import { boardQuestion, chooseBoard, describePort, findAgain } from './board-choice.ts';
 import type { BoardError } from './board-error.ts';
 import { addBoard, forgetBoard, parseRegistry, readRegistry } from './board-registry.ts';
 import { listLinuxPorts, macOfPort, portsOfPackage, type SerialPortInfo } from './port-list.ts';
@@ -248,6 +248,44 @@ test('boards are entered, replaced, forgotten, and read again as they were', (t)
   const unknown = t.throws<BoardError>(() => forgetBoard(path, 'lab'))!;
   t.is(unknown.code, 'BOARD_UNKNOWN');
   t.regex(unknown.hint, /known: kitchen/);
+  const mistyped = t.throws<BoardError>(() =>
+    chooseBoard(
+      { name: 'kitchn' },
+      { ...around(), boards: readRegistry(path), registryPath: path },
+    ),
+  )!;
+  t.regex(mistyped.message, /There is no board kitchn in .*; did you mean kitchen\?$/);
+  const nowhere = join(root, 'config/none.toml');
+  const none = t.throws<BoardError>(() =>
+    chooseBoard({ name: 'kitchn' }, { ...around(), boards: [], registryPath: nowhere }),
+  )!;
+  t.is(
+    none.message,
+    `There is no board kitchn: no board has a name yet, ${nowhere} does not exist.`,
+  );
+  t.regex(none.hint, /echokit-harness boards shows them.*boards add kitchn --port/);
+});
+
+test('the registry keeps how the cable reaches a chip behind an address, and nothing else has to', (t) => {
+  const path = join(root, 'config/wiring.toml');
+  const lab = { name: 'lab', address: 'rfc2217://lab:4000', wiring: 'usb-jtag' } as const;
+  addBoard(path, lab);
+  t.deepEqual(readRegistry(path), [lab]);
+  const at = { ...around(), boards: readRegistry(path), registryPath: path };
+  t.is(chooseBoard({ name: 'lab' }, at).wiring, 'usb-jtag');
+  t.is(chooseBoard({ name: 'lab', port: 'rfc2217://127.0.0.1:4001' }, at).wiring, 'usb-jtag');
+  const local = () => addBoard(path, { name: 'desk', mac: '02ec0e000002', wiring: 'bridge' });
+  t.regex(t.throws<BoardError>(local)!.message, /wiring is for a board at an address/);
+  const odd = () =>
+    parseRegistry(`[boards.a]\naddress = "socket://a:1"\nwiring = "usb"`, 'boards.toml');
+  t.regex(t.throws<BoardError>(odd)!.message, /wiring "usb" is not bridge or usb-jtag/);
+});
+
+test('in the place of a name stands a port when it looks like one, or is a file', (t) => {
+  for (const port of ['/dev/ttyACM0', 'COM3', 'com12', 'rfc2217://lab:4000', 'package.json']) {
+    t.deepEqual(boardQuestion(port), { port });
+  }
+  t.deepEqual(boardQuestion('kitchen'), { name: 'kitchen' });
 });
 
 test('a registry that names no identity, or a port, is refused with its place', (t) => {

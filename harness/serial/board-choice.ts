@@ -1,6 +1,7 @@
 /** Which port is meant. It never guesses between two (pitfalls catalogue, R07 and R08). */
+import { existsSync } from 'node:fs';
 import { BoardError } from './board-error.ts';
-import { findBoard, type RegisteredBoard } from './board-registry.ts';
+import { findBoard, type RegisteredBoard, type Wiring } from './board-registry.ts';
 import { macOfPort, type SerialPortInfo } from './port-list.ts';
 
 export interface BoardQuestion {
@@ -8,6 +9,12 @@ export interface BoardQuestion {
   readonly name?: string;
   /** A path or an address, as the user wrote it. */
   readonly port?: string;
+}
+
+/** What a user writes in the place of a board: a port, an address, or a name of the registry. */
+export function boardQuestion(asked: string): BoardQuestion {
+  const isPort = /[/\\]|^COM\d+$/i.test(asked) || existsSync(asked);
+  return isPort ? { port: asked } : { name: asked };
 }
 
 export interface ChosenBoard {
@@ -18,7 +25,7 @@ export interface ChosenBoard {
   /** Of the port, where it is local and listed. */
   readonly port?: SerialPortInfo;
   /** How the port reaches the chip; undefined when nothing tells. */
-  readonly wiring?: 'bridge' | 'usb-jtag';
+  readonly wiring?: Wiring;
   /** The MAC that the board must show; its boot log has to be compared unless {@link identified}. */
   readonly expectedMac?: string;
   /** The port itself says that it is the board. */
@@ -42,6 +49,7 @@ export function chooseBoard(question: BoardQuestion, around: Surroundings): Chos
     return {
       address: board.address,
       because: `the address of ${board.name}`,
+      ...(board.wiring !== undefined && { wiring: board.wiring }),
       ...(board.mac !== undefined && { expectedMac: board.mac }),
       identified: false,
     };
@@ -123,7 +131,7 @@ function chosenPort(
     address: wanted,
     because: 'as asked',
     ...(port !== undefined && { port }),
-    ...wiringOf(port),
+    ...(board?.wiring === undefined ? wiringOf(port) : { wiring: board.wiring }),
     ...(board?.mac !== undefined && { expectedMac: board.mac }),
     identified: board?.mac !== undefined && mac === board.mac,
   };

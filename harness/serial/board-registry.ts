@@ -2,12 +2,13 @@
  * `boards.toml`: names for boards by what they are, never by the name of a port, which follows the order of
  * plugging (pitfalls catalogue, R07).
  */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { nearestName } from '../../adapters/nearest-name.ts';
 import { parseToml, TomlSyntaxError } from '../toml/toml-document.ts';
 import { BoardError } from './board-error.ts';
 
-/** At least one of the three tells which board it is. */
+/** At least one of the first three tells which board it is. */
 export interface RegisteredBoard {
   readonly name: string;
   /** MAC of the Wi-Fi station, 12 lower-case hex digits: the device id. */
@@ -16,9 +17,14 @@ export interface RegisteredBoard {
   readonly usbSerial?: string;
   /** `rfc2217://host:port` or `socket://host:port`, for a board that hangs elsewhere. */
   readonly address?: string;
+  /** How the cable there reaches the chip, which a network address does not tell; a local port does. */
+  readonly wiring?: Wiring;
 }
 
-const keys = ['mac', 'usb_serial', 'address'] as const;
+const wirings = ['bridge', 'usb-jtag'] as const;
+export type Wiring = (typeof wirings)[number];
+
+const keys = ['mac', 'usb_serial', 'address', 'wiring'] as const;
 const namePattern = /^[a-z0-9][a-z0-9_-]{0,39}$/;
 const addressPattern = /^(rfc2217|socket):\/\/[^\s/]+:\d{1,5}\/?(\?\S*)?$/;
 
@@ -63,12 +69,15 @@ export function parseRegistry(text: string, path: string): RegisteredBoard[] {
     }
     const wrong = keys.find((key) => value[key] !== undefined && typeof value[key] !== 'string');
     if (wrong !== undefined) throw registryError(`${where}: ${wrong} must be text`);
-    const { mac, usb_serial, address } = value as Partial<Record<(typeof keys)[number], string>>;
+    const { mac, usb_serial, address, wiring } = value as Partial<
+      Record<(typeof keys)[number], string>
+    >;
     const board: RegisteredBoard = {
       name,
       ...(mac !== undefined && { mac: mac.replaceAll(/[:-]/g, '').toLowerCase() }),
       ...(usb_serial !== undefined && { usbSerial: usb_serial }),
       ...(address !== undefined && { address }),
+      ...(wiring !== undefined && { wiring: wiring as Wiring }),
     };
     const problem = problemOf(board);
     if (problem !== undefined) throw registryError(`${where}: ${problem}`);
@@ -92,7 +101,8 @@ export function parseRegistry(text: string, path: string): RegisteredBoard[] {
 export function addBoard(path: string, board: RegisteredBoard): void {
   const problem = problemOf(board);
   if (problem !== undefined) {
-    const hint = 'give --mac, --usb-serial, --address, or --port with a port that says what it is';
+    const hint =
+      'give --mac, --usb-serial, --address, or --port with a port that says what it is; --wiring with an address only';
     throw new BoardError('BOARD_ENTRY', `${board.name} cannot be entered: ${problem}.`, hint);
   }
   const others = readRegistry(path).filter(({ name }) => name !== board.name);
@@ -125,24 +135,34 @@ export function findBoard(
 ): RegisteredBoard {
   const board = boards.find((candidate) => candidate.name === name);
   if (board !== undefined) return board;
-  const known = boards.map((candidate) => candidate.name).join(', ');
+  const names = boards.map((candidate) => candidate.name);
+  const enter = `enter it: echokit-harness boards add ${name} --port <port>`;
+  if (names.length === 0) {
+    throw new BoardError(
+      'BOARD_UNKNOWN',
+      existsSync(path)
+        ? `There is no board ${name}: ${path} names none.`
+        : `There is no board ${name}: no board has a name yet, ${path} does not exist.`,
+      `name its port instead (echokit-harness boards shows them), or ${enter}`,
+    );
+  }
+  const meant = nearestName(name, names);
   throw new BoardError(
     'BOARD_UNKNOWN',
-    `There is no board ${name} in ${path}.`,
-    known === ''
-      ? `enter it: echokit-harness boards add ${name} --port <port>`
-      : `known: ${known}; enter it: echokit-harness boards add ${name} --port <port>`,
+    `There is no board ${name} in ${path}${meant === undefined ? '.' : `; did you mean ${meant}?`}`,
+    `known: ${names.join(', ')}; ${enter}`,
   );
 }
 
 function writeRegistry(path: string, boards: readonly RegisteredBoard[]): void {
   const quoted = (value: string): string => JSON.stringify(value);
-  const tables = boards.map(({ name, mac, usbSerial, address }) =>
+  const tables = boards.map(({ name, mac, usbSerial, address, wiring }) =>
     [
       `[boards.${name}]`,
       ...(mac === undefined ? [] : [`mac = ${quoted(mac)}`]),
       ...(usbSerial === undefined ? [] : [`usb_serial = ${quoted(usbSerial)}`]),
       ...(address === undefined ? [] : [`address = ${quoted(address)}`]),
+      ...(wiring === undefined ? [] : [`wiring = ${quoted(wiring)}`]),
     ].join('\n'),
   );
   const head =
@@ -153,7 +173,7 @@ function writeRegistry(path: string, boards: readonly RegisteredBoard[]): void {
   renameSync(`${path}.new`, path);
 }
 
-function problemOf({ name, mac, usbSerial, address }: RegisteredBoard): string | undefined {
+function problemOf({ name, mac, usbSerial, address, wiring }: RegisteredBoard): string | undefined {
   if (!namePattern.test(name)) {
     return `"${name}" is no name: lower-case letters, digits, - and _, at most 40`;
   }
@@ -166,6 +186,12 @@ function problemOf({ name, mac, usbSerial, address }: RegisteredBoard): string |
   }
   if (mac === undefined && usbSerial === undefined && address === undefined) {
     return 'nothing tells which board it is';
+  }
+  if (wiring !== undefined && !wirings.includes(wiring)) {
+    return `wiring "${wiring}" is not ${wirings.join(' or ')}`;
+  }
+  if (wiring !== undefined && address === undefined) {
+    return 'wiring is for a board at an address; a local port tells its own';
   }
   return undefined;
 }

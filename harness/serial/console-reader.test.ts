@@ -694,6 +694,34 @@ test('no password reaches a line or an event, whole, torn or repeated', (t) => {
   t.is(all.split('[redacted]').length > 8, true);
 });
 
+test('a port that is opened in the middle of a line: its rest is marked and no trouble, also after every return', (t) => {
+  const { reader, lines, of } = bench();
+  for (let i = 0; i < 4; i++) {
+    reader.opened();
+    reader.push(
+      Buffer.from('1234) echokit::app: Received idle event\r\nI (9) echokit::app: No events\r\n'),
+      0,
+    );
+    reader.interrupted();
+  }
+  t.deepEqual(
+    lines.slice(0, 2).map(({ text, begin, origin }) => [text, begin, origin]),
+    [
+      ['1234) echokit::app: Received idle event', 'missing', 'continuation'],
+      ['I (9) echokit::app: No events', 'whole', 'firmware'],
+    ],
+  );
+  t.is(reader.counts.unexpected, 0);
+  t.deepEqual(of('bytes-missing'), []);
+  // One that begins with the opening is whole, whatever it is.
+  for (const first of ['ESP-ROM:esp32s3-20210327', 'I (9) wifi: x', '']) {
+    const other = bench();
+    other.reader.opened();
+    other.print(first);
+    t.is(other.lines[0]?.begin, 'whole', first);
+  }
+});
+
 test('a gap ends the line that was open, and what follows continues nothing', async (t) => {
   const { reader, lines, print, wait, of } = bench();
   reader.opened();
@@ -703,7 +731,7 @@ test('a gap ends the line that was open, and what follows continues nothing', as
   reader.opened();
   print('ived idle event', ...romLines('0x1 (POWERON)'));
   t.is(lines[0]?.end, 'closed');
-  t.is(lines[1]?.origin, 'unexpected');
+  t.like(lines[1], { text: 'ived idle event', begin: 'missing' });
   t.is(reader.counts.gaps, 1);
   // It came back because the board got power, not because we opened it.
   t.is(of('reset')[0]?.kind, 'power-or-pin');

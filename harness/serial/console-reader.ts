@@ -26,6 +26,8 @@ export interface ReadLine {
   /** Arrival of the first byte and of the line end, on the clock of the reader. */
   readonly startUs: number;
   readonly endUs: number;
+  /** `missing`: the port was opened in the middle of the line. */
+  readonly begin: 'whole' | 'missing';
   readonly end: SplitLine['end'];
 }
 
@@ -150,9 +152,11 @@ export class ConsoleReader {
 
   #read({ text: raw, startUs, endUs, end }: SplitLine): void {
     const { line, text } = this.#redaction.read(raw);
-    this.#story.read({ line, startUs, endUs }, (origin) => {
+    this.#story.read({ line, startUs, endUs }, (read) => {
+      const begin = read === 'joined' ? 'missing' : 'whole';
+      const origin = read === 'joined' ? 'continuation' : read;
       if (origin === 'unexpected') this.#unexpected++;
-      this.#options.onLine({ line, text, origin, startUs, endUs, end });
+      this.#options.onLine({ line, text, origin, startUs, endUs, begin, end });
     });
   }
 }

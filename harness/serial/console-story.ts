@@ -13,18 +13,20 @@ export interface TimedLine {
 }
 
 /** What a line is a part of. */
-export type LineOrigin =
+export const lineOrigins = [
   /** Of EchoKit, with a form. */
-  | 'firmware'
+  'firmware',
   /** Of another module. */
-  | 'system'
-  | 'rom'
-  | 'panic'
-  /** Of the line before. */
-  | 'continuation'
-  | 'blank'
+  'system',
+  'rom',
+  'panic',
+  /** Of the line before, also when that was printed before the port was open. */
+  'continuation',
+  'blank',
   /** EchoKit's, but of no form; or no line at all. */
-  | 'unexpected';
+  'unexpected',
+] as const;
+export type LineOrigin = (typeof lineOrigins)[number];
 
 /** Waits of the story. Those of the pitfalls catalogue, group R, are estimates. */
 export const storyLimits = {
@@ -152,6 +154,8 @@ export class ConsoleStory {
   /** The line before can go on in lines without a prefix. */
   #continued: ConsoleEvent['name'] | 'other' | undefined;
   #noApplication = false;
+  /** No line has come since the port was opened: the first may be the rest of one. */
+  #joining = false;
   /** The port was away before it was opened the last time. */
   #returned = false;
   /** While a line is read: what it tells, for behind the line. */
@@ -179,6 +183,7 @@ export class ConsoleStory {
   opened(atUs: number): void {
     this.#returned = this.#openedUs !== undefined;
     this.#openedUs = atUs;
+    this.#joining = true;
     this.#after('quiet', storyLimits.quietUs, () =>
       this.#tell(atUs, { type: 'quiet', silentUs: storyLimits.quietUs }),
     );
@@ -216,9 +221,9 @@ export class ConsoleStory {
 
   /**
    * Lines must come in their order. What ended before the line is told first, then `show` is called,
-   * then comes what the line itself tells.
+   * then comes what the line itself tells. `joined` is the rest of a line whose beginning came before the opening.
    */
-  read(timed: TimedLine, show: (origin: LineOrigin) => void): void {
+  read(timed: TimedLine, show: (origin: LineOrigin | 'joined') => void): void {
     this.#cancel('quiet');
     this.#cancel('dead');
     this.#dead = false;
@@ -238,9 +243,12 @@ export class ConsoleStory {
     this.#cancel('dead');
   }
 
-  #read(timed: TimedLine): LineOrigin {
+  #read(timed: TimedLine): LineOrigin | 'joined' {
     const { line, startUs } = timed;
     const event = this.#believed(line);
+    const joining = this.#joining;
+    this.#joining = false;
+    if (joining && line.kind === 'bare' && event === null && line.text !== '') return 'joined';
     if (event?.name === 'rom') {
       this.#endFailure();
       this.#endWatchdog();
@@ -582,7 +590,8 @@ export class ConsoleStory {
     const known: BoardIdentity = this.#identity;
     if ('mac' in fact ? known.mac === fact.mac : known.ip === fact.ip) return;
     this.#identity = { ...this.#identity, ...fact };
-    this.#tell(atUs, { type: 'identity', identity: this.#identity });
+    const news = 'mac' in fact ? 'mac' : 'ip';
+    this.#tell(atUs, { type: 'identity', news, identity: this.#identity });
   }
 
   #brownOut(atUs: number): void {

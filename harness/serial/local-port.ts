@@ -64,7 +64,7 @@ export interface LocalPortOptions {
 }
 
 /** R03: how long a busy port is tried again. */
-const busyLimitUs = 5_000_000;
+export const busyLimitUs = 5_000_000;
 const firstRetryUs = 100_000;
 
 const lookAfterNodeUs = 250_000;

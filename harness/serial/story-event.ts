@@ -82,7 +82,11 @@ export type StoryFact =
   | ResetStory
   | { readonly type: 'boot'; readonly identity: BoardIdentity; readonly bootMs: number | null }
   /** The MAC or the address has become known; all that is known. */
-  | { readonly type: 'identity'; readonly identity: BoardIdentity }
+  | {
+      readonly type: 'identity';
+      readonly news: 'mac' | 'ip';
+      readonly identity: BoardIdentity;
+    }
   | {
       readonly type: 'state';
       readonly from: BoardState;

@@ -62,6 +62,14 @@ test('a reset that was asked for is a note, one by the opening of the port is tr
   t.is(explainStory({ ...reset, kind: 'on-open' })?.weight, 'trouble');
 });
 
+test('a board is introduced once: its address is told without its id again', (t) => {
+  const identity = { mac: '02ec0e000002', ip: '192.0.2.7' };
+  const text = (news: 'mac' | 'ip') =>
+    explainStory({ ...at, type: 'identity', news, identity })!.text;
+  t.is(text('mac'), 'the board has device id 02ec0e000002');
+  t.is(text('ip'), 'the board has address 192.0.2.7');
+});
+
 test('the heap has its number of pairs and its uncertainty', (t) => {
   const slope = { kibPerPair: -1.4, kibPerHour: -84, standardError: 0.648, lowestKiB: 135 };
   t.is(

@@ -32,11 +32,7 @@ export function explainStory(event: StoryEvent): StoryText | null {
     }
     case 'identity': {
       const { mac, ip } = event.identity;
-      const known = [
-        ...(mac === undefined ? [] : [`device id ${mac}`]),
-        ...(ip === undefined ? [] : [`address ${ip}`]),
-      ];
-      return note(`the board has ${known.join(', ')}`);
+      return note(`the board has ${event.news === 'mac' ? `device id ${mac}` : `address ${ip}`}`);
     }
     case 'panic': {
       const { cause, summary, place, core, task, backtrace, backtraceEnd, rebooting } = event.crash;

@@ -382,6 +382,14 @@ program
       .choices(['bridge', 'usb-jtag'])
       .default('bridge'),
   )
+  .addOption(
+    new Option(
+      '--serial-link [baud]',
+      'firmware with the serial link on its console: it reaches its server through "bridge" or "run --link serial"',
+    )
+      .preset(115_200)
+      .argParser(whole('--serial-link', 300, 4_000_000)),
+  )
   .option('--id <mac>', 'device id, 12 hex digits', '02ec0e000002')
   .option('--server <url>', 'server URL as stored on the board', 'ws://127.0.0.1:8080/ws/')
   .option(
@@ -665,6 +673,60 @@ Exit codes: 2 the command line or boards.toml is wrong, 4 the port cannot be had
   .action(async (board: string | undefined, options) => {
     const { monitorCommand } = await import('./monitor-command.ts');
     process.exitCode = await monitorCommand(terminal, board, options);
+  });
+
+program
+  .command('bridge')
+  .description('relays between a board on a serial link and an EchoKit server; until Ctrl-C')
+  .argument(
+    '[board]',
+    'a name of boards.toml or a port; default: the only port that looks like a board',
+  )
+  .option('--port <address>', 'a port, rfc2217://host:port or socket://host:port')
+  .addOption(registryOption())
+  .option(
+    '--server <url>',
+    'any EchoKit server, as stored on a board; the default is where "serve" listens',
+    'ws://127.0.0.1:8080/ws/',
+  )
+  .addOption(
+    new Option('--baud <rate>', 'of the link')
+      .default(115_200)
+      .argParser(whole('--baud', 300, 4_000_000)),
+  )
+  .option('--compact', 'audio to the board in a third fewer bytes, and not as the server sent it')
+  .option('--reset', 'restart the board first')
+  .option('--level <level>', 'show console lines of E, W, I, D or V and what is worse')
+  .option('--filter <conditions>', 'show console lines that meet all, as in "monitor"')
+  .addOption(
+    new Option('--timestamps <kind>', 'of console lines')
+      .choices(['wall', 'run', 'boot', 'none'])
+      .default('wall'),
+  )
+  .option('--json', 'print one JSON document per line')
+  .option(
+    '--secret <text>',
+    'replace this text wherever it stands; repeat it for several',
+    collect,
+    [],
+  )
+  .addHelpText(
+    'after',
+    `
+Examples:
+  echokit-harness serve                                    then, in another terminal:
+  echokit-harness bridge kitchen --baud 921600
+  echokit-harness bridge /dev/ttyUSB0 --server ws://192.168.1.5:8080/ws/ --level W
+  echokit-harness bridge --json | jq -c 'select(.type == "traffic")'
+  echokit-harness virtual-board --socket 5000 --serial-link   no board at hand: bridge socket://127.0.0.1:5000
+
+The firmware must have the serial link: firmware-protocol/serial-link/README.md. One without it is told within 7 s.
+Exit codes: 2 the command line or boards.toml is wrong, 4 the port cannot be had, nobody there speaks the link, or
+            another board answers, 130 Ctrl-C, which is how it ends.`,
+  )
+  .action(async (board: string | undefined, options) => {
+    const { bridgeCommand } = await import('./bridge-command.ts');
+    process.exitCode = await bridgeCommand(terminal, board, options);
   });
 
 program

@@ -105,9 +105,10 @@ export async function monitorCommand(
   return exitCode.interrupted;
 }
 
-async function chosenBoard(
+/** The board that a command with these options is about. */
+export async function chosenBoard(
   name: string | undefined,
-  options: MonitorOptions,
+  options: Pick<MonitorOptions, 'port' | 'registry'>,
 ): Promise<ChosenBoard> {
   const path = registryPath(options);
   const asked = name === undefined ? {} : boardQuestion(name);
@@ -120,7 +121,8 @@ async function chosenBoard(
   );
 }
 
-async function reset(
+/** Restarts the board, and says how it went. */
+export async function reset(
   session: ConsoleSession,
   access: BoardAccess,
   say: (text: string) => void,

@@ -28,6 +28,8 @@ export interface VirtualBoardCommandOptions {
   readonly board: string;
   readonly firmware?: string;
   readonly wiring: 'bridge' | 'usb-jtag';
+  /** Firmware with the serial link, and the rate of its UART. */
+  readonly serialLink?: number;
   readonly id: string;
   readonly server: string;
   readonly fault: readonly string[];
@@ -66,6 +68,7 @@ export async function virtualBoardCommand(
     opus,
     voiceDetection,
     faults: standing,
+    ...(options.serialLink !== undefined && { serialLink: { baud: options.serialLink } }),
     observe: (event) => {
       const line = describe(event);
       if (line !== undefined) terminal.say(`${seconds(event.atUs)}  ${line}`);

@@ -28,7 +28,7 @@ import { builtInHello, type DeviceProfile } from './device-profile.ts';
 import { Microphone } from './microphone.ts';
 import { Player, type PlayerLedger, type PlayerTransition } from './player.ts';
 import { type DeviceTraits, traitsWithout } from './quirk.ts';
-import { SocketTask } from './socket-task.ts';
+import { type BoardSocket, SocketTask, type SocketTaskOptions } from './socket-task.ts';
 
 export interface EmulatedDeviceOptions {
   readonly profile: DeviceProfile;
@@ -38,6 +38,8 @@ export interface EmulatedDeviceOptions {
   readonly serverUrl: string;
   readonly clock: Clock;
   readonly dialer: Dialer;
+  /** Makes the connections to the server. Default: WebSockets over `dialer`. Called again for each try. */
+  readonly openSocket?: (options: SocketTaskOptions) => BoardSocket;
   readonly random: Random;
   readonly opus: Opus;
   readonly voiceDetection: VoiceDetection;
@@ -89,6 +91,11 @@ export interface EmulatedDevice {
    * array. Empty before `boot`.
    */
   speaker(): { readonly samples: Int16Array; readonly startUs: number };
+  /**
+   * What the speaker has played since this boot, from sample `from` on, until now: zeros where nothing was. A fresh
+   * array, empty while the board does not run. Cheaper than {@link speaker} for whoever follows it.
+   */
+  played(from: number): Int16Array;
   /** Samples that are going to be played, those that wait for their sentence to be complete included. */
   bufferedSamples(): number;
   /** Switches the board off and reports `finished`. Harmless when repeated. */
@@ -158,7 +165,7 @@ type Phase =
 /** A connection that is open. */
 interface Link {
   readonly connection: number;
-  readonly task: SocketTask;
+  readonly task: BoardSocket;
   readonly decoder: OpusDecoder;
   frames: number;
   /** Decoded, but the queue of the main loop is full: the socket task stands still with it. */
@@ -195,7 +202,7 @@ class Board implements FollowingDevice {
   #running: Running | undefined;
   #link: Link | undefined;
   /** Connections in the making. */
-  readonly #dialing = new Map<SocketTask, Alarm | undefined>();
+  readonly #dialing = new Map<BoardSocket, Alarm | undefined>();
   #connections = 0;
   #phase: Phase = 'off';
   /** Ends a restart. */
@@ -388,6 +395,14 @@ class Board implements FollowingDevice {
       boots.push({ startUs, samples: player.speaker() });
     }
     return joinBoots(boots);
+  }
+
+  played(from: number): Int16Array {
+    this.#work();
+    const player = this.#running?.player;
+    const samples = new Int16Array(Math.max(0, (player?.position ?? 0) - from));
+    if (samples.length > 0) player?.copyPlayed(from, samples);
+    return samples;
   }
 
   bufferedSamples(): number {
@@ -789,7 +804,8 @@ class Board implements FollowingDevice {
       this.#report({ type: 'connectFailed', attempt, message });
       onFailure(message);
     };
-    const task: SocketTask = new SocketTask({
+    const { openSocket = (request) => new SocketTask(request) } = this.#options;
+    const task: BoardSocket = openSocket({
       url,
       offersCompression: profile.firmware.offersCompression && this.#traits.offersCompression,
       refusesSecure: !this.#traits.secureGoesOutInClear,

@@ -20,6 +20,24 @@ type ArrivedThing =
   | { readonly kind: 'error'; readonly message: string }
   | { readonly kind: 'closed'; readonly code: number };
 
+/** A connection of the board to its server, whatever carries it. */
+export interface BoardSocket {
+  /** The owner takes from the front. */
+  readonly arrivals: Arrival[];
+  /** Stops taking what the server sends, or goes on. */
+  hold(held: boolean): void;
+  /**
+   * Sends one message.
+   *
+   * @param done called when it has been taken; with false when it never will
+   */
+  send(data: string | Uint8Array, done: (taken: boolean) => void): void;
+  /** Starts to close it in order; what arrives is reported until it is closed. */
+  close(): void;
+  /** Breaks the connection off, or gives up making it. Nothing is reported after. */
+  drop(): void;
+}
+
 export interface SocketTaskOptions {
   /** The whole URL with id and query. */
   readonly url: string;
@@ -42,8 +60,7 @@ export interface SocketTaskOptions {
  * One WebSocket connection of the board: the client half of section 1.4 to 1.6 over the `ws`
  * package, without compression. It reads on only while its owner keeps up ({@link hold}).
  */
-export class SocketTask {
-  /** The owner takes from the front. */
+export class SocketTask implements BoardSocket {
   readonly arrivals: Arrival[] = [];
   readonly #options: SocketTaskOptions;
   readonly #abort = new AbortController();
@@ -66,11 +83,7 @@ export class SocketTask {
     else this.#socket?.resume();
   }
 
-  /**
-   * Sends one message.
-   *
-   * @param done called when the stream has taken it; with false when it never will
-   */
+  /** `done` is called when the stream has taken it. */
   send(data: string | Uint8Array, done: (taken: boolean) => void): void {
     const socket = this.#socket;
     if (socket === undefined) {

@@ -55,6 +55,7 @@ test('after a restart the user waits for the board, presses K0 and goes on with 
       return state;
     },
     bufferedSamples: () => 0,
+    played: () => new Int16Array(0),
     speaker: () => ({ samples: new Int16Array(0), startUs: 0 }),
     close: () => Promise.resolve(),
   };

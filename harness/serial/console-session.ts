@@ -33,6 +33,19 @@ export interface ConsoleSessionOptions
   /** The MAC that it must show: another one ends the session. */
   readonly expectedMac?: string;
   readonly onSession: (event: SessionEvent) => void;
+  /** Takes a port that was just opened and hands on its console text: a protocol that shares the line with it. */
+  readonly share?: (port: BoardPort, on: PortListeners) => SharedPort;
+}
+
+/** What a session wants to know of a port. */
+export interface PortListeners {
+  text(bytes: Uint8Array, atUs: number): void;
+  gone(problem: Error): void;
+}
+
+/** Whoever shares the line; called before the port is closed. */
+export interface SharedPort {
+  stop(): Promise<void>;
 }
 
 export class ConsoleSession {
@@ -40,6 +53,7 @@ export class ConsoleSession {
   readonly #options: ConsoleSessionOptions;
   readonly #clock: Clock;
   #port: BoardPort | undefined;
+  #sharing: SharedPort | undefined;
   #mismatch: BoardError | undefined;
   #wake: (() => void) | undefined;
   #gone: Error | undefined;
@@ -100,6 +114,9 @@ export class ConsoleSession {
   /** Releases the port and tells what was half told. */
   async close(): Promise<void> {
     const port = this.#port;
+    const sharing = this.#sharing;
+    // Until it has said its last word, what the port says is still read.
+    await sharing?.stop();
     this.#port = undefined;
     await port?.close();
     this.reader.close();
@@ -110,23 +127,35 @@ export class ConsoleSession {
     this.#port = port;
     this.#gone = undefined;
     this.reader.opened();
-    port.onBytes((bytes, atUs) => {
-      if (this.#port === port) this.reader.push(bytes, atUs);
+    const on: PortListeners = {
+      text: (bytes, atUs) => {
+        if (this.#port === port) this.reader.push(bytes, atUs);
+      },
+      gone: (problem) => this.#lost(port, problem),
+    };
+    const { share } = this.#options;
+    if (share !== undefined) {
+      this.#sharing = share(port, on);
+      return;
+    }
+    port.onBytes(on.text);
+    port.onGone(on.gone);
+  }
+
+  #lost(port: BoardPort, problem: Error): void {
+    if (this.#port !== port) return;
+    this.#port = undefined;
+    this.#sharing = undefined;
+    this.#gone = problem;
+    this.reader.interrupted();
+    this.#tell({
+      type: 'gone',
+      address: port.address,
+      problem: this.reader.redact(problem.message),
     });
-    port.onGone((problem) => {
-      if (this.#port !== port) return;
-      this.#port = undefined;
-      this.#gone = problem;
-      this.reader.interrupted();
-      this.#tell({
-        type: 'gone',
-        address: port.address,
-        problem: this.reader.redact(problem.message),
-      });
-      // What the system holds for a port that is gone is released, too.
-      port.close().catch(() => {});
-      this.#wake?.();
-    });
+    // What the system holds for a port that is gone is released, too.
+    port.close().catch(() => {});
+    this.#wake?.();
   }
 
   async #return(signal: AbortSignal): Promise<void> {

@@ -17,7 +17,11 @@ export type SerialErrorCode =
   /** A text that is no reset strategy. */
   | 'SERIAL_RESET_STRATEGY'
   /** K0 cannot be reached through DTR. */
-  | 'SERIAL_KEY_BY_HAND';
+  | 'SERIAL_KEY_BY_HAND'
+  /** Nobody at the port speaks the serial link. */
+  | 'SERIAL_NO_LINK'
+  /** The two ends of a serial link cannot talk: versions, roles or limits. */
+  | 'SERIAL_LINK_REFUSED';
 
 /** A port to a board that could not be had or used. The codes are listed in `harness/README.md`. */
 export class SerialError extends Error {

@@ -55,6 +55,8 @@ export type BridgeEvent = { readonly atUs: number } & (
       readonly reason: string;
     }
   | { readonly kind: 'relayed'; readonly to: 'board' | 'server'; readonly bytes: number }
+  /** An event of the server has arrived at the board, as far as its acknowledgement tells: not later than now. */
+  | { readonly kind: 'delivered'; readonly connection: number; readonly event: Uint8Array }
   /** Something that could not be relayed, and why. */
   | {
       readonly kind: 'not-relayed';
@@ -99,6 +101,11 @@ export class SerialLinkBridge {
   readonly #options: SerialLinkBridgeOptions;
   /** The newest last. */
   #relays: Relay[] = [];
+  /** Events on their way to the board, by the number of their message. */
+  readonly #onTheirWay = new Map<
+    number,
+    { readonly connection: number; readonly event: Uint8Array }
+  >();
 
   /** @throws {ProtocolError} FP_SERIAL_LINK_SETTING */
   constructor(options: SerialLinkBridgeOptions) {
@@ -134,11 +141,16 @@ export class SerialLinkBridge {
     this.#options.onEvent({ kind: 'link', event, atUs });
     switch (event.kind) {
       case 'disconnected':
+        this.#onTheirWay.clear();
         this.#dropAll(`the serial link is ${event.reason}`);
         return;
-      case 'delivered':
+      case 'delivered': {
+        const arrived = this.#onTheirWay.get(event.number);
+        this.#onTheirWay.delete(event.number);
+        if (arrived !== undefined) this.#tell({ kind: 'delivered', ...arrived });
         this.#mayReadAgain();
         return;
+      }
       case 'message':
         this.#take(event.message);
         return;
@@ -231,7 +243,9 @@ export class SerialLinkBridge {
     if (!this.#relays.includes(relay)) return;
     if (relay !== this.#relays.findLast(({ isOpen }) => isOpen)) return;
     const message = { type: 'server-event', bytes: this.#written(bytes) } as const;
-    if (!this.#say(message)) return;
+    const number = this.#say(message);
+    if (number === undefined) return;
+    this.#onTheirWay.set(number, { connection: relay.number, event: message.bytes });
     this.#tell({ kind: 'relayed', to: 'board', bytes: message.bytes.length });
     if (this.session.endpoint.waitingBytes > waitingMaximumBytes && !relay.isHeld) {
       relay.isHeld = true;
@@ -255,16 +269,15 @@ export class SerialLinkBridge {
 
   // ---- both ----
 
-  /** @returns false when the board cannot take it, which is told */
-  #say(message: SerialLinkMessage): boolean {
+  /** @returns the number of the message; undefined when the board cannot take it, which is told */
+  #say(message: SerialLinkMessage): number | undefined {
     try {
-      this.session.send(message);
-      return true;
+      return this.session.send(message);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       const bytes = message.type === 'server-event' ? message.bytes.length : 0;
       this.#notRelayed('board', bytes, error.message);
-      return false;
+      return undefined;
     }
   }
 

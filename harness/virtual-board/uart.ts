@@ -9,15 +9,20 @@ const bitsPerByte = 10;
 /** What waits beyond this is lost; firmware would stand still, which the model does not. */
 const waitingMaximumBytes = 256 * 1024;
 
+interface Waiting {
+  readonly bytes: Uint8Array;
+  readonly baud: number;
+}
+
 /**
- * The sending half of a UART: bytes leave at the baud rate, whoever prints them, and arrive in pieces of a
- * millisecond.
+ * One direction of a UART: bytes leave at the baud rate, whoever prints them, and arrive in pieces of a
+ * millisecond. The rate may change between two writes, as it does between the ROM and an application.
  */
 export class UartTransmitter {
   readonly #clock: Clock;
-  readonly #deliver: (bytes: Uint8Array) => void;
-  readonly #bytesPerSecond: number;
-  #waiting: Uint8Array[] = [];
+  readonly #deliver: (bytes: Uint8Array, baud: number) => void;
+  readonly #baud: number;
+  #waiting: Waiting[] = [];
   #waitingBytes = 0;
   #alarm: Alarm | undefined;
   /** When the last byte that waits will have left. */
@@ -26,10 +31,13 @@ export class UartTransmitter {
   #sentUs = 0;
   #lostBytes = 0;
 
-  /** @param baud 8N1; the chip does not change it while it runs */
-  constructor(clock: Clock, baud: number, deliver: (bytes: Uint8Array) => void) {
+  /**
+   * @param baud 8N1, of writes that do not say another
+   * @param deliver is told the rate at which the bytes came
+   */
+  constructor(clock: Clock, baud: number, deliver: (bytes: Uint8Array, baud: number) => void) {
     this.#clock = clock;
-    this.#bytesPerSecond = baud / bitsPerByte;
+    this.#baud = baud;
     this.#deliver = deliver;
   }
 
@@ -42,7 +50,7 @@ export class UartTransmitter {
     return Math.max(this.#idleUs, this.#clock.nowUs());
   }
 
-  write(bytes: Uint8Array): void {
+  write(bytes: Uint8Array, baud = this.#baud): void {
     if (bytes.length === 0) return;
     if (this.#waitingBytes + bytes.length > waitingMaximumBytes) {
       this.#lostBytes += bytes.length;
@@ -53,9 +61,9 @@ export class UartTransmitter {
       this.#sentUs = nowUs;
       this.#idleUs = nowUs;
     }
-    this.#waiting.push(Uint8Array.from(bytes));
+    this.#waiting.push({ bytes: Uint8Array.from(bytes), baud });
     this.#waitingBytes += bytes.length;
-    this.#idleUs += this.#durationUs(bytes.length);
+    this.#idleUs += durationUs(bytes.length, baud);
     this.#arm();
   }
 
@@ -68,21 +76,24 @@ export class UartTransmitter {
     this.#idleUs = this.#clock.nowUs();
   }
 
-  #durationUs(bytes: number): number {
-    return (bytes * 1_000_000) / this.#bytesPerSecond;
-  }
-
   #arm(): void {
-    if (this.#alarm !== undefined || this.#waitingBytes === 0) return;
-    const perPacket = Math.max(1, Math.floor((packetUs * this.#bytesPerSecond) / 1_000_000));
-    const bytes = Math.min(perPacket, this.#waitingBytes);
-    const dueUs = this.#sentUs + this.#durationUs(bytes);
+    const first = this.#waiting[0];
+    if (this.#alarm !== undefined || first === undefined) return;
+    const { baud } = first;
+    const perPacket = Math.max(1, Math.floor((packetUs * baud) / bitsPerByte / 1_000_000));
+    let alike = 0;
+    for (const waiting of this.#waiting) {
+      if (waiting.baud !== baud || alike >= perPacket) break;
+      alike += waiting.bytes.length;
+    }
+    const bytes = Math.min(perPacket, alike);
+    const dueUs = this.#sentUs + durationUs(bytes, baud);
     this.#alarm = this.#clock.after(Math.ceil(dueUs - this.#clock.nowUs()), () => {
       this.#alarm = undefined;
       this.#sentUs = dueUs;
       const piece = this.#take(bytes);
       this.#arm();
-      this.#deliver(piece);
+      this.#deliver(piece, baud);
     });
   }
 
@@ -91,13 +102,17 @@ export class UartTransmitter {
     let at = 0;
     while (at < bytes) {
       const first = this.#waiting[0]!;
-      const part = first.subarray(0, bytes - at);
+      const part = first.bytes.subarray(0, bytes - at);
       piece.set(part, at);
       at += part.length;
-      if (part.length === first.length) this.#waiting.shift();
-      else this.#waiting[0] = first.subarray(part.length);
+      if (part.length === first.bytes.length) this.#waiting.shift();
+      else this.#waiting[0] = { ...first, bytes: first.bytes.subarray(part.length) };
     }
     this.#waitingBytes -= bytes;
     return piece;
   }
+}
+
+function durationUs(bytes: number, baud: number): number {
+  return (bytes * bitsPerByte * 1_000_000) / baud;
 }

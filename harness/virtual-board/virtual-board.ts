@@ -3,6 +3,7 @@
  * device with its own console (EchoKit device protocol reference, sections 8.1 to 8.6). Knows nothing of who
  * listens: {@link VirtualBoard.attach} is the USB socket.
  */
+import type { SerialLinkBoardState, SerialLinkKey } from '../../firmware-protocol/index.ts';
 import type { Alarm, Clock } from '../clock/clock.ts';
 import { bootLines, ConsolePrinter, type ConsoleSettings, romLines } from '../device/console.ts';
 import type { DeviceEvent, DeviceState } from '../device/device-event.ts';
@@ -12,10 +13,12 @@ import {
   type EmulatedDevice,
   type HeldKey,
 } from '../device/emulated-device.ts';
+import type { BoardSocket, SocketTaskOptions } from '../device/socket-task.ts';
 import type { Dialer } from '../network/network.ts';
 import type { Opus } from '../opus/opus-codec.ts';
 import type { Random } from '../random/random.ts';
 import type { VoiceDetection } from '../voice-detection/voice-detection.ts';
+import { BoardLink } from './board-link.ts';
 import { type StandingFault, type SuddenFaultName, suddenFaults } from './fault.ts';
 import {
   bridgeCircuit,
@@ -44,6 +47,14 @@ export interface VirtualBoardOptions {
   /** Wi-Fi settings that its console shows. */
   readonly ssid?: string;
   readonly password?: string;
+  /**
+   * Firmware with the serial link on the UART of the console: the audio client reaches its server through the host
+   * instead of Wi-Fi. Absent: firmware as it is.
+   */
+  readonly serialLink?: {
+    /** Of the application and its boot loader; the ROM prints at 115200. Native USB has none. */
+    readonly baud: number;
+  };
   /** Receives what becomes of the board, in order. MUST NOT throw. */
   observe?(event: VirtualBoardEvent): void;
   /** What the host sends. The firmware reads nothing (section 8.1); other firmware may. */
@@ -94,12 +105,16 @@ export const chipBaud = 115_200;
 const enableRiseUs = 2_000;
 /** A key that is down for less is bouncing (section 8.1). */
 const keySettleUs = 20_000;
+/** From the reset to the start of the application, which begins with the serial link. */
+const applicationUs = 604_000;
 /** K0 counts for set-up mode from the start of the application until the Wi-Fi starts. */
-const splashMs = { from: 604, to: 1900 };
+const splashMs = { from: applicationUs / 1000, to: 1900 };
 /** What a native USB port sends in a millisecond, whatever the baud rate. */
 const usbBaud = 640_000;
 
 const awayAfterResetUs = 1_500_000;
+/** Of the speaker after a boot. */
+const firstVolume = 3;
 
 export class VirtualBoard {
   readonly #options: VirtualBoardOptions;
@@ -107,6 +122,10 @@ export class VirtualBoard {
   readonly #random: Random;
   readonly #circuit: LineCircuit;
   readonly #uart: UartTransmitter;
+  /** The other direction, where there is firmware that reads it. */
+  readonly #fromHost: UartTransmitter;
+  /** The rate of the application. */
+  readonly #baud: number;
   readonly #faults: ReadonlySet<StandingFault>;
   readonly #settings: ConsoleSettings;
   readonly #portListeners = new Set<(present: boolean) => void>();
@@ -122,6 +141,9 @@ export class VirtualBoard {
   readonly #pending = new Set<Alarm>();
   #boots = 0;
   #device: EmulatedDevice | undefined;
+  #link: BoardLink | undefined;
+  #isSetUp = false;
+  #volume = firstVolume;
   #printer: ConsolePrinter;
   #speaker: Int16Array[] = [];
   /** Nothing comes out although the application prints. */
@@ -130,7 +152,8 @@ export class VirtualBoard {
   #leftOut = false;
 
   #host: BoardHost | undefined;
-  #hostBaud = chipBaud;
+  /** Undefined: nothing on the way to the host knows of a rate, and what the host is set to is not seen here. */
+  #hostBaud: number | undefined;
   #lines: Lines = linesOff;
   #portAway = false;
   #renames = 0;
@@ -156,8 +179,10 @@ export class VirtualBoard {
       ...(password === undefined ? {} : { password }),
     };
     this.#printer = new ConsolePrinter(this.#settings);
-    const baud = options.wiring === 'bridge' ? chipBaud : usbBaud;
-    this.#uart = new UartTransmitter(clock, baud, (bytes) => this.#toHost(bytes));
+    const { wiring, serialLink } = options;
+    this.#baud = wiring === 'bridge' ? (serialLink?.baud ?? chipBaud) : usbBaud;
+    this.#uart = new UartTransmitter(clock, this.#baud, (bytes, rate) => this.#toHost(bytes, rate));
+    this.#fromHost = new UartTransmitter(clock, this.#baud, (bytes) => this.#link?.receive(bytes));
   }
 
   get mode(): ChipMode {
@@ -212,9 +237,14 @@ export class VirtualBoard {
     this.#closed = true;
   }
 
-  /** A sound at the microphone from now on. */
+  /** A sound at the microphone from now on; not heard while the serial link has taken the microphone's place. */
   hear(samples: Int16Array): void {
-    this.#device?.hear(samples);
+    if (this.#link?.injecting !== true) this.#device?.hear(samples);
+  }
+
+  /** Samples for the microphone that the serial link of this boot brought too late for their place. */
+  get lateSamples(): number {
+    return this.#link?.lateSamples ?? 0;
   }
 
   /** What the speaker played until now, one boot behind the other without the time in between. */
@@ -233,11 +263,15 @@ export class VirtualBoard {
   /** A finger on K0 (the BOOT button). */
   holdButton(): HeldKey {
     this.#buttonDown = true;
+    const sinceUs = this.#clock.nowUs();
     this.#pinsChanged();
     return {
       release: () => {
         this.#buttonDown = false;
         this.#pinsChanged();
+        const heldUs = this.#clock.nowUs() - sinceUs;
+        if (this.#mode === 'running' && heldUs >= keySettleUs)
+          this.#link?.keyReleased('k0', heldUs);
       },
     };
   }
@@ -264,6 +298,7 @@ export class VirtualBoard {
         this.#silent = true;
         return;
       case 'reset':
+        this.#dropLink();
         this.#dropDevice();
         this.#cancelPending();
         this.#mode = 'crashing';
@@ -296,7 +331,7 @@ export class VirtualBoard {
   attach(host: BoardHost): Attachment | undefined {
     if (this.#host !== undefined || !this.portPresent) return undefined;
     this.#host = host;
-    this.#hostBaud = chipBaud;
+    this.#hostBaud = undefined;
     const mine = () => this.#host === host;
     if (this.#faults.has('reset-on-open') || this.#faults.has('download-on-open')) {
       // The system turns the lines over one after the other.
@@ -305,7 +340,7 @@ export class VirtualBoard {
     }
     return {
       write: (bytes) => {
-        if (mine()) this.#options.onInput?.(bytes);
+        if (mine()) this.#takeFromHost(bytes);
       },
       setLines: (lines) => {
         if (mine()) this.#setLines({ ...this.#lines, ...lines });
@@ -358,13 +393,21 @@ export class VirtualBoard {
     for (const listener of this.#portListeners) listener(present);
   }
 
-  #toHost(bytes: Uint8Array): void {
+  #toHost(bytes: Uint8Array, baud: number): void {
     if (this.#host === undefined) return;
     if (this.#faults.has('stolen-bytes') && this.#random.next() < 0.5) return;
     const wrong =
       this.#faults.has('wrong-baud') ||
-      (this.#options.wiring === 'bridge' && this.#hostBaud !== chipBaud);
+      (this.#options.wiring === 'bridge' && baud !== (this.#hostBaud ?? this.#baud));
     this.#host.onBytes(wrong ? noise(this.#random, bytes.length) : bytes);
+  }
+
+  #takeFromHost(bytes: Uint8Array): void {
+    this.#options.onInput?.(bytes);
+    if (this.#options.serialLink === undefined) return;
+    const wrong =
+      this.#options.wiring === 'bridge' && (this.#hostBaud ?? this.#baud) !== this.#baud;
+    this.#fromHost.write(wrong ? noise(this.#random, bytes.length) : bytes);
   }
 
   // ---- pins ----
@@ -413,6 +456,7 @@ export class VirtualBoard {
 
   #start(cause: number, into: 'run' | 'download', next: 'connect' | 'setup' = 'connect'): void {
     const restart = cause === softwareReset && this.#device !== undefined;
+    this.#dropLink();
     if (!restart) this.#dropDevice();
     this.#cancelPending();
     // A restart by software lets the UART finish; one from outside cuts it off.
@@ -426,7 +470,7 @@ export class VirtualBoard {
       ...(cause === powerOnReset ? {} : { savedPc: '0x40377c4a' }),
     });
     if (into === 'download') rom.push('waiting for download');
-    this.#print(rom.map((line) => `${line}\r\n`).join(''));
+    this.#print(rom.map((line) => `${line}\r\n`).join(''), chipBaud);
     if (into === 'download') {
       this.#mode = 'download';
       return;
@@ -436,6 +480,8 @@ export class VirtualBoard {
     this.#printer.skipBoot(this.#resetUs);
     const boot = ++this.#boots;
     this.#printBoot(bootLines(this.#settings, next), 0);
+    this.#volume = firstVolume;
+    this.#later(applicationUs, () => this.#startLink());
     // After a restart of its own the device knows by itself when it has booted.
     if (restart) return;
     this.#later(this.#options.profile.constants.bootUs, () => {
@@ -467,6 +513,59 @@ export class VirtualBoard {
     if (this.#faults.has('vanish-on-reset')) this.#vanish(awayAfterResetUs, true);
   }
 
+  #startLink(): void {
+    const { serialLink, profile, mac } = this.#options;
+    if (serialLink === undefined) return;
+    const chip = this;
+    this.#link = new BoardLink({
+      clock: this.#clock,
+      random: this.#random.fork(`link, boot ${this.#boots}`),
+      baud: this.#baud,
+      output: (bytes) => this.transmit(bytes),
+      facts: { board: profile.name, firmware: profile.firmware.version, mac },
+      resetUs: this.#resetUs,
+      board: {
+        get state() {
+          return chip.#linkState();
+        },
+        get volume() {
+          return chip.#volume;
+        },
+        press: (key) => this.#pressByLink(key),
+        release: (key) => this.#releaseByLink(key),
+        hear: (samples) => this.#device?.hear(samples),
+        played: (from) => this.#device?.played(from) ?? new Int16Array(0),
+      },
+    });
+  }
+
+  #linkState(): SerialLinkBoardState {
+    if (this.#mode !== 'running') return 'starting';
+    if (this.#isSetUp) return 'setup';
+    return this.state.toLowerCase() as Lowercase<DeviceState>;
+  }
+
+  #pressByLink(key: SerialLinkKey): void {
+    if (key !== 'k0') {
+      this.#device?.press(key, 'short');
+      return;
+    }
+    this.#buttonDown = true;
+    this.#pinsChanged();
+  }
+
+  #releaseByLink(key: SerialLinkKey): void {
+    if (key !== 'k0') return;
+    this.#buttonDown = false;
+    this.#pinsChanged();
+  }
+
+  #dropLink(): void {
+    this.#link?.stop();
+    this.#link = undefined;
+    this.#fromHost.clear();
+  }
+
   #setUp(): void {
     this.#cancelPending();
     this.#dropDevice();
@@ -477,6 +576,7 @@ export class VirtualBoard {
   }
 
   #stopChip(mode: 'off' | 'held'): void {
+    this.#dropLink();
     this.#dropDevice();
     this.#cancelPending();
     this.#uart.clear();
@@ -491,6 +591,9 @@ export class VirtualBoard {
       serverUrl,
       clock,
       dialer,
+      ...(this.#options.serialLink !== undefined && {
+        openSocket: (request: SocketTaskOptions) => this.#openByLink(request),
+      }),
       random: this.#random.fork(`boot ${boot}`),
       opus,
       voiceDetection,
@@ -498,14 +601,24 @@ export class VirtualBoard {
     });
   }
 
+  /** A device asks for its server when it has booted, and the link stands since the start of the application. */
+  #openByLink(request: SocketTaskOptions): BoardSocket {
+    if (this.#link === undefined) this.#startLink();
+    return this.#link!.openSocket(request);
+  }
+
   #deviceReports(event: DeviceEvent): void {
     this.#observe({ type: 'device', event });
     this.#printLog(this.#printer.print(event));
+    if (event.type === 'volume') this.#volume = event.level;
+    if (event.type === 'setup') this.#isSetUp = true;
+    if (event.type === 'boot' || event.type === 'reboot') this.#isSetUp = false;
     if (event.type === 'reboot') {
       this.#mode = 'crashing';
       // The device still has to say what it loses.
       this.#later(0, () => this.#start(softwareReset, 'run', event.into ?? 'connect'));
     } else if (event.type === 'setup' || event.type === 'connecting') this.#mode = 'running';
+    this.#link?.stateChanged();
   }
 
   #dropDevice(): void {
@@ -537,9 +650,9 @@ export class VirtualBoard {
   // ---- the console ----
 
   /** Text of the ROM and the panic handler, which no log level holds back. */
-  #print(text: string): void {
+  #print(text: string, baud = this.#baud): void {
     this.#leftOut = false;
-    this.#write(Buffer.from(text));
+    this.#write(Buffer.from(text), baud);
   }
 
   #printLog(text: string): void {
@@ -556,8 +669,11 @@ export class VirtualBoard {
     this.#write(Buffer.from(kept.join('')));
   }
 
-  #write(bytes: Uint8Array): void {
-    if (!this.#silent) this.#uart.write(bytes);
+  #write(bytes: Uint8Array, baud = this.#baud): void {
+    if (this.#silent) return;
+    // Native USB has no rate, and whatever is said at the ROM's is heard.
+    this.#uart.write(bytes, this.#options.wiring === 'bridge' ? baud : this.#baud);
+    this.#link?.textWritten(bytes.length);
   }
 
   #observe(event: DistributiveOmit<VirtualBoardEvent, 'atUs'>): void {

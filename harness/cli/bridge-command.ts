@@ -92,8 +92,7 @@ export async function bridgeCommand(
     ...(chosen.expectedMac !== undefined && { expectedMac: chosen.expectedMac }),
     open: (address) => access.open(address),
     locate: () => access.locate(),
-    // Another one for each start of this program, too (SL-4.1).
-    newSession: () => randomBytes(4).readUInt32LE() || 1,
+    randomBytes,
     dial: (target, listener) =>
       openRelaySocket({ url: serverUrl(base, target), clock, dialer: network, random }, listener),
     ...(compact !== undefined && { compactEvents: compact }),

@@ -2,7 +2,6 @@
  * A bridge over hours: opens the port, relays, reads the console on the same line, and begins anew when the port has vanished
  * and returned or the board has restarted. Ends by itself only when nobody there speaks the serial link.
  */
-import type { SerialLinkSettings } from '../../firmware-protocol/index.ts';
 import type { Alarm } from '../clock/clock.ts';
 import type { BoardPort } from './board-port.ts';
 import { BridgeMeter, type BridgeTraffic } from './bridge-traffic.ts';
@@ -14,11 +13,12 @@ import {
 import { linkLimitUs, linkMostUs, noLink } from './link-absence.ts';
 import { SerialError } from './serial-error.ts';
 import { type BridgeEvent, SerialLinkBridge, type ServerDialer } from './serial-link-bridge.ts';
+import { sessionNumber } from './serial-link-session.ts';
 
 export interface BridgeSessionOptions extends Omit<ConsoleSessionOptions, 'share'> {
   readonly dial: ServerDialer;
-  /** Drawn for each session of the link: at random, from 1 to 2^32 − 1. */
-  readonly newSession: SerialLinkSettings['newSession'];
+  /** For the numbers of the link's sessions, which must be other ones each time that the program is started (SL-4.1). */
+  readonly randomBytes: (count: number) => Uint8Array;
   /** As in {@link SerialLinkBridge}. */
   readonly compactEvents?: boolean;
   readonly onBridge: (event: BridgeEvent) => void;
@@ -86,13 +86,13 @@ export class BridgeSession {
   }
 
   #share(port: BoardPort, on: PortListeners): SerialLinkBridge {
-    const { clock, dial, newSession, baud, compactEvents } = this.#options;
+    const { clock, dial, randomBytes, baud, compactEvents } = this.#options;
     const bridge = new SerialLinkBridge({
       port,
       clock,
       dial,
       settings: {
-        newSession,
+        newSession: () => sessionNumber(randomBytes),
         bytesPerSecond: baud === null ? usbBytesPerSecond : baud / 10,
         name: 'echokit-harness bridge',
       },

@@ -114,3 +114,9 @@ export class SerialLinkSession {
     this.#options.onGone(problem);
   }
 }
+
+/** A number for a session, from 1 to 2^32 − 1. */
+export function sessionNumber(randomBytes: (count: number) => Uint8Array): number {
+  const [a, b, c, d] = randomBytes(4);
+  return a! + b! * 2 ** 8 + c! * 2 ** 16 + d! * 2 ** 24 || 1;
+}

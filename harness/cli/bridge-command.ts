@@ -92,7 +92,7 @@ export async function bridgeCommand(
     ...(chosen.expectedMac !== undefined && { expectedMac: chosen.expectedMac }),
     open: (address) => access.open(address),
     locate: () => access.locate(),
-    randomBytes,
+    drawBytes: randomBytes,
     dial: (target, listener) =>
       openRelaySocket({ url: serverUrl(base, target), clock, dialer: network, random }, listener),
     ...(compact !== undefined && { compactEvents: compact }),

@@ -45,7 +45,7 @@ async function bridge(
       baud,
       open: (address) => bench.ports.open(address, baud),
       locate: () => bench.ports.names()[0] ?? null,
-      randomBytes: (count) => random.bytes(count),
+      drawBytes: (count) => random.bytes(count),
       dial: (target, listener) =>
         openRelaySocket(
           { url: `ws://echokit.test:8080${target}`, clock, dialer: network, random },

@@ -18,7 +18,7 @@ import { sessionNumber } from './serial-link-session.ts';
 export interface BridgeSessionOptions extends Omit<ConsoleSessionOptions, 'share'> {
   readonly dial: ServerDialer;
   /** For the numbers of the link's sessions, which must be other ones each time that the program is started (SL-4.1). */
-  readonly randomBytes: (count: number) => Uint8Array;
+  readonly drawBytes: (count: number) => Uint8Array;
   /** As in {@link SerialLinkBridge}. */
   readonly compactEvents?: boolean;
   readonly onBridge: (event: BridgeEvent) => void;
@@ -86,13 +86,13 @@ export class BridgeSession {
   }
 
   #share(port: BoardPort, on: PortListeners): SerialLinkBridge {
-    const { clock, dial, randomBytes, baud, compactEvents } = this.#options;
+    const { clock, dial, drawBytes, baud, compactEvents } = this.#options;
     const bridge = new SerialLinkBridge({
       port,
       clock,
       dial,
       settings: {
-        newSession: () => sessionNumber(randomBytes),
+        newSession: () => sessionNumber(drawBytes(4)),
         bytesPerSecond: baud === null ? usbBytesPerSecond : baud / 10,
         name: 'echokit-harness bridge',
       },

@@ -115,8 +115,7 @@ export class SerialLinkSession {
   }
 }
 
-/** A number for a session, from 1 to 2^32 − 1. */
-export function sessionNumber(randomBytes: (count: number) => Uint8Array): number {
-  const [a, b, c, d] = randomBytes(4);
+/** A number for a session, from 1 to 2^32 − 1, of four bytes. */
+export function sessionNumber([a, b, c, d]: Uint8Array): number {
   return a! + b! * 2 ** 8 + c! * 2 ** 16 + d! * 2 ** 24 || 1;
 }

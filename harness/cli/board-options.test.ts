@@ -1,4 +1,7 @@
-/** What cannot be meant is refused before a port is opened. */
+/** What cannot be meant is refused before a port is opened, and what cannot be had leaves nothing behind. */
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test from 'ava';
 import { CommandError } from './exit-code.ts';
 import { type RunCommandOptions, runCommand } from './run-command.ts';
@@ -8,8 +11,6 @@ const usual: RunCommandOptions = {
   seed: 1,
   out: '/nowhere',
   version: '0',
-  maxRequests: 1,
-  maxCharacters: 1,
 };
 
 const refused: readonly (readonly [string, Partial<RunCommandOptions>, RegExp])[] = [
@@ -30,3 +31,16 @@ for (const [title, options, message] of refused) {
     t.regex(error!.message, message);
   });
 }
+
+test('a board that cannot be reached is an error with a hint: no tables, and no folder of a run', async (t) => {
+  const out = mkdtempSync(join(tmpdir(), 'echokit-board-options-'));
+  t.teardown(() => rmSync(out, { recursive: true, force: true }));
+  const board = 'rfc2217://127.0.0.1:9';
+  const quiet = { ...terminal, print: () => t.fail('a report was printed') };
+  const options = { ...usual, out, board, provider: ['openai'], serverAddress: '127.0.0.1:0' };
+  const error = await t.throwsAsync(runCommand(quiet, ['scenarios/one-question.toml'], options), {
+    code: 'NETWORK_REFUSED',
+  });
+  t.not((error as unknown as { hint: string }).hint, '');
+  t.deepEqual(readdirSync(out), []);
+});

@@ -743,6 +743,17 @@ program
     process.exitCode = await benchCommand(terminal, options);
   });
 
+/**
+ * What no call has caught is a defect, and never an expectation that failed. The system closes sockets and ports with
+ * the process; a port's lines are off then.
+ */
+process.on('uncaughtException', (error: Error & { readonly code?: string }) => {
+  // Whoever read the output has gone, and nobody else is there to be told.
+  if (error.code === 'EPIPE') process.exit(exitCode.environment);
+  terminal.say(describeError(error, harnessVersion()).text);
+  process.exit(exitCode.defect);
+});
+
 function collect(value: string, before: string[]): string[] {
   return [...before, value];
 }

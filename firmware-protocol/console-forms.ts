@@ -34,6 +34,7 @@ export const bareForms = [
   { name: 'rom-build', text: 'Build:{date}' },
   { name: 'reset', text: 'rst:{reset:hex} ({reason}),boot:{strap:hex} ({mode})' },
   { name: 'waiting-for-download', text: 'waiting for download' },
+  { name: 'waiting-for-spi-download', text: 'wait spi download' },
   { name: 'no-application', text: 'invalid header: {header:hex}' },
   { name: 'saved-pc', text: 'Saved PC:{pc:hex}' },
   { name: 'rom-spi-wp', text: 'SPIWP:{pin:hex}' },

@@ -9,9 +9,10 @@ import type { ChosenBoard } from '../serial/board-choice.ts';
 import { findAgain } from '../serial/board-choice.ts';
 import type { BoardPort } from '../serial/board-port.ts';
 import { busyLimitUs } from '../serial/local-port.ts';
+import { portHolders, thisSystem } from '../serial/local-system.ts';
 import { openBoardPort } from '../serial/open-board-port.ts';
 import type { PortEvent } from '../serial/port-event.ts';
-import { listPorts } from '../serial/port-list.ts';
+import { listPorts, type PortHolder } from '../serial/port-list.ts';
 import { describeReset, resetBoard } from '../serial/reset-run.ts';
 import { resetStrategies } from '../serial/reset-strategy.ts';
 
@@ -21,6 +22,8 @@ export interface BoardAccess {
   reset(port: BoardPort): Promise<string>;
   /** Where the board is now, by what it is; null while it is away. */
   locate(): Promise<string | null>;
+  /** Programs that have the board's port open beside this one, in words; undefined when none is seen. */
+  others(): string | undefined;
 }
 
 export interface BoardAccessOptions {
@@ -40,8 +43,10 @@ export function boardAccess(options: BoardAccessOptions): BoardAccess {
   const parsed = parseBoardAddress(chosen.address);
   const outside: Endpoint[] = parsed.kind === 'local' ? [] : [parsed.endpoint];
   const dialer = new SocketNetwork({ clock, random: createRandom(1, 'board-access'), outside });
+  let at = chosen.address;
   return {
     open: (address) => {
+      at = address;
       let told: string | undefined;
       return openPort(address, {
         clock,
@@ -69,6 +74,10 @@ export function boardAccess(options: BoardAccessOptions): BoardAccess {
         return findAgain(chosen.port, await listPorts({ holders: false }));
       return existsSync(parsed.path) ? chosen.address : null;
     },
+    others: () => {
+      const holders = parsed.kind === 'local' ? portHolders(at, thisSystem()) : [];
+      return holders.length === 0 ? undefined : sharedText(holders);
+    },
   };
 }
 
@@ -78,8 +87,12 @@ function describeEvent(event: PortEvent): string | undefined {
     return `${event.problem.message} Trying again for ${busyLimitUs / 1_000_000} s.`;
   }
   if (event.type === 'shared') {
-    const holders = event.holders.map(({ pid, command }) => `${command} (${pid})`).join(', ');
-    return `${holders} has the port open, too, and may take bytes away.`;
+    return sharedText(event.holders);
   }
   return undefined;
+}
+
+function sharedText(holders: readonly PortHolder[]): string {
+  const names = holders.map(({ pid, command }) => `${command} (${pid})`).join(', ');
+  return `${names} has the port open, too, and may take bytes away.`;
 }

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { SystemClock } from '../clock/system-clock.ts';
@@ -6,6 +7,7 @@ import { opus, voiceDetection } from '../device/device-bench.contract.ts';
 import { diy } from '../device/device-profile.ts';
 import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
+import { hasSerialPackage } from '../serial/local-port.ts';
 import type { PortEvent } from '../serial/port-event.ts';
 import { SerialError } from '../serial/serial-error.ts';
 import { listenWithRfc2217 } from '../virtual-board/rfc2217-server.ts';
@@ -13,6 +15,7 @@ import { VirtualBoard } from '../virtual-board/virtual-board.ts';
 import { boardAccess } from './board-access.ts';
 import { ProgramStarter } from './started-program.contract.ts';
 
+const overTerminal = spawnSync('socat', ['-V']).error === undefined && (await hasSerialPackage());
 const programs = new ProgramStarter();
 test.after.always(() => programs.remove());
 const registry = join(programs.folder, 'boards.toml');
@@ -120,3 +123,33 @@ test('a busy port is said once for each holder, not with every try', async (t) =
     '/dev/ttyUSB0 is in use by two. Trying again for 5 s.',
   ]);
 });
+
+(overTerminal ? test : test.skip)(
+  'R03: a program that opens the port behind us is named when it is asked for',
+  async (t) => {
+    t.timeout(60_000);
+    const clock = new SystemClock();
+    const path = join(programs.folder, 'shared');
+    const terminal = spawn('socat', ['-', `pty,raw,echo=0,link=${path},wait-slave`], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+    });
+    t.teardown(() => terminal.kill('SIGKILL'));
+    while (!existsSync(path)) await clock.sleep(10_000);
+    const access = boardAccess({
+      clock,
+      chosen: { address: path, because: 'as asked', identified: false },
+      baud: 115_200,
+      say: () => {},
+      signal: new AbortController().signal,
+    });
+    const port = await access.open(path);
+    t.teardown(() => port.close());
+    // The terminal itself has its other end.
+    const before = access.others() ?? '';
+    t.false(before.includes('cat ('), before);
+    const thief = spawn('cat', [path], { stdio: ['ignore', 'ignore', 'inherit'] });
+    t.teardown(() => thief.kill('SIGKILL'));
+    while (access.others()?.includes(`cat (${thief.pid})`) !== true) await clock.sleep(20_000);
+    t.regex(access.others()!, /has the port open, too, and may take bytes away\.$/);
+  },
+);

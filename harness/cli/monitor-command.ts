@@ -84,6 +84,8 @@ export async function monitorCommand(
     onStory: (event) => {
       output.story(event);
       decoding.hearOf(event);
+      const others = event.type === 'bytes-missing' ? access.others() : undefined;
+      if (others !== undefined) say(others);
     },
     onSession: (event) => output.session(event),
   });

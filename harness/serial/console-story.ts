@@ -60,6 +60,7 @@ const romEvents: ReadonlySet<string> = new Set([
   'rom-build',
   'reset',
   'waiting-for-download',
+  'waiting-for-spi-download',
   'no-application',
   'saved-pc',
   'rom-spi-wp',
@@ -75,6 +76,7 @@ const romEvents: ReadonlySet<string> = new Set([
 /** Without a crash around them they may as well be words of a sentence that the board prints. */
 const ambiguousEvents: ReadonlySet<string> = new Set([
   'waiting-for-download',
+  'waiting-for-spi-download',
   'rom-build',
   'rom-image-sum',
   'rom-image-expected',
@@ -304,6 +306,7 @@ export class ConsoleStory {
         break;
       }
       case 'waiting-for-download':
+      case 'waiting-for-spi-download':
         this.#endBanner();
         this.#cancel('level');
         this.#enter(atUs, 'Download', event.name);

@@ -4,6 +4,7 @@ import { ConsoleSession, type SessionEvent } from '../serial/console-session.ts'
 import { resetBoard } from '../serial/reset-run.ts';
 import { resetStrategies } from '../serial/reset-strategy.ts';
 import type { StoryEvent } from '../serial/story-event.ts';
+import { explainStory } from '../serial/story-text.ts';
 import { BoardBench } from './board-bench.contract.ts';
 import { type SuddenFaultName, suddenFaults } from './fault.ts';
 import type { VirtualBoard, VirtualBoardOptions } from './virtual-board.ts';
@@ -20,11 +21,11 @@ interface Watched {
   reset(): Promise<void>;
 }
 
-/** Watches a board from before its first boot until the script ends. */
+/** Watches a board from before its first boot until the script ends; or one that has run for a while. */
 async function watch(
   options: Partial<VirtualBoardOptions>,
   script: (watched: Watched) => Promise<void>,
-  baud = 115_200,
+  { baud = 115_200, runningSeconds = 0 } = {},
 ): Promise<void> {
   const bench = new BoardBench();
   const story: StoryEvent[] = [];
@@ -33,6 +34,7 @@ async function watch(
     await bench.listen();
     const board = bench.board(options);
     board.powerOn();
+    await bench.pass(runningSeconds * 1_000_000);
     const session = new ConsoleSession({
       clock: bench.clock,
       address: 'tty0',
@@ -216,21 +218,128 @@ test('a reset that was asked for is no surprise, over a bridge and over native U
   );
 });
 
-test('R01, R02, R06, R09, R10: what is wrong with a board for good is named', async (t) => {
-  await watch({ faults: ['errors-only'] }, async ({ pass, of }) => {
-    await pass(15);
-    t.is(of('level-too-low').length, 1);
+/** What a person reads of the events of a type. */
+function told(events: readonly StoryEvent[]): string[] {
+  return events.map((event) => {
+    const { text, hint = '' } = explainStory(event)!;
+    return `${text}; ${hint}`;
   });
-  await watch({ faults: ['download-on-open'] }, async ({ pass, of, session }) => {
-    await pass(15);
-    t.is(of('download-mode').length, 1);
-    t.is(session.reader.state, 'Download');
-    t.deepEqual(of('level-too-low'), []);
+}
+
+const running = { runningSeconds: 8 };
+
+test('R01: a board that boots because its port was opened is told, a calm one is left in peace', async (t) => {
+  await watch(
+    { faults: ['reset-on-open'] },
+    async ({ pass, of }) => {
+      await pass(8);
+      t.deepEqual(
+        of('reset').map(({ kind }) => kind),
+        ['on-open'],
+      );
+      t.regex(told(of('reset'))[0]!, /opening the port moved its lines; .*leave the port open/);
+    },
+    running,
+  );
+  await watch(
+    {},
+    async ({ pass, of }) => {
+      await pass(8);
+      t.deepEqual(of('reset'), []);
+    },
+    running,
+  );
+});
+
+test('R02: a board in download mode is told, and a reset leads out of it', async (t) => {
+  await watch(
+    { faults: ['download-on-open'] },
+    async ({ pass, of, session, reset, board }) => {
+      await pass(15);
+      t.is(of('download-mode').length, 1);
+      t.regex(
+        told(of('download-mode'))[0]!,
+        /waits for a download and runs nothing.*--reset does it/,
+      );
+      t.is(session.reader.state, 'Download');
+      t.deepEqual(of('level-too-low'), []);
+      await reset();
+      await pass(8);
+      t.is(board.mode, 'running');
+      t.is(session.reader.state, 'Idle');
+      t.is(of('reset').at(-1)?.kind, 'requested');
+    },
+    running,
+  );
+});
+
+test('R02: a port without a word is told after 5 s, with what it may be and how to see it', async (t) => {
+  await watch(
+    {},
+    async ({ pass, of }) => {
+      await pass(10);
+      t.is(of('quiet').length, 1);
+      t.regex(
+        told(of('quiet'))[0]!,
+        /no byte for 5 s: .*in download mode.*use --reset to see which/,
+      );
+    },
+    running,
+  );
+});
+
+test('R03: a program that steals bytes is noticed', async (t) => {
+  await watch({ faults: ['stolen-bytes'] }, async ({ pass, of, session }) => {
+    await pass(12);
+    t.true(of('bytes-missing').length >= 1, JSON.stringify(session.reader.counts));
+    t.regex(told(of('bytes-missing'))[0]!, /another program reads the same port; close it/);
   });
-  await watch({ faults: ['wrong-baud'] }, async ({ pass, of }) => {
-    await pass(10);
-    t.true(of('wrong-baud').length >= 1);
+});
+
+test('R06: a console that dies on a reset is told, and once the board is heard that only power helps', async (t) => {
+  await watch(
+    { faults: ['dead-console'], wiring: 'usb-jtag' },
+    async ({ pass, of, reset, session, board }) => {
+      await pass(8);
+      await reset();
+      await pass(8);
+      t.is(board.mode, 'running');
+      t.is(of('console-dead')[0]?.applicationLives, false);
+      session.reader.boardHeard();
+      t.is(of('console-dead')[1]?.applicationLives, true);
+      t.regex(told(of('console-dead'))[1]!, /while the board itself runs; .*until a power cycle/);
+    },
+  );
+});
+
+test('R07: of two boards that have swapped their ports the wrong one ends the session', async (t) => {
+  const bench = new BoardBench();
+  await bench.run(async () => {
+    await bench.listen();
+    bench.board({ mac: 'a1b2c3d4e5f6' }, 'tty0').powerOn();
+    bench.board({ mac: '0a0b0c0d0e0f' }, 'tty1').powerOn();
+    bench.ports.swap('tty0', 'tty1');
+    const session = new ConsoleSession({
+      clock: bench.clock,
+      address: 'tty0',
+      baud: 115_200,
+      expectedMac: 'a1b2c3d4e5f6',
+      open: (address) => bench.ports.open(address),
+      locate: () => 'tty0',
+      onLine: () => {},
+      onStory: () => {},
+      onSession: () => {},
+    });
+    const error = await t.throwsAsync(session.run(new AbortController().signal), {
+      code: 'BOARD_MISMATCH',
+      message: 'Another board answers: it has MAC 0a0b0c0d0e0f, and a1b2c3d4e5f6 was expected.',
+    });
+    t.regex((error as unknown as { hint: string }).hint, /boards --probe/);
+    await session.close();
   });
+});
+
+test('R09: noise at the start and a wrong baud rate are counted and told, and the boot behind them is read', async (t) => {
   await watch({ faults: ['garbage-at-start'] }, async ({ pass, of, session }) => {
     await pass(10);
     t.is(of('boot').length, 1);
@@ -238,25 +347,74 @@ test('R01, R02, R06, R09, R10: what is wrong with a board for good is named', as
     t.true(session.reader.counts.invalidUtf8 > 10);
   });
   await watch(
-    { faults: ['dead-console'], wiring: 'usb-jtag' },
-    async ({ pass, of, reset, session }) => {
-      await pass(8);
-      await reset();
-      await pass(8);
-      t.is(of('console-dead')[0]?.applicationLives, false);
-      session.reader.boardHeard();
-      t.is(of('console-dead')[1]?.applicationLives, true);
+    {},
+    async ({ pass, of }) => {
+      await pass(10);
+      t.true(of('wrong-baud').length >= 1);
+      t.regex(
+        told(of('wrong-baud'))[0]!,
+        /% of the last \d+ bytes cannot be text; .*--baud 115200/,
+      );
+      t.deepEqual(of('boot'), []);
     },
+    { baud: 74_880 },
   );
-  await watch({ faults: ['reset-on-open'] }, async ({ pass, of }) => {
-    await pass(10);
-    t.is(of('reset')[0]?.kind, 'on-open');
+});
+
+test('R10: a build that logs errors only is told as that, and its crash is still one', async (t) => {
+  await watch({ faults: ['errors-only'] }, async ({ board, pass, of }) => {
+    await pass(15);
+    t.is(of('level-too-low').length, 1);
+    t.regex(
+      told(of('level-too-low'))[0]!,
+      /log level too low in this build.*traffic with the server/,
+    );
+    board.fail('guru-meditation');
+    await pass(2);
+    t.is(of('panic')[0]?.crash.cause, 'exception');
   });
 });
 
-test('R03: a program that steals bytes is noticed', async (t) => {
-  await watch({ faults: ['stolen-bytes'] }, async ({ pass, of, session }) => {
-    await pass(12);
-    t.true(of('bytes-missing').length >= 1, JSON.stringify(session.reader.counts));
+test('two consoles at once do not mix', async (t) => {
+  const bench = new BoardBench();
+  await bench.run(async () => {
+    await bench.listen();
+    const macs = ['a1b2c3d4e5f6', '0a0b0c0d0e0f'];
+    const consoles = macs.map((mac, i) => {
+      const board = bench.board({ mac }, `tty${i}`);
+      board.powerOn();
+      const story: StoryEvent[] = [];
+      const session = new ConsoleSession({
+        clock: bench.clock,
+        address: `tty${i}`,
+        baud: 115_200,
+        expectedMac: mac,
+        open: (address) => bench.ports.open(address),
+        locate: () => bench.ports.names().find((name) => name.startsWith(`tty${i}`)) ?? null,
+        onLine: () => {},
+        onStory: (event) => story.push(event),
+        onSession: () => {},
+      });
+      const stop = new AbortController();
+      return { board, story, session, stop, run: session.run(stop.signal) };
+    });
+    await bench.pass(8_000_000);
+    consoles[0]!.board.fail('vanish');
+    consoles[1]!.board.fail('rust-panic');
+    await bench.pass(8_000_000);
+    for (const { session, stop, run } of consoles) {
+      stop.abort();
+      await run;
+      await session.close();
+    }
+    t.deepEqual(
+      consoles.map(({ session }) => [session.reader.identity.mac, session.reader.counts.gaps]),
+      [
+        [macs[0], 1],
+        [macs[1], 0],
+      ],
+    );
+    const panics = consoles.map(({ story }) => story.filter(({ type }) => type === 'panic').length);
+    t.deepEqual(panics, [0, 1]);
   });
 });

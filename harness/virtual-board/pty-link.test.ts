@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -61,6 +61,13 @@ function open(address: string, observe: (event: PortEvent) => void = () => {}) {
   return openBoardPort(address, { clock, dialer: network, observe });
 }
 
+/** Opened, and known to be so at the board: what it prints from now on arrives. */
+async function openTo(board: VirtualBoard, address: string) {
+  const port = await open(address);
+  await until(() => board.attached);
+  return listen(port);
+}
+
 /** Waits for a condition that events of the machine make true; the test's own limit ends it. */
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await clock.sleep(2_000);
@@ -73,7 +80,7 @@ overPty('a board behind a pseudo-terminal: text one way, bytes the other, no lin
   const path = join(folderFor(t), 'board');
   const link = await PtyLink.start({ board, path });
   t.teardown(() => link.close());
-  const console = listen(await open(path));
+  const console = await openTo(board, path);
   t.false(console.port.carriesLines);
   await t.throwsAsync(console.port.setLines({ rts: true }), { code: 'SERIAL_NO_LINES' });
   await console.port.setBaudRate(921_600);
@@ -132,6 +139,59 @@ overPty(
 );
 
 overPty(
+  'R04: who may not open the port learns whose it is and what to do on this machine',
+  async (t) => {
+    t.timeout(60_000);
+    const board = boardFor(t);
+    board.powerOn();
+    const path = join(folderFor(t), 'board');
+    const link = await PtyLink.start({ board, path });
+    t.teardown(() => link.close());
+    const device = realpathSync(path);
+    // Root may open everything, so somebody else tries; anybody else takes away what is his own.
+    const isRoot = process.getuid?.() === 0;
+    const stranger = isRoot ? { uid: 65_534, gid: 65_534 } : {};
+    chmodSync(device, isRoot ? 0o660 : 0);
+    const script = `
+    import { SystemClock } from './harness/clock/system-clock.ts';
+    import { openLocalPort } from './harness/serial/local-port.ts';
+    const options = { clock: new SystemClock(), baud: 115200 };
+    const problem = await openLocalPort(${JSON.stringify(device)}, options).catch((error) => error);
+    console.log(JSON.stringify({ code: problem.code, message: problem.message, hint: problem.hint }));
+    process.exit();`;
+    const tried = spawnSync(
+      process.execPath,
+      ['--import=tsx', '--input-type=module', '-e', script],
+      {
+        cwd: new URL('../..', import.meta.url),
+        timeout: 40_000,
+        killSignal: 'SIGKILL',
+        ...stranger,
+      },
+    );
+    if (isRoot && (tried.error !== undefined || !tried.stdout.toString().startsWith('{'))) {
+      // A user namespace without other users, or a checkout that only root may read.
+      t.log(`not tried as another user: ${tried.error?.message ?? tried.stderr.toString()}`);
+      t.pass();
+      return;
+    }
+    const problem = JSON.parse(tried.stdout.toString()) as Record<string, string>;
+    t.is(problem['code'], 'SERIAL_PERMISSION');
+    const mode = isRoot ? 'rw-rw----' : '---------';
+    t.regex(
+      problem['message']!,
+      new RegExp(
+        `\\S+ may not open ${device}: it belongs to \\S+:\\S+ with mode ${mode}, and \\S+ is in \\S+`,
+      ),
+    );
+    t.regex(
+      problem['hint']!,
+      /usermod -aG \S+ \S+, then log out|chmod a\+rw|--device \S+ --group-add \d+/,
+    );
+  },
+);
+
+overPty(
   'R05: a port that vanishes is told as gone, and the board comes back under another name',
   async (t) => {
     const board = boardFor(t);
@@ -140,7 +200,7 @@ overPty(
     const ready: string[] = [];
     const link = await PtyLink.start({ board, path, onReady: (at) => ready.push(at) });
     t.teardown(() => link.close());
-    const console = listen(await open(path));
+    const console = await openTo(board, path);
     const goneUs = clock.nowUs();
     board.fail('vanish');
     await until(() => console.gone !== undefined);
@@ -149,7 +209,7 @@ overPty(
     await t.throwsAsync(open(path), { code: 'SERIAL_NOT_FOUND' });
     await until(() => ready.includes(`${path}.1`));
     t.true(clock.nowUs() - goneUs >= 1_500_000);
-    const back = listen(await open(`${path}.1`));
+    const back = await openTo(board, `${path}.1`);
     board.fail('task-watchdog');
     await until(() => back.names().includes('task-watchdog'));
     await back.port.close();
@@ -164,7 +224,7 @@ overPty('a board that is switched off and on has its port under the same path', 
   const ready: string[] = [];
   const link = await PtyLink.start({ board, path, onReady: (at) => ready.push(at) });
   t.teardown(() => link.close());
-  const console = listen(await open(path));
+  const console = await openTo(board, path);
   board.powerOff();
   await until(() => console.gone !== undefined && !existsSync(path));
   board.powerOn();
@@ -174,7 +234,7 @@ overPty('a board that is switched off and on has its port under the same path', 
   board.powerOn();
   await until(() => ready.length === 3);
   t.deepEqual(ready, [path, path, path]);
-  const back = listen(await open(path));
+  const back = await openTo(board, path);
   board.fail('task-watchdog');
   await until(() => back.names().includes('task-watchdog'));
   t.true(existsSync(path));
@@ -184,20 +244,26 @@ overPty('a board that is switched off and on has its port under the same path', 
 overPty(
   'what is printed while the port is closed is lost, and the port can be opened again',
   async (t) => {
-    const board = boardFor(t);
+    let resets = 0;
+    const board = boardFor(t, {
+      observe: ({ type }) => {
+        if (type === 'reset') resets += 1;
+      },
+    });
     board.powerOn();
     const path = join(folderFor(t), 'board');
     let ready = 0;
     const link = await PtyLink.start({ board, path, onReady: () => (ready += 1) });
     t.teardown(() => link.close());
-    const first = listen(await open(path));
+    const first = await openTo(board, path);
     board.fail('task-watchdog');
     await until(() => first.names().includes('task-watchdog'));
     await first.port.close();
     await until(() => ready > 1);
     board.fail('brown-out');
-    await clock.sleep(50_000);
-    const second = listen(await open(path));
+    // It resets when its last word has left.
+    await until(() => resets > 1);
+    const second = await openTo(board, path);
     board.fail('assert-failed');
     await until(() => second.names().includes('assert-failed'));
     t.false(second.names().includes('brown-out'));

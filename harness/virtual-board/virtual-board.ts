@@ -199,6 +199,11 @@ export class VirtualBoard {
     return this.#powered && !this.#portAway;
   }
 
+  /** Somebody has the port open. */
+  get attached(): boolean {
+    return this.#host !== undefined;
+  }
+
   /** How often the port has returned under another name than it had before (R05). */
   get renames(): number {
     return this.#renames;

@@ -6,6 +6,8 @@ import type { Endpoint } from '../network/network.ts';
 import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
 import type { BoardSource } from '../runner/board-on-cable.ts';
+import type { RoomRecorder } from '../runner/room-capture.ts';
+import { commandRecorder, findRecorder, recorderPrograms } from '../runner/room-program.ts';
 import { findPlayer, playerPrograms, SoundProgramError } from '../runner/sound-program.ts';
 import { loudspeakerVoice } from '../runner/voice-path.ts';
 import { parseBoardAddress } from '../serial/board-address.ts';
@@ -30,6 +32,10 @@ export interface BoardOptions extends RegistryOption {
   readonly speak?: 'loudspeaker' | 'person';
   /** Where neither the port nor the registry tells it: a board behind a network address. */
   readonly wiring?: 'bridge' | 'usb-jtag';
+  /** Record the room with a microphone of this machine. */
+  readonly roomCapture?: boolean;
+  /** The command that does it; 16-bit little-endian mono at 16 kHz on its standard output. */
+  readonly roomProgram?: string;
   /** A reset strategy, or `none`. Default: by the wiring. */
   readonly reset?: string;
 }
@@ -66,11 +72,13 @@ export async function boardOnDesk(
   const speak = speaking(options.speak);
   const reset = resetOf(options.reset, chosen.wiring ?? options.wiring);
   const serverAddress = addressOf(options.serverAddress);
+  const room = recording(options);
   const facts = [
     `board ${asked}: ${chosen.address}, ${chosen.because}`,
     speak === undefined
       ? 'you are asked to say the words of the user'
       : 'the words of the user come from the loudspeaker of this machine',
+    ...(room === undefined ? [] : [`the room is recorded by ${room.name}`]),
   ];
   const source: BoardSource = ({ clock }) => ({
     name: asked,
@@ -82,6 +90,7 @@ export async function boardOnDesk(
     wiring: chosen.wiring ?? options.wiring,
     reset,
     voice: speak?.(clock),
+    room,
     ask: (text) => told.ask(`\u0007>>> ${text}`),
     tell: (text) => told.tell(`${(clock.nowUs() / 1_000_000).toFixed(1).padStart(8)} s  ${text}`),
     serverAddress,
@@ -102,15 +111,34 @@ function speaking(
   wanted: BoardOptions['speak'],
 ): ((clock: Clock) => ReturnType<typeof loudspeakerVoice>) | undefined {
   if (wanted === 'person') return undefined;
-  const player = findPlayer(
-    (program) => spawnSync(program, ['--help'], { stdio: 'ignore' }).error === undefined,
-  );
+  const player = findPlayer(isThere);
   if (player !== undefined) return (clock) => loudspeakerVoice(clock, player);
   if (wanted === undefined) return undefined;
   throw new SoundProgramError(
     'SOUND_PLAYER_MISSING',
     `None of the programs that play a sound is on this machine: ${playerPrograms.join(', ')}.`,
     'Install one of them, or say the words yourself: --speak person',
+  );
+}
+
+function isThere(program: string): boolean {
+  return spawnSync(program, ['--help'], { stdio: 'ignore' }).error === undefined;
+}
+
+/** @throws {SoundProgramError} `SOUND_RECORDER_MISSING` */
+function recording({ roomCapture, roomProgram }: BoardOptions): RoomRecorder | undefined {
+  if (roomProgram !== undefined) return commandRecorder(roomProgram);
+  if (roomCapture !== true) return undefined;
+  const { platform } = process;
+  const recorder = findRecorder(platform, isThere);
+  if (recorder !== undefined) return recorder;
+  const known = recorderPrograms(platform);
+  throw new SoundProgramError(
+    'SOUND_RECORDER_MISSING',
+    known.length === 0
+      ? `No program is known that records a microphone on ${platform}.`
+      : `None of the programs that record a microphone is on this machine: ${known.join(', ')}.`,
+    'Name one: --room-program "<command>", which writes 16-bit little-endian mono at 16 kHz to its standard output',
   );
 }
 

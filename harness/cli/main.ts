@@ -175,6 +175,14 @@ program
       'with --board: how its cable reaches the chip, where the port does not tell (rfc2217://)',
     ).choices(['bridge', 'usb-jtag']),
   )
+  .option(
+    '--room-capture',
+    'with --board: record the room with a microphone of this machine, and find when user and answer were really heard',
+  )
+  .option(
+    '--room-program <command>',
+    'the same by this command: 16-bit little-endian mono at 16 kHz on its standard output',
+  )
   .option('--reset <strategy>', 'with --board: how it is reset, such as "D0|R1|W0.1|R0", or none')
   .option('--twin', 'with --board: show where board and model part, line by line')
   .addOption(

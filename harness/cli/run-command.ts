@@ -67,8 +67,16 @@ export async function runCommand(
   const { time = real ? 'real' : 'virtual' } = options;
   if (board !== undefined) checkBoard(options, time);
   else {
-    const { twin, speak, wiring, reset, serverAddress } = options;
-    const named = { twin, speak, wiring, reset, 'server-address': serverAddress };
+    const { twin, speak, wiring, reset, serverAddress, roomCapture, roomProgram } = options;
+    const named = {
+      twin,
+      speak,
+      wiring,
+      reset,
+      'server-address': serverAddress,
+      'room-capture': roomCapture,
+      'room-program': roomProgram,
+    };
     const [lonely] = Object.entries(named).find(([, value]) => value !== undefined) ?? [];
     if (lonely !== undefined) {
       throw usage(`--${lonely} is about a board on a cable, and there is none.`, 'add --board');
@@ -432,11 +440,23 @@ function shellWord(text: string): string {
 }
 
 function boardArguments(options: RunCommandOptions): string[] {
-  const { board, registry, serverAddress, speak, wiring, reset } = options;
-  const named = { board, registry, 'server-address': serverAddress, speak, wiring, reset };
-  return Object.entries(named).flatMap(([name, value]) =>
-    value === undefined ? [] : [`--${name}`, value],
-  );
+  const { board, registry, serverAddress, speak, wiring, reset, roomProgram } = options;
+  const named = {
+    board,
+    registry,
+    'server-address': serverAddress,
+    speak,
+    wiring,
+    reset,
+    'room-program': roomProgram,
+  };
+  const room = options.roomCapture === true && roomProgram === undefined ? ['--room-capture'] : [];
+  return [
+    ...Object.entries(named).flatMap(([name, value]) =>
+      value === undefined ? [] : [`--${name}`, value],
+    ),
+    ...room,
+  ];
 }
 
 /** The profile file that a board of the plan comes from. */

@@ -4,7 +4,19 @@
  * changes.
  */
 
+export type EnvelopeSearch = EnvelopeDelay | EnvelopeMiss;
+
+export interface EnvelopeMiss {
+  readonly found: false;
+  /** `short`: too little sound to look for. `weak`: nothing is like it. `ambiguous`: two places are. */
+  readonly reason: 'short' | 'weak' | 'ambiguous';
+  /** The best there is, and what it takes; null when it was not looked for. */
+  readonly correlation: number | null;
+  readonly needed: number | null;
+}
+
 export interface EnvelopeDelay {
+  readonly found: true;
   /** Index in the room at which the sound begins. */
   readonly samples: number;
   /** How far it may be from the truth either way, in samples. */
@@ -19,6 +31,13 @@ const frameSamples = 32;
 const smoothFrames = 8;
 /** Below it the sound is not there, or not to be heard. */
 const correlationMinimum = 0.5;
+/**
+ * Noise is like a short sound at some of thousands of places. The correlation of n independent values scatters by
+ * 1/√n; what counts is beyond this many times that.
+ */
+const chanceFactor = 4.5;
+/** Half a second. */
+const soundMinimumFrames = 250;
 /** Another place that fits nearly as well means that the place is not known. */
 const rivalShare = 0.9;
 /** Places closer than this are the same. */
@@ -31,13 +50,18 @@ const rangeDb = 40;
 /**
  * @param sound 16 kHz, at least half a second
  * @param room 16 kHz, longer than the sound
- * @returns null when the sound is not found beyond doubt
  */
-export function findEnvelope(sound: Int16Array, room: Int16Array): EnvelopeDelay | null {
+export function findEnvelope(sound: Int16Array, room: Int16Array): EnvelopeSearch {
   const wanted = envelope(sound);
   const heard = envelope(room);
   const lags = heard.length - wanted.length + 1;
-  if (lags < 1 || wanted.length < 250) return null;
+  if (lags < 1 || wanted.length < soundMinimumFrames) {
+    return { found: false, reason: 'short', correlation: null, needed: null };
+  }
+  const needed = Math.max(
+    correlationMinimum,
+    chanceFactor / Math.sqrt(wanted.length / smoothFrames),
+  );
   const energy = wanted.reduce((sum, value) => sum + value * value, 0);
   const scores = new Float64Array(lags);
   // Sums over the window of the room, for its mean and its energy.
@@ -59,9 +83,12 @@ export function findEnvelope(sound: Int16Array, room: Int16Array): EnvelopeDelay
   const best = indexOfLargest(scores, () => true);
   const rival = indexOfLargest(scores, (lag) => Math.abs(lag - best) > rivalDistanceFrames);
   const correlation = scores[best]!;
-  if (correlation < correlationMinimum) return null;
-  if (rival >= 0 && scores[rival]! > rivalShare * correlation) return null;
+  if (correlation < needed) return { found: false, reason: 'weak', correlation, needed };
+  if (rival >= 0 && scores[rival]! > rivalShare * correlation) {
+    return { found: false, reason: 'ambiguous', correlation, needed };
+  }
   return {
+    found: true,
     samples: Math.round((best + vertex(scores, best)) * frameSamples),
     errorSamples: errorMs * 16,
     correlation,

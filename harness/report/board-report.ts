@@ -1,6 +1,7 @@
 /** What a report says of a real board: whose figures are estimates, with which error, and where board and model part. */
 import type { BoardClock } from '../metrics/board-clock.ts';
 import type { BoardMeasurement } from '../metrics/board-measurement.ts';
+import type { RoomFinding, RoomMeasurement, RoomTurn } from '../metrics/room-measurement.ts';
 import type { LineDelay } from '../metrics/twin-comparison.ts';
 import { neutralize } from './terminal-text.ts';
 import { renderTable, type TableColumn, wrapText } from './text-table.ts';
@@ -114,6 +115,50 @@ export function boardLines(
         ]),
   ];
   return lines.flatMap((line) => wrapText(neutralize(line), width, ['', '  ']));
+}
+
+/** What the room tells beside the estimates, for a terminal. */
+export function roomLines({ seconds, problem, turns }: RoomMeasurement, width: number): string[] {
+  const head = `Room (${seconds.toFixed(1)} s captured)${problem === null ? '' : `: ${problem}`}`;
+  return [
+    ...wrapText(neutralize(head), width, ['', '  ']),
+    ...turns.flatMap((turn) => wrapText(neutralize(roomTurn(turn)), width, ['  ', '    '])),
+  ];
+}
+
+function roomTurn({ turn, heardMs, errorMs, estimatedMs, user, answer }: RoomTurn): string {
+  const estimate =
+    estimatedMs === null ? 'nothing is estimated' : `estimated: ${estimatedMs.toFixed(0)} ms`;
+  if (heardMs !== null && errorMs !== null) {
+    const apart =
+      estimatedMs === null ? '' : `, so the estimate is ${early(heardMs - estimatedMs)}`;
+    return (
+      `turn ${turn}: heard ${heardMs.toFixed(0)} ± ${errorMs.toFixed(0)} ms after the last word; ${estimate}${apart} ` +
+      `(correlation ${correlationOf(user)} and ${correlationOf(answer)})`
+    );
+  }
+  const missing = [
+    ...(user.found ? [] : [`the user's words were not found: ${user.why}`]),
+    ...(answer.found ? [] : [`the answer was not found: ${answer.why}`]),
+  ];
+  const bound = answer.found
+    ? `; by when its sound got here, which takes nobody knows how long, the answer began ${bounded(answer.laterMs)} than estimated`
+    : '';
+  return `turn ${turn}: not measured, ${missing.join('; ')}${bound}`;
+}
+
+function bounded(laterMs: number): string {
+  return laterMs < 0
+    ? `at least ${(-laterMs).toFixed(0)} ms earlier`
+    : `at most ${laterMs.toFixed(0)} ms later`;
+}
+
+function early(ms: number): string {
+  return ms < 0 ? `${(-ms).toFixed(0)} ms too late` : `${ms.toFixed(0)} ms too early`;
+}
+
+function correlationOf(finding: RoomFinding): string {
+  return finding.found ? finding.correlation.toFixed(2) : '—';
 }
 
 const columns: readonly TableColumn[] = [

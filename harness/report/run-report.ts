@@ -6,6 +6,7 @@ import type { BoardMeasurement } from '../metrics/board-measurement.ts';
 import { spanNames } from '../metrics/latency-spans.ts';
 import type { CellMeasurement, MeasureSettings, TurnMeasurement } from '../metrics/measure.ts';
 import { metricFamilies } from '../metrics/metric-catalog.ts';
+import type { RoomMeasurement } from '../metrics/room-measurement.ts';
 import type { MetricSummary } from '../metrics/summary.ts';
 import type { Cell } from '../scenario/plan.ts';
 import type { Expectation } from '../scenario/scenario.ts';
@@ -85,6 +86,8 @@ export interface CellReport {
   readonly echoDelayMs?: number;
   /** The real board that played; `device` is then the model that estimates its playout. Absent: an emulated one. */
   readonly board?: BoardReport;
+  /** What a microphone heard of the conversation. Absent: the room was not captured. */
+  readonly room?: RoomMeasurement;
   readonly seed: number;
   readonly verdict: Verdict['outcome'];
   /** The first failure that no expectation asked for; a missed expectation is not one of them. */
@@ -165,6 +168,7 @@ export interface ReportedCell {
   readonly host: string | null;
   /** Of a real board. */
   readonly board?: BoardMeasurement;
+  readonly room?: RoomMeasurement;
   readonly firstTry?: NonNullable<BoardReport['firstTry']>;
 }
 
@@ -218,6 +222,7 @@ function cellReport({
   recording,
   host,
   board,
+  room,
   firstTry,
 }: ReportedCell): CellReport {
   const failure = verdict.failures.find(({ expected }) => !expected);
@@ -234,6 +239,7 @@ function cellReport({
     ...(noiseDbfs !== undefined && { noiseDbfs }),
     ...(echo !== undefined && { echoDb: echo.db, echoDelayMs: echo.delayMs }),
     ...(board !== undefined && { board: boardReport(board, firstTry) }),
+    ...(room !== undefined && { room }),
     seed: cell.seed,
     verdict: verdict.outcome,
     ...(failure === undefined ? {} : { failure }),

@@ -2,7 +2,7 @@
 import picocolors from 'picocolors';
 import { externalServer } from '../scenario/plan.ts';
 import type { VerdictFailure } from '../verdict/judge.ts';
-import { boardLines, twinLines } from './board-report.ts';
+import { boardLines, roomLines, twinLines } from './board-report.ts';
 import { type Comparison, compareCells, meanSpans, numberAt } from './cell-comparison.ts';
 import { cellTitle, conditionsOf, groupBy, isUsual, placeOf, rowLabel } from './cell-groups.ts';
 import { ledgerTables, traceLines } from './ledger-tables.ts';
@@ -419,6 +419,7 @@ function boardSections(
     return [
       ...(cells.length === 1 ? [] : [neutralize(cellTitle(cell))]),
       ...boardLines(board, device, width).map(colors.yellow),
+      ...(cell.room === undefined ? [] : roomLines(cell.room, width)),
       ...(twin ? ['', ...twinLines(board, width, colors)] : []),
     ];
   });

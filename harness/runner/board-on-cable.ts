@@ -24,6 +24,7 @@ import type { UnnumberedEvent } from '../trace/recording-writer.ts';
 import type { VoiceDetection } from '../voice-detection/voice-detection.ts';
 import type { BoardInHand, Speaking } from './board-in-hand.ts';
 import { BoardRunError, type BoardRunErrorCode } from './board-run-error.ts';
+import type { RoomRecorder } from './room-capture.ts';
 import { ShadowBoard } from './shadow-board.ts';
 import { ConnectionTap, type TapObserver } from './tapped-connection.ts';
 import { personsVoice, type VoicePath } from './voice-path.ts';
@@ -44,6 +45,8 @@ export interface BoardEquipment {
   readonly reset?: ResetStrategy | undefined;
   /** Absent: a person speaks. */
   readonly voice?: VoicePath | undefined;
+  /** Records the room that the board is in. Absent: nothing does. */
+  readonly room?: RoomRecorder | undefined;
   /** Asks the person at the board for something. */
   ask(text: string): void;
   /** Tells that person what becomes of the board: a clause without a period. */
@@ -81,6 +84,8 @@ export const boardLimits = {
   serverLineUs: 8_000_000,
   /** From the reset to the connection: 15 s each for the association and for DHCP (appendix A), and the boot. */
   connectUs: 40_000_000,
+  /** From the connection to the line that the main loop runs, also for boards that do not print it. */
+  settleUs: 1_000_000,
   /** R05: a port that is not back by then does not come back. */
   returnUs: 10_000_000,
   returnStepUs: 200_000,
@@ -226,6 +231,8 @@ export class BoardOnCable implements BoardInHand {
     if (!canReset) return;
     const connected = await this.#until(() => this.#connections > 0, boardLimits.connectUs, both);
     if (connected) {
+      // The server's answer may be under way to the board for a while, and K0 counts when its main loop runs.
+      await this.#until(() => this.#reader.state === 'Idle', boardLimits.settleUs, both);
       // What the shadow has not finished with its boot is done at this instant.
       await clock.sleep(0, both);
       return;

@@ -29,6 +29,7 @@ import type { UnnumberedEvent } from '../trace/recording-writer.ts';
 import { type BoardInHand, type ConversationNetwork, emulatedBoard } from './board-in-hand.ts';
 import { BoardOnCable, type BoardSource } from './board-on-cable.ts';
 import { BoardRunError } from './board-run-error.ts';
+import { captureRoom } from './room-capture.ts';
 import { ScriptedUser } from './scripted-user.ts';
 import {
   openServerSide,
@@ -226,7 +227,7 @@ async function seatOnCable(
   source: BoardSource,
   means: Means,
 ): Promise<Seat> {
-  const { cell, laboratory, signal } = options;
+  const { cell, laboratory, writer, signal } = options;
   const { clock, network, random, record, observe } = means;
   const equipment = source({ clock, network });
   const board = new BoardOnCable({
@@ -243,6 +244,9 @@ async function seatOnCable(
     const endpoint = await board.locate(signal);
     const place = { endpoint, attach: (stream: Duplex) => board.attach(stream) };
     const side = await openServerSide(options, { ...means, place });
+    const { room: recorder } = equipment;
+    const room =
+      recorder === undefined ? undefined : captureRoom({ recorder, clock, writer, record });
     // Has a meaning for a board that is virtual and dials through this network; a real one has its own air.
     network.setLink(side.endpoint, networkProfiles[cell.network]!.link);
     return {
@@ -254,7 +258,10 @@ async function seatOnCable(
       },
       trouble: board.trouble,
       boot: (stop) => board.boot(stop),
-      leave: () => board.close(),
+      leave: async () => {
+        await board.close();
+        await room?.stop();
+      },
       speaker: () => board.speaker(),
     };
   } catch (error) {

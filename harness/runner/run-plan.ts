@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { DeviceProfile } from '../device/device-profile.ts';
 import { type BoardMeasurement, measureBoard } from '../metrics/board-measurement.ts';
 import { type CellMeasurement, measureCell } from '../metrics/measure.ts';
+import { measureRoom, type RoomMeasurement } from '../metrics/room-measurement.ts';
 import { endpointName } from '../network/laboratory-network.ts';
 import { type Cell, cellName, externalServer, type Plan } from '../scenario/plan.ts';
 import type { Expectation, Scenario } from '../scenario/scenario.ts';
@@ -17,7 +18,7 @@ import type {
   RecordingManifest,
 } from '../trace/manifest.ts';
 import { readRecording } from '../trace/recording-reader.ts';
-import { microphoneFile, RecordingWriter } from '../trace/recording-writer.ts';
+import { microphoneFile, RecordingWriter, roomFile } from '../trace/recording-writer.ts';
 import { type TraceHeader, traceFormatVersion } from '../trace/trace-event.ts';
 import { type BoardFailure, judge, type Verdict } from '../verdict/judge.ts';
 import { judgeChecks } from '../verdict/trace-checks.ts';
@@ -69,6 +70,8 @@ export interface CellResult {
   readonly spokenBy: readonly string[];
   /** Of a board on a cable: what its recording tells of it. */
   readonly board?: BoardMeasurement;
+  /** Of a run with room capture: what was heard of it. */
+  readonly room?: RoomMeasurement;
   /** The first try failed because of the board; this is the second. */
   readonly firstTry?: { readonly failures: readonly BoardFailure[]; readonly recording: string };
 }
@@ -157,6 +160,7 @@ async function recordCell(
   const recorded = readRecording(folder);
   const measurement = measureCell(recorded);
   const onBoard = measureBoard(recorded);
+  const room = measureRoom(recorded);
   const verdict = judge(measurement, expectationsOf(cell), {
     live: plan.live,
     external: isExternal(provider),
@@ -202,6 +206,7 @@ async function recordCell(
       ...acousticFacts(cell.scenario),
     },
     ...(isSilentRoom(cell.scenario) ? {} : { microphone: microphoneFile }),
+    ...(recorded.room !== undefined && { room: roomFile }),
     ...(personality !== undefined && { personality: provenance(personality) }),
     ...(onBoard !== null && { board: boardFacts(onBoard) }),
     environment: { ...environment, voice: spokenBy.join(', ') },
@@ -216,6 +221,7 @@ async function recordCell(
     durationUs,
     spokenBy,
     ...(onBoard !== null && { board: onBoard }),
+    ...(room !== null && { room }),
   };
 }
 

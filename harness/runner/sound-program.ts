@@ -18,7 +18,7 @@ export const playerPrograms: readonly string[] = programs.map(([program]) => pro
 
 export class SoundProgramError extends Error {
   override readonly name = 'SoundProgramError';
-  readonly code: 'SOUND_PLAYER_MISSING' | 'SOUND_PLAYER_FAILED';
+  readonly code: 'SOUND_PLAYER_MISSING' | 'SOUND_PLAYER_FAILED' | 'SOUND_RECORDER_MISSING';
   readonly hint: string;
 
   constructor(code: SoundProgramError['code'], message: string, hint: string) {

@@ -11,6 +11,8 @@ export type RecordingManifest = {
   readonly plan: ManifestPlan;
   /** Name of the file with what the microphone heard. Absent: nothing but the user. */
   readonly microphone?: string;
+  /** Name of the file with the sound of the room. Absent: it was not captured. */
+  readonly room?: string;
   /** Of the stand-in. Absent in live runs and with an external server. */
   readonly personality?: ManifestPersonality;
   /** Of a real board. Absent: it was emulated. */

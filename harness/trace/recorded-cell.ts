@@ -17,6 +17,11 @@ export interface RecordedCell {
    * nothing but the user could be heard.
    */
   readonly microphone?: Int16Array;
+  /**
+   * What a microphone of the host heard of the room; the `room` events say how much of it had come when. Absent: the
+   * room was not captured.
+   */
+  readonly room?: Int16Array;
   /** What the server framed, padding included: the audio of the `frame` events, one after the other. */
   readonly sent: Int16Array;
   /** Per provider request: the audio of its `chunk` events, one after the other. */

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Recording } from './recorded-cell.ts';
-import { microphoneFile, partialSuffix } from './recording-writer.ts';
+import { microphoneFile, partialSuffix, roomFile } from './recording-writer.ts';
 import { type TraceEvent, type TraceHeader, traceFormatVersion } from './trace-event.ts';
 import { upgradeTrace, type WrittenTrace } from './trace-upgrade.ts';
 import { readWav } from './wav-file.ts';
@@ -25,12 +25,14 @@ export function readRecording(folder: string): Recording {
   const partial = !existsSync(join(actual, 'manifest.toml'));
   const { header, events } = parseTrace(readFileSync(path, 'utf8'), path, partial);
   const microphone = join(actual, microphoneFile);
+  const room = join(actual, roomFile);
   return {
     header,
     events,
     speaker: readAudio(join(actual, 'speaker.wav')),
     user: readAudio(join(actual, 'user.wav')),
     ...(existsSync(microphone) && { microphone: readWav(microphone) }),
+    ...(existsSync(room) && { room: readWav(room) }),
     sent: readAudio(join(actual, 'sent.wav')),
     provider: readProviderAudio(join(actual, 'provider')),
     partial,

@@ -19,6 +19,8 @@ export type UnnumberedEvent = WithoutSeq<TraceEvent>;
 
 /** Name of the file with what the board's microphone heard. */
 export const microphoneFile = 'microphone.wav';
+/** Name of the file with what a microphone of the host heard. */
+export const roomFile = 'room.wav';
 
 /** A piece of provider traffic, as the adapter saw it. */
 export interface WireRecord {
@@ -46,6 +48,7 @@ export class RecordingWriter {
   readonly #user: WavWriter;
   readonly #sent: WavWriter;
   #microphone: WavWriter | undefined;
+  #room: WavWriter | undefined;
   readonly #provider = new Map<number, WavWriter>();
   readonly #wire = new Map<string, WireFile>();
   #seq = 0;
@@ -89,6 +92,12 @@ export class RecordingWriter {
     this.#microphone.write(samples);
   }
 
+  /** Appends to `room.wav`, which is made when it is first called. */
+  roomAudio(samples: Int16Array): void {
+    this.#room ??= new WavWriter(join(this.#partial, roomFile));
+    this.#room.write(samples);
+  }
+
   sentAudio(samples: Int16Array): void {
     this.#sent.write(samples);
   }
@@ -117,10 +126,8 @@ export class RecordingWriter {
   /** Completes and closes the files; nothing can be appended any more. It can be read from now on. */
   close(speaker: Int16Array): void {
     writeFileSync(join(this.#partial, 'speaker.wav'), encodeWav(speaker));
-    const microphone = this.#microphone === undefined ? [] : [this.#microphone];
-    for (const wav of [this.#user, this.#sent, ...microphone, ...this.#provider.values()]) {
-      wav.close();
-    }
+    const wavs = [this.#user, this.#sent, this.#microphone, this.#room, ...this.#provider.values()];
+    for (const wav of wavs) wav?.close();
     for (const file of this.#wire.values()) file.close();
     closeSync(this.#trace);
   }

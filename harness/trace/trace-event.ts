@@ -126,6 +126,8 @@ const typeSet: TypeSet = {
     turnEnd: true,
     boardFailure: true,
     foreignBoard: true,
+    room: true,
+    roomEnd: true,
     lag: true,
     end: true,
   },
@@ -245,6 +247,10 @@ export type HarnessEvent = { readonly atUs: number } & (
     }
   /** A board that is not ours to test called at the server and was sent away. */
   | { readonly type: 'foreignBoard'; readonly deviceId: string }
+  /** So many samples of `room.wav` had come by now, from its first one on. */
+  | { readonly type: 'room'; readonly samples: number }
+  /** What recorded the room has ended by itself; nothing of the room follows. */
+  | { readonly type: 'roomEnd'; readonly message: string }
   /**
    * How late alarms of this computer fired, in real time only: what it added to the instants of this
    * recording. `n` alarms, nearest rank.

@@ -44,6 +44,9 @@ export type RoomFinding =
 
 /** Of an answer, from its first audible sample. */
 const answerMaximumSamples = 4 * 16_000;
+/** The beginning of a sound, and how far around the place of the whole it is looked for. */
+const openingSamples = 1.2 * 16_000;
+const openingSearchSamples = 0.25 * 16_000;
 /** Where a sound is looked for: so long before its instant by the recording, and so long behind it. */
 const searchUs = { before: 1_000_000, behind: 2_500_000 };
 /** The loudest sample of a capture in which there is nothing: a microphone that is not permitted. */
@@ -177,14 +180,38 @@ function placeOf(wanted: Sound | null, { room, startUs }: Capture, absent: strin
   const until = Math.min(room.length, index(atUs + searchUs.behind) + sound.length);
   const result = findEnvelope(sound, room.subarray(Math.min(from, until), until));
   if (!result.found) return { found: false, why: whyNot(result) };
-  const first = from + result.samples;
+  const { first, errorSamples } = beginning(
+    sound,
+    room,
+    from + result.samples,
+    result.errorSamples,
+  );
   return {
     found: true,
     correlation: result.correlation,
     laterMs: (startUs + first * 62.5 - atUs) / 1000,
     first,
-    errorSamples: result.errorSamples,
+    errorSamples,
   };
+}
+
+/**
+ * A break in an answer that only the board or only its model had moves all that is behind it, and the place of the whole
+ * with it. So its beginning alone is looked for around that place.
+ */
+function beginning(
+  sound: Int16Array,
+  room: Int16Array,
+  place: number,
+  errorSamples: number,
+): { readonly first: number; readonly errorSamples: number } {
+  if (sound.length <= openingSamples) return { first: place, errorSamples };
+  const from = Math.max(0, place - openingSearchSamples);
+  const until = place + openingSearchSamples + openingSamples;
+  const found = findEnvelope(sound.subarray(0, openingSamples), room.subarray(from, until));
+  return found.found
+    ? { first: from + found.samples, errorSamples: found.errorSamples }
+    : { first: place, errorSamples: openingSearchSamples };
 }
 
 function whyNot({

@@ -7,7 +7,7 @@ import type { RoomListener, RoomRecorder, RunningRecorder } from './room-capture
 const programs: Readonly<Partial<Record<NodeJS.Platform, readonly (readonly string[])[]>>> = {
   linux: [
     ['parec', '--raw', '--format=s16le', '--rate=16000', '--channels=1', '--latency-msec=20'],
-    ['arecord', '-q', '-t', 'raw', '-f', 'S16_LE', '-r', '16000', '-c', '1'],
+    ['arecord', '-q', '-t', 'raw', '-f', 's16_le', '-r', '16000', '-c', '1'],
     ffmpeg('pulse', 'default'),
   ],
   darwin: [ffmpeg('avfoundation', ':default')],

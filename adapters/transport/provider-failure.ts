@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import { longEnough, secretPattern } from '../secret-spellings.ts';
 import { SpeechError, type SpeechFailureKind } from '../speech-error.ts';
 import { httpDateSeconds } from './http-date.ts';
 
@@ -240,15 +241,10 @@ export function waitInWords(message: string): number | undefined {
   return Math.round(sum);
 }
 
-const secretCharactersMin = 4;
-
-/** Takes known secrets out of a text that a provider wrote. What is shorter than a few letters keeps no secret. */
+/** Takes known secrets out of a text that a provider wrote, in whatever encoding it has them. */
 export function redact(text: string, secrets: readonly string[]): string {
-  return secrets.reduce(
-    (rest, secret) =>
-      secret.length < secretCharactersMin ? rest : rest.replaceAll(secret, '[redacted]'),
-    text,
-  );
+  const pattern = secretPattern(secrets);
+  return pattern === undefined ? text : text.replaceAll(pattern, '[redacted]');
 }
 
 /**
@@ -260,9 +256,7 @@ export function redactBytes(
   secrets: readonly string[],
   binary: boolean,
 ): Uint8Array {
-  const found = secrets.filter(
-    (secret) => secret.length >= secretCharactersMin && Buffer.from(bytes).includes(secret),
-  );
+  const found = longEnough(secrets).filter((secret) => Buffer.from(bytes).includes(secret));
   if (found.length === 0) return bytes;
   if (!binary) return Buffer.from(redact(Buffer.from(bytes).toString('utf8'), found));
   const copy = Buffer.from(bytes);

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, writeFileSyn
 import { join, relative } from 'node:path';
 import { SystemClock, wallClockIso } from '../clock/system-clock.ts';
 import type { DeviceProfile } from '../device/device-profile.ts';
-import { buildRunReport, type RunReport } from '../report/run-report.ts';
+import { buildRunReport } from '../report/run-report.ts';
 import { renderTerminalReport } from '../report/terminal-report.ts';
 import { readBoardProfile } from '../runner/board-profile-file.ts';
 import { planNeeds } from '../runner/plan-needs.ts';
@@ -15,6 +15,7 @@ import {
   type SkippedCell,
 } from '../scenario/plan.ts';
 import type { Scenario } from '../scenario/scenario.ts';
+import { SecretMask } from '../trace/secret-mask.ts';
 import { type BoardOptions, boardOnDesk } from './board-on-desk.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { configuredScenario } from './configured-scenario.ts';
@@ -33,7 +34,7 @@ import {
   loadScenarios,
   scenarioCatalog,
 } from './scenario-files.ts';
-import { interruptSignal, type Terminal } from './terminal.ts';
+import { interruptSignal, maskedTerminal, type Terminal } from './terminal.ts';
 
 export interface RunCommandOptions extends LiveOptions, BoardOptions {
   readonly provider?: readonly string[];
@@ -58,7 +59,7 @@ export interface RunCommandOptions extends LiveOptions, BoardOptions {
 
 /** `run`: load, plan, run, report. Returns the exit code. */
 export async function runCommand(
-  terminal: Terminal,
+  shown: Terminal,
   paths: readonly string[],
   options: RunCommandOptions,
 ): Promise<number> {
@@ -92,7 +93,7 @@ export async function runCommand(
     );
   }
   const budget = liveBudget(options);
-  const choice = chooseProviders(terminal, options.config, [], live ? 'services' : 'stand-ins');
+  const choice = chooseProviders(shown, options.config, [], live ? 'services' : 'stand-ins');
   const providers = live ? liveProviders(choice, options.provider) : choice.entries;
   const profiles = boardProfiles(options.device ?? []);
   const known = scenarioCatalog([...choice.entries.keys()]);
@@ -121,6 +122,12 @@ export async function runCommand(
   });
   if (real && plan.cells.length === 0) throw nothingLeft(plan, options);
 
+  const secrets = [
+    ...(choice.config?.secrets ?? []),
+    ...[...providers.values()].flatMap(({ tts }) => tts.secrets),
+  ];
+  const mask = new SecretMask(secrets);
+  const terminal = maskedTerminal(shown, mask);
   const say = options.quiet === true ? () => {} : (text: string) => terminal.say(text);
   const signal = interruptSignal(terminal, 'the recording of this conversation is being finished.');
   const told = { ask: (text: string) => terminal.say(text), tell: say };
@@ -150,6 +157,7 @@ export async function runCommand(
     ...(budget === undefined ? {} : { budget }),
     ...(server === undefined ? {} : { external: { serverUrl: server } }),
     laboratory: await openCommandLaboratory({ ...terminal, say }),
+    secrets,
     signal,
     environment: { ...environment, startedAt },
     onCell: (result, index) => say(progressLine(result, index, plan.cells.length)),
@@ -179,7 +187,7 @@ export async function runCommand(
     },
     environment,
   });
-  writeReport(folder.path, report);
+  writeReport(folder.path, mask.text(`${JSON.stringify(report, null, 2)}\n`));
   if (options.json === true) terminal.print(JSON.stringify(report, null, 2));
   else {
     say('');
@@ -331,9 +339,9 @@ function newRunFolder(out: string, id: string): { id: string; path: string } {
   }
 }
 
-function writeReport(folder: string, report: RunReport): void {
+function writeReport(folder: string, text: string): void {
   const path = join(folder, 'report.json');
-  writeFileSync(`${path}.tmp`, `${JSON.stringify(report, null, 2)}\n`);
+  writeFileSync(`${path}.tmp`, text);
   renameSync(`${path}.tmp`, path);
 }
 

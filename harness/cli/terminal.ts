@@ -1,3 +1,5 @@
+import type { SecretMask } from '../trace/secret-mask.ts';
+
 /** The terminal as the commands see it: data on stdout, everything else on stderr. */
 export interface Terminal {
   /** Data: what a pipe wants. */
@@ -17,6 +19,15 @@ export function processTerminal(named: (text: string) => string = (text) => text
     say: (text) => void stderr.write(`${named(text)}\n`),
     color: stdout.isTTY === true && !noColor && env['TERM'] !== 'dumb',
     width: Math.max(50, stdout.columns ?? 100),
+  };
+}
+
+/** The same terminal; secrets are replaced in what it shows. */
+export function maskedTerminal(terminal: Terminal, mask: SecretMask): Terminal {
+  return {
+    ...terminal,
+    print: (text) => terminal.print(mask.text(text)),
+    say: (text) => terminal.say(mask.text(text)),
   };
 }
 

@@ -83,6 +83,8 @@ export interface EchoKitConfig {
   readonly endOfSpeech?: Partial<EndOfSpeechSettings>;
   /** What EchoKit itself would make of the file, as one sentence. */
   readonly backend: string;
+  /** Every key, token and password of the file, used or not: what nothing may show. */
+  readonly secrets: readonly string[];
 }
 
 export interface ConfigSection {
@@ -218,6 +220,7 @@ class ConfigReading {
       ...(model !== undefined && { model }),
       ...(recordCallback !== undefined && { recordCallback }),
       backend,
+      secrets: [...new Set(this.#secrets)],
     };
   }
 

@@ -45,6 +45,8 @@ export interface RunPlanOptions {
   readonly devices?: ReadonlyMap<string, DeviceProfile>;
   /** Folder of this run; each cell gets `cells/<name>` in it. */
   readonly folder: string;
+  /** Beside those of its provider: what must not get into a recording. */
+  readonly secrets?: readonly string[];
   /** Shared by all cells; the run stops when it refuses a request. Absent: no limit. */
   readonly budget?: RequestBudget;
   /** Stops after the cell in progress, whose recording is completed. */
@@ -135,11 +137,10 @@ async function recordCell(
   const tts = isExternal(provider) ? undefined : provider.tts;
   const host = plan.live && !isExternal(provider) ? endpointName(provider.endpoint) : null;
   const except = cell.scenario.server.compatExcept;
-  const writer = new RecordingWriter(
-    folder,
-    traceHeader(cell, plan.time, host, board?.name),
-    tts?.secrets,
-  );
+  const writer = new RecordingWriter(folder, traceHeader(cell, plan.time, host, board?.name), [
+    ...(tts?.secrets ?? []),
+    ...(options.secrets ?? []),
+  ]);
   const { durationUs, spokenBy, personality, failedStart } = await runCell({
     cell,
     provider,

@@ -22,6 +22,8 @@ export type DeviceEvent = { readonly atUs: number } & (
       readonly quirksOff?: readonly QuirkId[];
       /** Cycles of the player begin two at once, every 32 ms. Absent: one every 16 ms. */
       readonly playerRhythm?: 'pairs';
+      /** So much of a sentence is queued before it is played, rounded up to cycles. Absent: nothing. */
+      readonly prebufferMs?: number;
       /** RMS of the noise at the microphone. Absent: none. */
       readonly noiseDbfs?: number;
       /** Gain and acoustic delay of the speaker at the microphone. Absent: it is not heard. */

@@ -20,6 +20,11 @@ export interface DeviceProfile {
   readonly avatar: boolean;
   /** Section 6.6 reckons with even cycles; that they come in pairs is inferred (6.3). */
   readonly playerRhythm: PlayerRhythm;
+  /**
+   * Audio of a sentence that the player queues before it plays the first of it. No firmware does; 0 unless somebody
+   * asks what it would change.
+   */
+  readonly prebufferMs: number;
   /** The timing constants were compared with a real board. Reports say so when they were not. */
   readonly calibrated: boolean;
   readonly constants: DeviceConstants;
@@ -169,6 +174,7 @@ function profileOf(board: Board, firmware: FirmwareGeneration): DeviceProfile {
     quirksOff: [],
     avatar: false,
     playerRhythm: 'even',
+    prebufferMs: 0,
     calibrated: false,
     constants,
     sources,

@@ -707,7 +707,7 @@ class Board implements FollowingDevice {
       acoustics = {},
       watchMainLoop,
     } = this.#options;
-    const { constants, playerRhythm, quirksOff } = profile;
+    const { constants, playerRhythm, prebufferMs, quirksOff } = profile;
     const startUs = onGrid(this.#earlier[0]?.startUs ?? clock.nowUs(), clock.nowUs());
     this.#boots += 1;
     this.#link = link;
@@ -718,6 +718,7 @@ class Board implements FollowingDevice {
       helloSamples: helloSamples([builtInHello(profile)], this.#traits.playsHelloHeader),
       traits: this.#traits,
       rhythm: playerRhythm,
+      prebufferMs,
     });
     const offset = samplesBetween(this.#earlier[0]?.startUs ?? startUs, startUs);
     this.#running = {
@@ -753,6 +754,7 @@ class Board implements FollowingDevice {
       speakerStartUs: startUs,
       ...(quirksOff.length === 0 ? {} : { quirksOff }),
       ...(playerRhythm === 'even' ? {} : { playerRhythm }),
+      ...(prebufferMs === 0 ? {} : { prebufferMs }),
       ...(acoustics.noiseDbfs !== undefined && { noiseDbfs: acoustics.noiseDbfs }),
       ...(acoustics.echo !== undefined && {
         echoDb: acoustics.echo.db,

@@ -30,6 +30,8 @@ interface Pattern {
   readonly quirksOff: readonly QuirkId[];
   /** Milliseconds between two wakings of the player. */
   readonly wakesEveryMs: 16 | 32;
+  /** Samples of a sentence in the line before it sounds. */
+  readonly prebuffer: number;
   readonly startUs: number;
   readonly hello: Int16Array;
   readonly seconds: number;
@@ -41,7 +43,7 @@ function congested({ congestions }: Pattern, atUs: number): boolean {
 
 /** Sections 6.1 and 6.3 of the EchoKit device protocol reference, literally. */
 function playSlowly(pattern: Pattern) {
-  const { posts, startUs, seconds, quirksOff, wakesEveryMs } = pattern;
+  const { posts, startUs, seconds, quirksOff, wakesEveryMs, prebuffer } = pattern;
   /** The last waking before the sample is written. */
   const wakingUs = (sample: number) =>
     startUs + Math.floor(sample / (16 * wakesEveryMs)) * wakesEveryMs * 1000;
@@ -77,6 +79,12 @@ function playSlowly(pattern: Pattern) {
     const zeros = 256 - leftover.length;
     enqueue(Array(zeros).fill(0), of, zeros);
     return zeros;
+  };
+  /** A sentence of which neither enough nor all is there. */
+  const tooEarly = (first: Entry | undefined): boolean => {
+    if (first === undefined || !('audio' in first) || !first.head) return false;
+    const own = line.filter((e) => 'audio' in e && e.of === first.of).length;
+    return own < prebuffer && !line.some((e) => 'mark' in e && e.mark === first.of);
   };
   const isSample = (e: Entry) => 'audio' in e && !e.filler;
   const note = (kind: string, ...values: unknown[]) => {
@@ -155,7 +163,7 @@ function playSlowly(pattern: Pattern) {
           note('drained', entry.mark, spoken ? endOfSound : sample, entry.kept, entry.filled);
         }
       }
-      sounding = line.length > 0 && stuckSince === undefined;
+      sounding = line.length > 0 && stuckSince === undefined && !tooEarly(line[0]);
       if (sounding) {
         closeHole();
         const entry = line[0] as { of: number; head: boolean };
@@ -285,7 +293,9 @@ test('1,000 generated arrival patterns agree with the oracle in every sample, in
     const congestions = congestionsOf(random, startUs);
     const rhythm = random.next() < 0.3 ? 'pairs' : 'even';
     const wakesEveryMs = rhythm === 'pairs' ? 32 : 16;
+    const prebufferMs = random.next() < 0.6 ? 0 : random.integer(1, 600);
     const pattern: Pattern = {
+      prebuffer: Math.ceil(prebufferMs / 16) * 256,
       posts: within,
       congestions,
       quirksOff,
@@ -297,7 +307,7 @@ test('1,000 generated arrival patterns agree with the oracle in every sample, in
     const oracle = playSlowly(pattern);
 
     const traits = traitsWithout(quirksOff);
-    const player = new Player({ startUs, helloSamples: hello, traits, rhythm });
+    const player = new Player({ startUs, helloSamples: hello, traits, rhythm, prebufferMs });
     const events: string[] = [];
     const slots = (atUs: number) => (congested(pattern, atUs) ? 0 : Number.POSITIVE_INFINITY);
     const boundaries = congestions.flatMap(({ fromUs, toUs }) => [fromUs, toUs]);

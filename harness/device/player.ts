@@ -14,6 +14,10 @@
  *
  * A mouth shape that leaves the queue is an event for the main loop. When that has no room the player
  * stands still: zeros are played and no message is taken until there is room again (section 6.1).
+ *
+ * A prebuffer, which no firmware has, is there for the question what one would change: the first chunk of a
+ * sentence is then played when so much of the sentence is queued, or all of it. After an underrun the player goes on
+ * at once, as without.
  */
 import { type DeviceTraits, traitsWithout } from './quirk.ts';
 
@@ -143,6 +147,8 @@ export interface PlayerOptions {
   readonly traits?: DeviceTraits;
   /** Default `even`. */
   readonly rhythm?: PlayerRhythm;
+  /** Audio of a sentence that is queued before its first chunk is played, rounded up to chunks. Default 0. */
+  readonly prebufferMs?: number;
 }
 
 /** `sentence` of samples that belong to none (the hello). */
@@ -153,6 +159,7 @@ export class Player {
   readonly #traits: DeviceTraits;
   /** Cycles that begin at one instant. */
   readonly #cyclesAtOnce: 1 | 2;
+  readonly #prebufferChunks: number;
   readonly #inbox: Letter[] = [];
   readonly #queue: QueueItem[] = [];
   readonly #runs: PlayedRun[] = [];
@@ -181,6 +188,7 @@ export class Player {
     this.#helloSamples = options.helloSamples;
     this.#traits = options.traits ?? traitsWithout([]);
     this.#cyclesAtOnce = options.rhythm === 'pairs' ? 2 : 1;
+    this.#prebufferChunks = Math.ceil(((options.prebufferMs ?? 0) * 1000) / cycleUs);
   }
 
   /** It waits for room in the event queue. */
@@ -319,6 +327,7 @@ export class Player {
 
     for (let item = this.#queue[0]; item !== undefined; item = this.#queue[0]) {
       if (item.kind === 'audio') {
+        if (this.#isHeldBack(item)) break;
         this.#playFrom(item, until, happened);
         return;
       }
@@ -330,6 +339,20 @@ export class Player {
       if (item.kind !== 'vowel') this.#popMarker(item, happened);
     }
     this.#playNothing(until, happened);
+  }
+
+  /** It begins a sentence of which not enough is queued yet. */
+  #isHeldBack({ sentence, first, played }: AudioItem): boolean {
+    if (this.#prebufferChunks === 0 || !first || played > 0) return false;
+    if (sentence <= this.#abandonedSentence) return false;
+    let chunks = 0;
+    for (const item of this.#queue) {
+      if (item.kind === 'marker' && item.sentence === sentence) return false;
+      if (item.kind !== 'audio' || item.sentence !== sentence) continue;
+      chunks += item.samples.length / chunkSamples;
+      if (chunks >= this.#prebufferChunks) return false;
+    }
+    return true;
   }
 
   /** Hands a mouth shape to the main loop; false when the player has to wait for room. */
@@ -546,6 +569,7 @@ export class Player {
     let chunks = 0;
     for (const item of this.#queue) {
       if (item.kind !== 'audio') return this.#cycle + chunks;
+      if (this.#isHeldBack(item)) break;
       if (this.#underrunSince !== undefined || (item.first && item.played === 0)) {
         return this.#cycle + chunks;
       }

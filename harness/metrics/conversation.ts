@@ -7,7 +7,7 @@
 import type { DeviceEvent } from '../device/device-event.ts';
 import type { ProviderEvent, ServerEvent } from '../server/server-event.ts';
 import type { HarnessEvent, TraceEvent, UserEvent } from '../trace/trace-event.ts';
-import { chunkSamples, type PlayerRules, type Stall } from './player-schedule.ts';
+import { chunkSamples, cycleUs, type PlayerRules, type Stall } from './player-schedule.ts';
 import type { RecordedCell } from './recorded-cell.ts';
 
 /** Something that happened: the instant, and the line of the trace that says so. */
@@ -122,6 +122,7 @@ export interface ServerFrame extends Mark {
   readonly turn: number;
   readonly sentence: number | null;
   readonly event: string;
+  readonly bytes: number;
   /** 0 for messages without audio. */
   readonly samples: number;
   received: Mark | null;
@@ -434,6 +435,7 @@ class ConversationReader {
           turn: event.turn,
           sentence: event.sentence ?? null,
           event: event.event,
+          bytes: event.bytes,
           samples: event.event.startsWith('AudioChunk') ? (event.samples ?? 0) : 0,
           received: null,
           concealedSamples: 0,
@@ -534,6 +536,7 @@ class ConversationReader {
             clearKeepsRest: !quirksOff.includes('Q3'),
             oneMessagePerCycle: !quirksOff.includes('Q17'),
             cyclesAtOnce: event.playerRhythm === 'pairs' ? 2 : 1,
+            prebufferChunks: Math.ceil(((event.prebufferMs ?? 0) * 1000) / cycleUs),
           },
           stalls: [],
           endedUs: null,

@@ -1,7 +1,7 @@
 import test from 'ava';
 import { createRandom } from '../random/random.ts';
 import { findAudible } from './audibility.ts';
-import { type PlayerMessage, schedulePlayer } from './player-schedule.ts';
+import { firmwareRules, type PlayerMessage, schedulePlayer } from './player-schedule.ts';
 import { prebufferNeededUs } from './prebuffer.ts';
 
 /** Packets of one sentence, the start message first and the end marker last. */
@@ -54,6 +54,7 @@ function playSampleBySample(
   startUs: number,
   rest: number[],
   totalSamples: number,
+  prebufferChunks: number,
 ) {
   const inbox = [...messages];
   const queue: (number[] | { end: number })[] = [];
@@ -63,6 +64,7 @@ function playSampleBySample(
   let speaking: number | null = null;
   let firstCycle: number | null = null;
   let drainedCycle: number | null = null;
+  let full = prebufferChunks === 0;
   for (let position = 0; position < totalSamples; position++) {
     if (position % 256 === 0) {
       const nowUs = startUs + (position / 256) * 16_000;
@@ -76,12 +78,14 @@ function playSampleBySample(
           }
         }
         if (message.kind === 'end') queue.push({ end: message.sentence });
+        if (message.kind === 'end' || queue.length >= prebufferChunks) full ||= queue.length > 0;
         if (message.kind === 'clear') {
+          full = true;
           queue.length = 0;
           speaking = null;
         }
       }
-      let item = queue.shift();
+      let item = full ? queue.shift() : undefined;
       if (item !== undefined && 'end' in item) {
         speaking = null;
         drainedCycle = position / 256;
@@ -132,8 +136,10 @@ test('300 generated arrival patterns agree with a player that runs sample by sam
 
     const total = 256 * 700;
     const rest = Array.from({ length: restSamples }, () => 5);
-    const oracle = playSampleBySample(messages, startUs, rest, total);
-    const [schedule] = schedulePlayer(messages, startUs, restSamples);
+    const prebufferChunks = random.next() < 0.5 ? 0 : random.integer(1, 40);
+    const oracle = playSampleBySample(messages, startUs, rest, total, prebufferChunks);
+    const rules = { ...firmwareRules, prebufferChunks };
+    const [schedule] = schedulePlayer(messages, startUs, restSamples, undefined, rules);
 
     t.is(schedule!.firstCycle, oracle.firstCycle, `seed ${seed}`);
     t.deepEqual(cyclesOf(schedule!.emptyRuns), oracle.empty, `seed ${seed}`);

@@ -35,6 +35,8 @@ export interface PlayerRules {
   readonly oneMessagePerCycle: boolean;
   /** Cycles that begin at one instant: 2 where they come in pairs, every 32 ms. */
   readonly cyclesAtOnce: 1 | 2;
+  /** A sentence begins when so many of its chunks are there, or all of them. */
+  readonly prebufferChunks: number;
 }
 
 export const firmwareRules: PlayerRules = {
@@ -42,6 +44,7 @@ export const firmwareRules: PlayerRules = {
   clearKeepsRest: true,
   oneMessagePerCycle: true,
   cyclesAtOnce: 1,
+  prebufferChunks: 0,
 };
 
 /** The first cycle that begins at or after `atUs`; negative before `startUs`. */
@@ -92,6 +95,8 @@ interface OpenSentence {
   cleared: number;
   /** Zeros behind the last samples, and the cycle that plays them. */
   padding: { readonly samples: number; readonly cycle: number } | null;
+  /** Chunks that wait for the prebuffer to be full; null once the sentence has begun. */
+  waiting: number | null;
   /** Played chunks as spans of consecutive cycles, in order. */
   spans: { cycle: number; chunks: number }[];
   drainedCycle: number | null;
@@ -122,6 +127,20 @@ export function schedulePlayer(
   /** The first cycle from `cycle` on that does not stand still. */
   const moving = (cycle: number): number =>
     stalls.reduce((c, s) => (c >= s.cycle ? Math.max(c, s.cycle + s.cycles) : c), cycle);
+  /** Puts chunks behind what is queued. @returns the cycle of the first of them */
+  const queue = (sentence: OpenSentence, chunks: number, from: number): number => {
+    const cycle = moving(Math.max(from, queueFree));
+    if (chunks === 0) return cycle;
+    sentence.spans.push({ cycle, chunks });
+    queueFree = cycle + chunks;
+    return cycle;
+  };
+  /** The prebuffer is full, or nothing more will come. */
+  const begin = (sentence: OpenSentence, from: number): void => {
+    const { waiting } = sentence;
+    sentence.waiting = null;
+    if (waiting !== null) queue(sentence, waiting, from);
+  };
 
   for (const message of messages) {
     const earliest = rules.oneMessagePerCycle ? intake + 1 : intake;
@@ -133,7 +152,10 @@ export function schedulePlayer(
     );
     if (cycle >= cyclesPlayed) break;
     if (message.kind === 'abandon') {
-      for (const sentence of sentences.values()) sentence.givenUpCycle ??= cycle;
+      for (const sentence of sentences.values()) {
+        begin(sentence, cycle);
+        sentence.givenUpCycle ??= cycle;
+      }
       continue;
     }
     intake = cycle;
@@ -157,28 +179,27 @@ export function schedulePlayer(
         pushed: 0,
         cleared: 0,
         padding: null,
+        waiting: rules.prebufferChunks === 0 ? null : 0,
         spans: [],
         drainedCycle: null,
         givenUpCycle: null,
       };
       sentences.set(message.sentence, sentence);
     }
-    /** @returns the cycle of the first of them */
-    const play = (chunks: number): number => {
-      const cycle = moving(Math.max(intake, queueFree));
-      if (chunks === 0) return cycle;
-      sentence.spans.push({ cycle, chunks });
-      queueFree = cycle + chunks;
-      return cycle;
-    };
     if (message.kind === 'end') {
+      begin(sentence, intake);
       if (!rules.keepsRest && rest > 0) {
-        sentence.padding = { samples: chunkSamples - rest, cycle: play(1) };
+        sentence.padding = { samples: chunkSamples - rest, cycle: queue(sentence, 1, intake) };
         rest = 0;
       }
       sentence.drainedCycle = moving(Math.max(intake, queueFree));
     } else {
-      play(Math.floor((rest + message.samples) / chunkSamples));
+      const chunks = Math.floor((rest + message.samples) / chunkSamples);
+      if (sentence.waiting === null) queue(sentence, chunks, intake);
+      else {
+        sentence.waiting += chunks;
+        if (sentence.waiting >= rules.prebufferChunks) begin(sentence, intake);
+      }
       rest = (rest + message.samples) % chunkSamples;
       sentence.pushed += message.samples;
     }
@@ -193,6 +214,10 @@ export function schedulePlayer(
 }
 
 function clearFrom(sentence: OpenSentence, cycle: number): void {
+  if (sentence.waiting !== null && sentence.waiting > 0) {
+    sentence.cleared += sentence.waiting * chunkSamples;
+    sentence.waiting = null;
+  }
   // Chunks already played stay played; the end marker of a cleared queue fires at once.
   sentence.cleared += truncate(sentence.spans, cycle) * chunkSamples;
   if (sentence.padding !== null && sentence.padding.cycle >= cycle) {

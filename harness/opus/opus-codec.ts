@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 
@@ -18,6 +19,8 @@ const resetState = 4028;
  * is opened directly and the package's own entry point, which prefers the native one, is not used.
  */
 export interface Opus {
+  /** Of the build, for cache keys: the SHA-256 of its file. */
+  readonly version: string;
   /** @param options.frameSamples samples of every packet at 16 kHz; 1920 (120 ms) by default */
   createEncoder(options?: { readonly frameSamples?: number }): OpusEncoder;
   createDecoder(): OpusDecoder;
@@ -100,7 +103,8 @@ interface LibOpus {
 /** Compiles the codec, some milliseconds. Codecs of different calls share nothing. */
 export async function loadOpus(): Promise<Opus> {
   const file = createRequire(import.meta.url).resolve('@evan/opus/wasm/simd.wasm');
-  const { instance } = await WebAssembly.instantiate(await readFile(file), {
+  const build = await readFile(file);
+  const { instance } = await WebAssembly.instantiate(build, {
     wasi_snapshot_preview1: {
       fd_seek: nothing,
       fd_write: nothing,
@@ -130,6 +134,7 @@ export async function loadOpus(): Promise<Opus> {
   };
 
   return {
+    version: createHash('sha256').update(build).digest('hex'),
     createEncoder: ({ frameSamples = opusFrameSamples } = {}) => {
       if (!frameLengths.includes(frameSamples)) {
         throw new OpusError(

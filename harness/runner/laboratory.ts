@@ -1,3 +1,4 @@
+import { cachedOpus } from '../opus/cached-opus.ts';
 import { loadOpus, type Opus } from '../opus/opus-codec.ts';
 import { ClipEncoder } from '../stand-ins/clip-encoder.ts';
 import { loadOfflineVoice, type OfflineVoice } from '../stand-ins/offline-voice.ts';
@@ -15,7 +16,7 @@ export interface Laboratory {
 /**
  * Compiles the WebAssembly parts, once per process and before virtual time starts.
  *
- * @param cacheFolder where synthesized clips are kept; absent: in memory only
+ * @param cacheFolder where synthesized clips and encoded packets are kept; absent: in memory only
  * @param ffmpegPath instead of the ffmpeg that is installed with the package
  */
 export async function openLaboratory(
@@ -29,5 +30,5 @@ export async function openLaboratory(
     loadOfflineVoice(cache),
   ]);
   const encoder = new ClipEncoder({ ...cache, ...(ffmpegPath !== undefined && { ffmpegPath }) });
-  return { opus, voiceDetection, voice, encoder };
+  return { opus: cachedOpus(opus, cacheFolder), voiceDetection, voice, encoder };
 }

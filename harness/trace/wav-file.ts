@@ -4,6 +4,7 @@
  * that a recording of a killed run can be read.
  */
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { endianness } from 'node:os';
 
 const sampleRateHz = 16_000;
 const headerBytes = 44;
@@ -67,7 +68,9 @@ export function readWav(path: string): Int16Array {
   const declared = bytes.readUInt32LE(dataSizeOffset);
   const end = Math.min(bytes.length, headerBytes + declared);
   const samples = new Int16Array((end - headerBytes) >> 1);
-  for (let i = 0; i < samples.length; i++) samples[i] = bytes.readInt16LE(headerBytes + 2 * i);
+  const data = Buffer.from(samples.buffer);
+  bytes.copy(data, 0, headerBytes, headerBytes + data.length);
+  if (endianness() === 'BE') data.swap16();
   return samples;
 }
 
@@ -94,7 +97,7 @@ function wavHeader(dataBytes: number): Buffer {
 }
 
 function pcmBytes(samples: Int16Array): Buffer {
-  const bytes = Buffer.allocUnsafe(2 * samples.length);
-  for (let i = 0; i < samples.length; i++) bytes.writeInt16LE(samples[i]!, 2 * i);
-  return bytes;
+  const own = Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength);
+  const bytes = Buffer.from(own);
+  return endianness() === 'BE' ? bytes.swap16() : bytes;
 }

@@ -207,6 +207,7 @@ program
     '--ledger',
     'show where every sample went, turn by turn; sums are shown where some were lost or have no cause',
   )
+  .option('--blame', 'say of every underrun whose fault it was, and what shows it')
   .option('--json', 'print the report as one JSON document instead of the table')
   .option('--quiet', 'no progress on stderr')
   .addHelpText(

@@ -50,6 +50,8 @@ export interface RunCommandOptions extends LiveOptions, BoardOptions {
   readonly out: string;
   /** Show where a real board and its model part. */
   readonly twin?: boolean;
+  /** Find out whose fault each underrun was. */
+  readonly blame?: boolean;
   /** Show the ledger of samples of every cell. */
   readonly ledger?: boolean;
   readonly json?: boolean;
@@ -160,6 +162,7 @@ export async function runCommand(
     secrets,
     signal,
     environment: { ...environment, startedAt },
+    blame: options.blame === true,
     onCell: (result, index) => say(progressLine(result, index, plan.cells.length)),
     ...(onDesk !== undefined && {
       onTry: (cell: Cell, index: number, again: boolean) =>

@@ -1,10 +1,23 @@
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { createRandom, type Random } from '../random/random.ts';
 import { cachedOpus } from './cached-opus.ts';
-import { loadOpus, type Opus, type OpusDecoder, OpusError, opusFrameSamples } from './opus-codec.ts';
+import {
+  loadOpus,
+  type Opus,
+  type OpusDecoder,
+  OpusError,
+  opusFrameSamples,
+} from './opus-codec.ts';
 
 const opus = await loadOpus();
 

@@ -2,6 +2,7 @@
  * A run as one JSON document: what `--json` prints and what the other reports are drawn from.
  * Metric names and their units are those of `harness/metrics/metric-catalog.ts`.
  */
+import type { UnderrunBlame } from '../metrics/blame.ts';
 import type { BoardMeasurement } from '../metrics/board-measurement.ts';
 import { spanNames } from '../metrics/latency-spans.ts';
 import type { CellMeasurement, MeasureSettings, TurnMeasurement } from '../metrics/measure.ts';
@@ -11,6 +12,7 @@ import type { MetricSummary } from '../metrics/summary.ts';
 import type { Cell } from '../scenario/plan.ts';
 import type { Expectation } from '../scenario/scenario.ts';
 import type { Verdict, VerdictFailure } from '../verdict/judge.ts';
+import { type BlameReport, blameReport } from './blame-report.ts';
 import { type BoardReport, boardReport } from './board-report.ts';
 import {
   type CellLedgerReport,
@@ -104,6 +106,8 @@ export interface CellReport {
   readonly expectations: readonly ExpectationReport[];
   /** Where every sample went, from the provider to the speaker. */
   readonly ledger: CellLedgerReport;
+  /** Whose fault each underrun was. Absent: nobody asked. */
+  readonly blame?: readonly BlameReport[];
   readonly settings: MeasureSettings;
   /** Folder of the recording, relative to the folder of the run, with `/` as separator. */
   readonly recording: string;
@@ -166,6 +170,8 @@ export interface ReportedCell {
   /** Relative to the folder of the run. */
   readonly recording: string;
   readonly host: string | null;
+  /** When somebody asked for it. */
+  readonly blame?: readonly UnderrunBlame[];
   /** Of a real board. */
   readonly board?: BoardMeasurement;
   readonly room?: RoomMeasurement;
@@ -221,6 +227,7 @@ function cellReport({
   verdict,
   recording,
   host,
+  blame,
   board,
   room,
   firstTry,
@@ -256,6 +263,7 @@ function cellReport({
       at: expectation.at,
     })),
     ledger: cellLedger(measurement.conservation),
+    ...(blame !== undefined && { blame: blameReport(blame) }),
     settings: measurement.settings,
     recording,
   };

@@ -2,6 +2,7 @@
 import picocolors from 'picocolors';
 import { externalServer } from '../scenario/plan.ts';
 import type { VerdictFailure } from '../verdict/judge.ts';
+import { blameLines } from './blame-report.ts';
 import { boardLines, roomLines, twinLines } from './board-report.ts';
 import { type Comparison, compareCells, meanSpans, numberAt } from './cell-comparison.ts';
 import { cellTitle, conditionsOf, groupBy, isUsual, placeOf, rowLabel } from './cell-groups.ts';
@@ -39,6 +40,7 @@ export function renderTerminalReport(report: RunReport, settings: TerminalReport
           scenarioTables(cells, settings.width, colors),
           spanTable(cells, settings.width, colors),
           lossTable(cells, settings.width, colors),
+          blameLines(cells, settings.width, colors),
           ledgerTables(cells, { full: settings.ledger === true, width: settings.width }, colors),
           boardSections(cells, settings, colors),
           failureList(cells, settings, colors),

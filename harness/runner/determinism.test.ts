@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { SystemClock } from '../clock/system-clock.ts';
+import type { CachedOpus } from '../opus/cached-opus.ts';
 import { buildRunReport, reportData } from '../report/run-report.ts';
 import {
   ConversationRunner,
@@ -93,3 +95,31 @@ test.serial('a cell is the same alone and among others', async (t) => {
   const same = among.find(({ cell }) => cell.provider === 'elevenlabs');
   t.deepEqual(digests(alone!), digests(same!));
 });
+
+test.serial(
+  'what is remembered changes no byte: with empty caches, full ones and damaged ones',
+  async (t) => {
+    const cache = mkdtempSync(join(tmpdir(), 'echokit-cache-'));
+    t.teardown(() => rmSync(cache, { recursive: true, force: true }));
+    const options = { providers: ['openai-stream'], seed: 3 };
+    const [plain] = await runner.run(scenario, options);
+    const truth = digests(plain!);
+    for (const state of ['empty', 'full', 'damaged']) {
+      if (state === 'damaged') {
+        for (const name of readdirSync(cache)) {
+          const bytes = readFileSync(join(cache, name));
+          bytes[bytes.length >> 1]! ^= 1;
+          writeFileSync(join(cache, name), bytes);
+        }
+      }
+      const other = await ConversationRunner.open(cache);
+      t.teardown(() => other.remove());
+      const [conversation] = await other.run(scenario, options);
+      t.deepEqual(digests(conversation!), truth, state);
+      const { counts } = other.laboratory.opus as CachedOpus;
+      t.is(counts.packets.made > 0, state !== 'full', state);
+      t.is(counts.packets.dropped > 0, state === 'damaged', state);
+      t.true(readdirSync(cache).some((name) => name.endsWith('.packets')));
+    }
+  },
+);

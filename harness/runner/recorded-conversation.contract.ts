@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { deviceProfiles } from '../device/device-profile.ts';
+import { type DeviceProfile, deviceProfiles } from '../device/device-profile.ts';
 import { quirkIds } from '../device/quirk.ts';
 import { metricCatalog } from '../metrics/metric-catalog.ts';
 import { networkNames } from '../network/network-profile.ts';
@@ -48,6 +48,8 @@ export interface RunOptions {
   readonly budget?: RequestBudget;
   /** Beside the built-in ones; goes before one of the same name. */
   readonly entries?: readonly ProviderEntry[];
+  /** Boards beside the built-in ones; they go before those of the same name. */
+  readonly profiles?: readonly DeviceProfile[];
   readonly signal?: AbortSignal;
 }
 
@@ -71,14 +73,16 @@ export class ConversationRunner {
     this.laboratory = laboratory;
   }
 
-  static async open(): Promise<ConversationRunner> {
-    return new ConversationRunner(await openLaboratory());
+  /** @param cacheFolder absent: in memory only */
+  static async open(cacheFolder?: string): Promise<ConversationRunner> {
+    return new ConversationRunner(await openLaboratory(cacheFolder));
   }
 
   async run(scenario: Scenario, options: RunOptions = {}): Promise<RecordedConversation[]> {
     const folder = join(this.#folder, `${++this.#runs}`);
     const { seed = 1, time = 'virtual', live = false, entries = [] } = options;
-    const { signal = new AbortController().signal, budget } = options;
+    const { signal = new AbortController().signal, budget, profiles = [] } = options;
+    const own = new Map(profiles.map((profile) => [profile.name, profile]));
     const all = new Map([...providers, ...entries.map((entry) => [entry.name, entry] as const)]);
     const plan = planRun([scenario], {
       providers: options.providers,
@@ -88,11 +92,16 @@ export class ConversationRunner {
       seed,
       time,
       live,
-      catalog: { ...catalog, providers: [...all.keys()] },
+      catalog: {
+        ...catalog,
+        providers: [...all.keys()],
+        devices: [...catalog.devices, ...own.keys()],
+      },
     });
     const results = await runPlan({
       plan,
       providers: all,
+      devices: own,
       laboratory: this.laboratory,
       folder,
       signal,

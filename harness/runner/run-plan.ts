@@ -2,7 +2,9 @@ import { mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DeviceProfile } from '../device/device-profile.ts';
+import { blameUnderruns, type UnderrunBlame } from '../metrics/blame.ts';
 import { type BoardMeasurement, measureBoard } from '../metrics/board-measurement.ts';
+import { readConversation } from '../metrics/conversation.ts';
 import { type CellMeasurement, measureCell } from '../metrics/measure.ts';
 import { measureRoom, type RoomMeasurement } from '../metrics/room-measurement.ts';
 import { endpointName } from '../network/laboratory-network.ts';
@@ -53,6 +55,8 @@ export interface RunPlanOptions {
   readonly signal: AbortSignal;
   /** Facts for the manifests: versions, host, date. */
   readonly environment: ManifestEnvironment;
+  /** Finds out whose fault each underrun was. */
+  readonly blame?: boolean;
   readonly onCell?: (result: CellResult, index: number) => void;
   /** Called before each try. */
   readonly onTry?: (cell: Cell, index: number, again: boolean) => void;
@@ -70,6 +74,8 @@ export interface CellResult {
   readonly durationUs: number;
   /** Who spoke for the user and for the provider's stand-in, as in the manifest. */
   readonly spokenBy: readonly string[];
+  /** Of every underrun, when it was asked for. */
+  readonly blame?: readonly UnderrunBlame[];
   /** Of a board on a cable: what its recording tells of it. */
   readonly board?: BoardMeasurement;
   /** Of a run with room capture: what was heard of it. */
@@ -221,6 +227,9 @@ async function recordCell(
     host,
     durationUs,
     spokenBy,
+    ...(options.blame === true && {
+      blame: blameUnderruns(readConversation(recorded), recorded),
+    }),
     ...(onBoard !== null && { board: onBoard }),
     ...(room !== null && { room }),
   };

@@ -383,5 +383,7 @@ function isNoTerminalCall(error: Error): boolean {
 }
 
 function wordsOf(error: Error | null): string {
-  return (error?.message ?? 'it was closed').replace(/^Error:? /, '').replace(/\.$/, '');
+  const words = (error?.message ?? 'it was closed').replace(/^Error:? /, '').replace(/\.$/, '');
+  // What the package says of a terminal whose other end has hung up.
+  return /^bad file descriptor$/i.test(words) ? 'the other end has hung up' : words;
 }

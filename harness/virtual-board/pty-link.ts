@@ -199,7 +199,8 @@ class Terminal {
 
   /** Takes the terminal away from whoever has it open. */
   async stop(): Promise<void> {
-    this.#child.kill();
+    // It leaves nothing behind that is not removed here, and must not be waited for in vain.
+    this.#child.kill('SIGKILL');
     await this.#ended;
     removeLink(this.#path);
   }

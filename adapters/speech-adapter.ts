@@ -69,6 +69,8 @@ export interface WireObservation {
   /** The request it belongs to, as in {@link SpeechEvent}. */
   readonly request: number;
   readonly kind: 'http-body' | 'ws-text' | 'ws-binary';
+  /** What the dialer handed out and it ran on; absent where only the answer is at hand. */
+  readonly stream?: Duplex;
   readonly data: Uint8Array;
 }
 

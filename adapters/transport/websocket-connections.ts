@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import type { Duplex } from 'node:stream';
 import type { RawData, WebSocket } from 'ws';
 import type { AdapterDeps } from '../speech-adapter.ts';
 import { openWebSocket, type UpgradeRefusal } from './websocket.ts';
@@ -19,6 +20,8 @@ export interface WebSocketReuse {
 /** An open socket without listeners that carries one utterance. */
 export interface SpeechSocket {
   readonly socket: WebSocket;
+  /** What it runs on. */
+  readonly stream: Duplex;
   /** Of the answer to the upgrade; empty for a socket that is used again. */
   readonly headers: IncomingHttpHeaders;
   readonly reused: boolean;
@@ -28,6 +31,7 @@ export interface SpeechSocket {
 const lingerMs = 1_000;
 
 interface IdleSocket {
+  readonly stream: Duplex;
   readonly usableFromUs: number;
   /** Hands the socket over, without listeners. */
   take(): void;
@@ -76,9 +80,9 @@ export class WebSocketConnections {
     if (kept !== undefined && this.#reuse !== undefined) {
       const [socket, idle] = kept;
       idle.take();
-      return { socket, headers: {}, reused: true };
+      return { socket, stream: idle.stream, headers: {}, reused: true };
     }
-    const { socket, headers } = await openWebSocket(
+    const { socket, stream, headers } = await openWebSocket(
       this.#url,
       this.#headers,
       this.#connectLimitMs,
@@ -86,15 +90,16 @@ export class WebSocketConnections {
       stopped,
       onRefusal,
     );
-    return { socket, headers, reused: false };
+    return { socket, stream, headers, reused: false };
   }
 
   /** Takes back a socket without listeners whose utterance ended in order. */
-  keep(socket: WebSocket): void {
+  keep({ socket, stream }: Pick<SpeechSocket, 'socket' | 'stream'>): void {
     const { clock } = this.#deps;
     const { idleMs = lingerMs, settleMs = 0, harmless } = this.#reuse ?? {};
     const alarm = clock.after(idleMs * 1_000, () => idle.end());
     const idle: IdleSocket = {
+      stream,
       usableFromUs: clock.nowUs() + settleMs * 1_000,
       take: () => {
         alarm.cancel();

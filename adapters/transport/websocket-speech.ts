@@ -162,7 +162,7 @@ class WebSocketSpeechSession implements SpeechSession {
         url: publicUrl(this.#platform.url),
       });
       await utterance.run(first.value ?? '', pieces, () => {
-        this.#connections.keep(connection.socket);
+        this.#connections.keep(connection);
       });
     } finally {
       pieces.return().catch(() => {});
@@ -540,8 +540,10 @@ class Utterance {
 
   #observe(direction: 'sent' | 'received', data: Uint8Array, binary: boolean): void {
     const { observe, clock } = this.#deps;
+    const { stream } = this.#connection;
     const kind = binary ? 'ws-binary' : 'ws-text';
-    observe?.({ direction, atUs: clock.nowUs(), request: this.#facts.request, kind, data });
+    const { request } = this.#facts;
+    observe?.({ direction, atUs: clock.nowUs(), request, kind, stream, data });
   }
 }
 

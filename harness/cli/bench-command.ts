@@ -6,6 +6,7 @@ import {
   measureConsoleArrival,
   measureReconnection,
 } from '../bench/console-arrival.ts';
+import { measureReplayLateness, type ReplayLateness } from '../bench/replay-lateness.ts';
 import { measureServerLatency, type ServerLatency } from '../bench/server-latency.ts';
 import { measureSimulationSpeed, type SimulationSpeed } from '../bench/simulation-speed.ts';
 import { planRun } from '../scenario/plan.ts';
@@ -20,7 +21,7 @@ import {
 } from './scenario-files.ts';
 import { interruptSignal, type Terminal } from './terminal.ts';
 
-const benchParts = ['simulation', 'server', 'console'] as const;
+const benchParts = ['simulation', 'server', 'replay', 'console'] as const;
 
 export interface BenchOptions {
   readonly json?: boolean;
@@ -41,6 +42,8 @@ export async function benchCommand(terminal: Terminal, options: BenchOptions): P
   const speed = parts.includes('simulation') ? await simulation(terminal, signal) : undefined;
   const latency =
     parts.includes('server') && !signal.aborted ? await server(terminal, signal) : undefined;
+  const replay =
+    parts.includes('replay') && !signal.aborted ? await replays(terminal, signal) : undefined;
   const missing = parts.includes('console') ? await consoleBenchMissing() : undefined;
   if (missing !== undefined) {
     terminal.say(`console: left out, ${missing}`);
@@ -54,13 +57,14 @@ export async function benchCommand(terminal: Terminal, options: BenchOptions): P
 
   if (options.json === true) {
     terminal.print(
-      JSON.stringify({ schemaVersion: 1, speed, latency, console: measured }, null, 2),
+      JSON.stringify({ schemaVersion: 1, speed, latency, replay, console: measured }, null, 2),
     );
     return exitCode.passed;
   }
   const texts = [
     ...(speed === undefined ? [] : [speedText(speed)]),
     ...(latency === undefined ? [] : [latencyText(latency)]),
+    ...(replay === undefined ? [] : [replayText(replay)]),
     ...(measured === undefined ? [] : [consoleText(measured)]),
   ];
   terminal.print(texts.map((lines) => lines.join('\n')).join('\n\n'));
@@ -99,6 +103,20 @@ async function server(terminal: Terminal, signal: AbortSignal): Promise<ServerLa
     networks: ['ideal'],
   });
   return measureServerLatency(plan, entries, await openCommandLaboratory(terminal), signal);
+}
+
+async function replays(terminal: Terminal, signal: AbortSignal): Promise<ReplayLateness> {
+  terminal.say('replay: recorded conversations, replayed in real time, about a minute');
+  const { entries } = chooseProviders(terminal);
+  const catalog = scenarioCatalog([...entries.keys()]);
+  const plan = planRun(shipped(['two-turns'], catalog), {
+    seed: 1,
+    time: 'virtual',
+    catalog,
+    providers: ['openai-stream', 'stream_gsv', 'elevenlabs'],
+  });
+  const laboratory = await openCommandLaboratory(terminal);
+  return measureReplayLateness(plan, entries, catalog, laboratory, signal);
 }
 
 function shipped(
@@ -140,6 +158,14 @@ function latencyText(latency: ServerLatency): string[] {
     `  p50 ${ms(latency.p50Us)}   p99 ${ms(latency.p99Us)}   max ${ms(latency.maxUs)}`,
     `  of a 120 ms frame: p50 ${percent(latency.p50Us)}, p99 ${percent(latency.p99Us)}`,
     `  in loopback round trips of 400 bytes (${ms(latency.loopbackRoundTripP50Us)}): p50 ${rounds(latency.p50Us)}, p99 ${rounds(latency.p99Us)}`,
+  ];
+}
+
+function replayText({ n, p50Us, p99Us, maxUs, alarms }: ReplayLateness): string[] {
+  return [
+    `How late a replay is in real time, piece by piece of the answers (${n} pieces):`,
+    `  p50 ${ms(p50Us)}   p99 ${ms(p99Us)}   max ${ms(maxUs)}`,
+    `  alarms of this computer meanwhile: p50 ${ms(alarms.p50Us)}   p99 ${ms(alarms.p99Us)}   max ${ms(alarms.maxUs)}`,
   ];
 }
 

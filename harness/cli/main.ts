@@ -191,6 +191,10 @@ program
       'virtual: simulated clock, repeatable; real: loopback sockets; default: virtual, with --live, --server or --board real',
     ).choices(['virtual', 'real']),
   )
+  .option(
+    '--replay <recording>',
+    'the recording of one conversation answers in the place of the provider',
+  )
   .addOption(
     new Option('--seed <number>', 'the same seed gives the same run, byte for byte')
       .default(1)
@@ -230,6 +234,40 @@ Exit codes: 0 passed, 1 an expectation failed, 2 usage or scenario error, 4 envi
   .action(async (paths: string[], options) => {
     const { runCommand } = await import('./run-command.ts');
     process.exitCode = await runCommand(terminal, paths, { ...options, version: harnessVersion() });
+  });
+
+program
+  .command('replay')
+  .description(
+    'hold a recorded conversation again: the recording answers in the place of the provider',
+  )
+  .argument('<recording>', 'folder of a recording, or of a run: then all of its recordings')
+  .addOption(
+    new Option('--time <mode>', 'virtual: exact; real: as exact as this computer can')
+      .choices(['virtual', 'real'])
+      .default('virtual'),
+  )
+  .option('--out <folder>', 'where runs are recorded', 'recordings/runs')
+  .option('--ledger', 'show where every sample went, turn by turn')
+  .option('--json', 'print the report as one JSON document instead of the table')
+  .option('--quiet', 'no progress on stderr')
+  .addHelpText(
+    'after',
+    `
+A request that is not the recorded one fails, with what differs. Credentials, dates and random ids do not count.
+
+Examples:
+  echokit-harness replay recordings/runs/<run>
+  echokit-harness replay recordings/runs/<run>/cells/<cell> --json
+
+Exit codes: 0 as recorded, 1 a request differed or an expectation failed, 4 the recording cannot be read.`,
+  )
+  .action(async (path: string, options) => {
+    const { replayCommand } = await import('./replay-command.ts');
+    process.exitCode = await replayCommand(terminal, path, {
+      ...options,
+      version: harnessVersion(),
+    });
   });
 
 program
@@ -740,10 +778,12 @@ Exit codes: 2 the command line or boards.toml is wrong, 4 the port cannot be had
 
 program
   .command('bench')
-  .description('how fast this program is: the simulation, the server, the console of a board')
+  .description(
+    'how fast this program is: the simulation, the server, replays, the console of a board',
+  )
   .option(
     '--only <parts>',
-    'simulation, server, console, separated by commas; default: all',
+    'simulation, server, replay, console, separated by commas; default: all',
     names('--only'),
   )
   .option('--json', 'print the figures as JSON')

@@ -57,7 +57,6 @@ const boot = [
 ];
 
 test('monitor reads a port until Ctrl-C: lines, crash, counters, and no password anywhere', async (t) => {
-  t.timeout(90_000);
   if (missing !== undefined) {
     t.log(`skipped: ${missing}`);
     t.pass();
@@ -85,7 +84,6 @@ test('monitor reads a port until Ctrl-C: lines, crash, counters, and no password
 });
 
 test('R05: a port that vanishes and returns is read again within 500 ms, and the gap is marked', async (t) => {
-  t.timeout(90_000);
   if (missing !== undefined) {
     t.log(`skipped: ${missing}`);
     t.pass();
@@ -121,7 +119,6 @@ test('R05: a port that vanishes and returns is read again within 500 ms, and the
 });
 
 test('a port that is not there is an error of the surroundings, a wrong filter one of usage', async (t) => {
-  t.timeout(90_000);
   const absent = await programs.start(['monitor', '--port', join(programs.folder, 'absent')]).ended;
   t.is(absent.exit, 4, absent.stderr);
   t.regex(absent.stderr, /\[SERIAL_NOT_FOUND\]/);

@@ -1,32 +1,17 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { SystemClock, wallClockIso } from '../clock/system-clock.ts';
 import type { DeviceProfile } from '../device/device-profile.ts';
-import { buildRunReport } from '../report/run-report.ts';
-import { renderTerminalReport } from '../report/terminal-report.ts';
 import { readBoardProfile } from '../runner/board-profile-file.ts';
 import { planNeeds } from '../runner/plan-needs.ts';
-import { type CellResult, runPlan } from '../runner/run-plan.ts';
-import {
-  type Cell,
-  defaultMatrix,
-  type Plan,
-  planRun,
-  type SkippedCell,
-} from '../scenario/plan.ts';
+import { openReplayables } from '../runner/recorded-run.ts';
+import type { CellResult } from '../runner/run-plan.ts';
+import { type Cell, defaultMatrix, type Plan, planRun } from '../scenario/plan.ts';
 import type { Scenario } from '../scenario/scenario.ts';
 import { SecretMask } from '../trace/secret-mask.ts';
 import { type BoardOptions, boardOnDesk } from './board-on-desk.ts';
-import { openCommandLaboratory } from './command-laboratory.ts';
+import { carryOut } from './carried-run.ts';
 import { configuredScenario } from './configured-scenario.ts';
 import { CommandError, exitCode } from './exit-code.ts';
-import {
-  type LiveOptions,
-  liveAnnouncement,
-  liveBudget,
-  liveProviders,
-  spentOf,
-} from './live-providers.ts';
+import { type LiveOptions, liveAnnouncement, liveBudget, liveProviders } from './live-providers.ts';
 import { chooseProviders, unusedSections } from './provider-choice.ts';
 import {
   defaultScenarioFolder,
@@ -44,6 +29,8 @@ export interface RunCommandOptions extends LiveOptions, BoardOptions {
   readonly serverModel?: readonly string[];
   /** URL of an EchoKit server that is not ours. */
   readonly server?: string;
+  /** Folder of a recording that answers in the place of the provider. */
+  readonly replay?: string;
   /** Default: `real` with `live`, else `virtual`. */
   readonly time?: 'virtual' | 'real';
   readonly seed: number;
@@ -65,6 +52,7 @@ export async function runCommand(
   paths: readonly string[],
   options: RunCommandOptions,
 ): Promise<number> {
+  if (options.replay !== undefined) return await runOnRecording(shown, paths, options);
   const { live = false, server, board } = options;
   const real = live || server !== undefined || board !== undefined;
   const { time = real ? 'real' : 'virtual' } = options;
@@ -128,21 +116,11 @@ export async function runCommand(
     ...(choice.config?.secrets ?? []),
     ...[...providers.values()].flatMap(({ tts }) => tts.secrets),
   ];
-  const mask = new SecretMask(secrets);
-  const terminal = maskedTerminal(shown, mask);
+  const terminal = maskedTerminal(shown, new SecretMask(secrets));
   const say = options.quiet === true ? () => {} : (text: string) => terminal.say(text);
   const signal = interruptSignal(terminal, 'the recording of this conversation is being finished.');
   const told = { ask: (text: string) => terminal.say(text), tell: say };
   const onDesk = board === undefined ? undefined : await boardOnDesk(told, board, options, signal);
-  const clock = new SystemClock();
-  const startedAt = wallClockIso();
-  const id = startedAt.replaceAll(/[:.]/g, '-').replace(/-\d{3}Z$/, 'Z');
-  const folder = newRunFolder(options.out, id);
-  const environment = {
-    version: options.version,
-    node: process.version,
-    platform: `${process.platform} ${process.arch}`,
-  };
   for (const line of choice.config === undefined ? [] : unusedSections(choice.config)) say(line);
   say(progressHeader(plan, options.seed, board));
   for (const line of onDesk?.facts ?? []) say(line);
@@ -151,77 +129,76 @@ export async function runCommand(
     say(liveAnnouncement(providers, budget, planNeeds(plan, providers)).join('\n'));
   }
   for (const reason of new Set(plan.skipped.map((cell) => cell.reason))) say(`Skipped: ${reason}.`);
-  const results = await runInFolder(folder.path, {
-    plan,
+  const { board: _, ...rest } = options;
+  return await carryOut(terminal, plan, {
+    ...rest,
+    signal,
+    secrets,
     providers,
     devices: profiles.byName,
-    ...(onDesk === undefined ? {} : { board: onDesk }),
-    ...(budget === undefined ? {} : { budget }),
-    ...(server === undefined ? {} : { external: { serverUrl: server } }),
-    laboratory: await openCommandLaboratory({ ...terminal, say }),
-    secrets,
-    signal,
-    environment: { ...environment, startedAt },
-    blame: options.blame === true,
-    onCell: (result, index) => say(progressLine(result, index, plan.cells.length)),
-    ...(onDesk !== undefined && {
-      onTry: (cell: Cell, index: number, again: boolean) =>
-        say(
-          `${placeOf(index, plan.cells.length)} ${cellWords(cell)}${again ? ', once more' : ''}: preparing`,
-        ),
-    }),
+    ...(onDesk !== undefined && { board: onDesk }),
+    ...(budget !== undefined && { budget }),
+    ...(server !== undefined && { external: { serverUrl: server } }),
+    nextSteps: (results, folder) => nextSteps(results, folder, options),
   });
-
-  const report = buildRunReport({
-    cells: results,
-    notRun: notRun(plan, results.length, signal.aborted),
-    run: {
-      id: folder.id,
-      seed: options.seed,
-      time,
-      live,
-      ...(budget === undefined
-        ? {}
-        : {
-            budget: spentOf(budget),
-          }),
-      startedAt,
-      durationMs: Math.round(clock.nowUs() / 1000),
-    },
-    environment,
-  });
-  writeReport(folder.path, mask.text(`${JSON.stringify(report, null, 2)}\n`));
-  if (options.json === true) terminal.print(JSON.stringify(report, null, 2));
-  else {
-    say('');
-    terminal.print(
-      renderTerminalReport(report, {
-        color: terminal.color,
-        width: terminal.width,
-        recordingsFolder: relative('.', folder.path) || folder.path,
-        ledger: options.ledger === true,
-        twin: options.twin === true,
-        nextSteps: nextSteps(results, folder.path, options),
-      }).trimEnd(),
-    );
-  }
-  if (signal.aborted) return exitCode.interrupted;
-  return exitCodeOf(results);
 }
 
-/** A run that could not begin leaves no folder. */
-async function runInFolder(
-  folder: string,
-  options: Omit<Parameters<typeof runPlan>[0], 'folder'>,
-): Promise<CellResult[]> {
-  try {
-    return await runPlan({ ...options, folder });
-  } catch (error) {
-    for (const path of [join(folder, 'cells'), folder]) {
-      if (existsSync(path) && readdirSync(path).length === 0) rmdirSync(path);
-    }
-    throw error;
+/** The provider of one recorded conversation in another one: another scenario, board, network or server. */
+async function runOnRecording(
+  terminal: Terminal,
+  paths: readonly string[],
+  options: RunCommandOptions,
+): Promise<number> {
+  const { live, provider, config, server, board, replay = '' } = options;
+  const other = Object.entries({ live, provider, config, server, board }).find(
+    ([, value]) => value !== undefined && value !== false,
+  );
+  if (other !== undefined) {
+    throw usage(
+      `--replay and --${other[0]} exclude each other: the provider is the one of the recording.`,
+      `leave --${other[0]} out`,
+    );
   }
+  const profiles = boardProfiles(options.device ?? []);
+  const known = scenarioCatalog([...chooseProviders(terminal).entries.keys()]);
+  const catalog = { ...known, devices: [...known.devices, ...profiles.byName.keys()] };
+  const [recorded, another] = openReplayables(replay, catalog);
+  if (recorded === undefined || another !== undefined) {
+    throw usage(
+      `${replay} holds several recordings, and only one can answer.`,
+      'name the folder of one cell: recordings/runs/<run>/cells/<cell>',
+    );
+  }
+  const { cell, header } = recorded;
+  const withProvider = { ...catalog, providers: [...catalog.providers, cell.provider] };
+  const scenarios =
+    paths.length === 0 ? [cell.scenario] : loadScenarios(findScenarioFiles(paths), withProvider);
+  const planned = planRun(scenarios, {
+    providers: [cell.provider],
+    devices: profiles.names.length === 0 ? [cell.device] : profiles.names,
+    networks: options.network ?? [cell.network],
+    servers: options.serverModel ?? [cell.server],
+    seed: cell.seed,
+    time: options.time ?? 'virtual',
+    catalog: { ...withProvider, devices: [...catalog.devices, ...recorded.devices.keys()] },
+  });
+  // What was drawn in the recorded conversation is drawn again: ids of requests, the air.
+  const plan = { ...planned, cells: planned.cells.map((one) => ({ ...one, seed: cell.seed })) };
+  const say = options.quiet === true ? () => {} : (text: string) => terminal.say(text);
+  say(
+    `${progressHeader(plan, cell.seed, undefined)}: the provider is the recording of ${header.scenario}`,
+  );
+  const { board: _, ...shown } = options;
+  const signal = interruptSignal(terminal, 'the recording of this conversation is being finished.');
+  return await carryOut(terminal, plan, {
+    ...shown,
+    signal,
+    seed: cell.seed,
+    providers: new Map([[cell.provider, recorded.provider]]),
+    devices: new Map([...recorded.devices, ...profiles.byName]),
+    recorded: () => recorded.traffic,
+    nextSteps: () => [],
+  });
 }
 
 function usage(message: string, hint: string): CommandError {
@@ -322,32 +299,6 @@ function standInAdvice(server: string, scenarios: readonly Scenario[]): string[]
   ];
 }
 
-/** What was asked for and is not in the report. */
-function notRun({ cells, skipped }: Plan, done: number, stopped: boolean): SkippedCell[] {
-  const reason = stopped ? 'the run was stopped' : 'the limit of the run was reached before';
-  return [...skipped, ...cells.slice(done).map((cell) => ({ cell, reason }))];
-}
-
-/** Two runs within one second get folders of their own. */
-function newRunFolder(out: string, id: string): { id: string; path: string } {
-  mkdirSync(out, { recursive: true });
-  for (let copy = 1; ; copy++) {
-    const name = copy === 1 ? id : `${id}-${copy}`;
-    try {
-      mkdirSync(join(out, name));
-      return { id: name, path: join(out, name) };
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    }
-  }
-}
-
-function writeReport(folder: string, text: string): void {
-  const path = join(folder, 'report.json');
-  writeFileSync(`${path}.tmp`, text);
-  renameSync(`${path}.tmp`, path);
-}
-
 function progressHeader(
   { cells, time, live }: Plan,
   seed: number,
@@ -376,20 +327,6 @@ function progressHeader(
     `${scenarios} ${noun} × ${count('provider', '', 'providers')}, ` +
     `${where}, ${models}seed ${seed}, ${time} time, ${whose}`
   );
-}
-
-function placeOf(index: number, of: number): string {
-  return `[${`${index + 1}`.padStart(`${of}`.length)}/${of}]`;
-}
-
-function cellWords({ scenario, provider, server }: Cell): string {
-  const model = server === 'harness' || server === 'external' ? '' : ` × ${server}`;
-  return `${scenario.name} × ${provider}${model}`;
-}
-
-function progressLine(result: CellResult, index: number, of: number): string {
-  const seconds = (result.durationUs / 1_000_000).toFixed(1);
-  return `${placeOf(index, of)} ${cellWords(result.cell)}: ${result.verdict.outcome} (${seconds} s of conversation)`;
 }
 
 function nextSteps(
@@ -473,10 +410,4 @@ function boardArguments(options: RunCommandOptions): string[] {
 /** The profile file that a board of the plan comes from. */
 function fileOf(device: string, { device: asked = [] }: RunCommandOptions): string | undefined {
   return asked.find((name) => name.endsWith('.toml') && readBoardProfile(name).name === device);
-}
-
-function exitCodeOf(results: readonly CellResult[]): number {
-  if (results.some(({ verdict }) => verdict.outcome === 'fail')) return exitCode.expectationFailed;
-  if (results.some(({ verdict }) => verdict.outcome === 'infra')) return exitCode.environment;
-  return exitCode.passed;
 }

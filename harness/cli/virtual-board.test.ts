@@ -9,7 +9,6 @@ const programs = new ProgramStarter();
 test.after.always(() => programs.remove());
 
 test('virtual-board: its text comes over TCP, its faults happen, and SIGINT switches it off', async (t) => {
-  t.timeout(90_000);
   const program = programs.start([
     'virtual-board',
     ...['--socket', '0', '--server', 'ws://127.0.0.1:9/ws/', '--fault', 'rust-panic@1'],
@@ -55,7 +54,6 @@ const socat = spawnSync('socat', ['-V']).status === 0;
 (socat ? test : test.skip)(
   'virtual-board --pty shows the path when it can be opened',
   async (t) => {
-    t.timeout(90_000);
     const path = `${programs.folder}/board`;
     const program = programs.start(['virtual-board', '--pty', path]);
     await program.printed(new RegExp(`^${path}$`, 'm'));

@@ -80,6 +80,7 @@ export function plantReportedCell(plan: PlantedCellPlan): ReportedCell {
   const expect = plan.expect ?? [];
   const scenario: Scenario = {
     name,
+    source: { text: '', files: [] },
     file: `scenarios/${name}.toml`,
     title,
     tags: [],

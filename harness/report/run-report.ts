@@ -52,6 +52,8 @@ export interface RunFacts {
   readonly time: 'virtual' | 'real';
   /** Real services spoke; otherwise the figures are those of stand-ins. */
   readonly live: boolean;
+  /** Recordings answered in the place of providers. Absent: stand-ins or real services did. */
+  readonly replay?: 'strict';
   /** What a live run was allowed to ask of the services, and what it asked. */
   readonly budget?: RunBudget;
   /** ISO 8601. */

@@ -69,7 +69,8 @@ function headline({ run, cells }: RunReport, width: number, colors: Colors): str
   const duration =
     typeof run.durationMs !== 'number' ? '' : `, ${(run.durationMs / 1000).toFixed(1)} s`;
   const external = cells.length > 0 && cells.every(({ server }) => server === externalServer);
-  const who = run.live ? 'live' : external ? 'another server' : 'stand-ins';
+  const ours = run.replay === undefined ? 'stand-ins' : 'recording';
+  const who = run.live ? 'live' : external ? 'another server' : ours;
   const facts = `${plural(cells.length, 'cell')}, seed ${run.seed}, ${run.time} time, ${who}${duration}`;
   const name = `Run ${neutralize(run.id)}`;
   // Wrapped as it will be seen; colors take no columns.

@@ -14,6 +14,7 @@ import type { Recording } from '../trace/recorded-cell.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import { type Laboratory, openLaboratory } from './laboratory.ts';
 import { builtInProviders, type ProviderEntry } from './provider-catalog.ts';
+import { openReplayables, recordedMeans, replayPlan } from './recorded-run.ts';
 import type { RequestBudget } from './request-budget.ts';
 import { type CellResult, runPlan } from './run-plan.ts';
 
@@ -63,6 +64,19 @@ export function scenarioAt(path: string, toml: string): Scenario {
   return loadScenario(`title = "${basename(path)}"\n${toml}`, `${path}.toml`, catalog);
 }
 
+export interface ReplayOptions {
+  readonly time?: 'virtual' | 'real';
+  readonly change?: (entry: ProviderEntry) => ProviderEntry;
+}
+
+function opened(results: readonly CellResult[], folder: string): RecordedConversation[] {
+  return results.map((result) => {
+    const path = join(folder, result.recording);
+    checkRecordingFormat(path);
+    return { ...result, path, recorded: readRecording(path) };
+  });
+}
+
 /** Runs scenarios into temporary folders, which `remove` deletes. */
 export class ConversationRunner {
   readonly #folder = mkdtempSync(join(tmpdir(), 'echokit-conversations-'));
@@ -108,11 +122,31 @@ export class ConversationRunner {
       ...(budget === undefined ? {} : { budget }),
       environment: {},
     });
-    return results.map((result) => {
-      const path = join(folder, result.recording);
-      checkRecordingFormat(path);
-      return { ...result, path, recorded: readRecording(path) };
+    return opened(results, folder);
+  }
+
+  /**
+   * Holds a recorded conversation again, with nothing but what its folder has.
+   *
+   * @param change of the provider that asks; what answers is the recording
+   */
+  async replay(
+    path: string,
+    { time = 'virtual', change = (entry) => entry }: ReplayOptions = {},
+  ): Promise<RecordedConversation> {
+    const folder = join(this.#folder, `${++this.#runs}`);
+    const conversations = openReplayables(path, catalog);
+    const means = recordedMeans(conversations);
+    const results = await runPlan({
+      plan: replayPlan(conversations, time),
+      ...means,
+      providers: new Map([...means.providers].map(([name, entry]) => [name, change(entry)])),
+      laboratory: this.laboratory,
+      folder,
+      signal: new AbortController().signal,
+      environment: {},
     });
+    return opened(results, folder)[0]!;
   }
 
   remove(): void {

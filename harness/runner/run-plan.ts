@@ -8,6 +8,7 @@ import { readConversation } from '../metrics/conversation.ts';
 import { type CellMeasurement, measureCell } from '../metrics/measure.ts';
 import { measureRoom, type RoomMeasurement } from '../metrics/room-measurement.ts';
 import { endpointName } from '../network/laboratory-network.ts';
+import type { RecordedTraffic } from '../replay/recorded-exchange.ts';
 import { type Cell, cellName, externalServer, type Plan } from '../scenario/plan.ts';
 import type { Expectation, Scenario } from '../scenario/scenario.ts';
 import { compatOf } from '../server/compat.ts';
@@ -32,6 +33,7 @@ import { checkPersonalities } from './personality-choice.ts';
 import { exampleTable, type ProviderEntry, providerEntry } from './provider-catalog.ts';
 import type { RequestBudget } from './request-budget.ts';
 import { isSilentRoom, runCell, userVoice } from './run-cell.ts';
+import { keepInputs } from './run-inputs.ts';
 import { type ExternalServer, isExternal } from './server-side.ts';
 
 export interface RunPlanOptions {
@@ -49,6 +51,8 @@ export interface RunPlanOptions {
   readonly folder: string;
   /** Beside those of its provider: what must not get into a recording. */
   readonly secrets?: readonly string[];
+  /** What answers in the place of the provider of a cell. Absent: its stand-in or the real service. */
+  readonly recorded?: (cell: Cell) => RecordedTraffic;
   /** Shared by all cells; the run stops when it refuses a request. Absent: no limit. */
   readonly budget?: RequestBudget;
   /** Stops after the cell in progress, whose recording is completed. */
@@ -143,15 +147,18 @@ async function recordCell(
   const tts = isExternal(provider) ? undefined : provider.tts;
   const host = plan.live && !isExternal(provider) ? endpointName(provider.endpoint) : null;
   const except = cell.scenario.server.compatExcept;
-  const writer = new RecordingWriter(folder, traceHeader(cell, plan.time, host, board?.name), [
-    ...(tts?.secrets ?? []),
-    ...(options.secrets ?? []),
-  ]);
+  const writer = new RecordingWriter(
+    folder,
+    traceHeader(cell, plan.time, host, board?.name, options.recorded !== undefined),
+    [...(tts?.secrets ?? []), ...(options.secrets ?? [])],
+  );
+  keepInputs(writer, cell, provider, options.devices);
   const { durationUs, spokenBy, personality, failedStart } = await runCell({
     cell,
     provider,
     time: plan.time,
     live: plan.live,
+    recorded: options.recorded?.(cell),
     budget,
     laboratory,
     writer,
@@ -178,9 +185,14 @@ async function recordCell(
     }),
     missedDisturbances: [
       ...missedDisturbances(cell.scenario, recorded.events),
-      // A provider that is not ours has no planted faults.
-      ...(plan.live || isExternal(provider) ? [] : missedFaults(cell.scenario, recorded.events)),
+      // A provider that is not ours has no planted faults; in a recording they have happened.
+      ...(plan.live || isExternal(provider) || options.recorded !== undefined
+        ? []
+        : missedFaults(cell.scenario, recorded.events)),
     ],
+    replayDeviations: recorded.events.flatMap((event) =>
+      event.source === 'harness' && event.type === 'replayDeviation' ? [event] : [],
+    ),
   });
   const manifest: RecordingManifest = {
     formatVersion: traceFormatVersion,
@@ -204,6 +216,7 @@ async function recordCell(
       time: plan.time,
       live: plan.live,
       ...(host === null ? {} : { host }),
+      ...(options.recorded === undefined ? {} : { replay: 'strict' }),
       ...(cell.scenario.device.quirksOff.length === 0
         ? {}
         : { quirksOff: cell.scenario.device.quirksOff }),
@@ -262,7 +275,17 @@ async function warmUp(
     const warming = plan.live ? providerEntry(provider.name, exampleTable(platform)) : provider;
     const how = { time: 'virtual', live: false } as const;
     const { devices } = options;
-    await runCell({ cell, provider: warming, ...how, laboratory, writer, devices, signal });
+    const recorded = options.recorded?.(cell);
+    await runCell({
+      cell,
+      provider: warming,
+      ...how,
+      recorded,
+      laboratory,
+      writer,
+      devices,
+      signal,
+    });
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -307,6 +330,7 @@ function traceHeader(
   time: Plan['time'],
   live: string | null,
   board?: string,
+  replay = false,
 ): TraceHeader {
   const { scenario, provider, device, network, server, seed } = cell;
   return {
@@ -320,6 +344,7 @@ function traceHeader(
     time,
     ...(server === 'harness' ? {} : { server }),
     ...(live === null ? {} : { live }),
+    ...(replay ? { replay: 'strict' } : {}),
     ...(board === undefined ? {} : { board }),
   };
 }

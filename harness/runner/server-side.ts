@@ -6,10 +6,14 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../clock/clock.ts';
+import { SimulatedClock } from '../clock/simulated-clock.ts';
 import { endpointOfUrl } from '../network/endpoint-url.ts';
 import type { LaboratoryNetwork } from '../network/laboratory-network.ts';
 import type { Endpoint } from '../network/network.ts';
 import type { Random } from '../random/random.ts';
+import type { RecordedTraffic } from '../replay/recorded-exchange.ts';
+import { RecordedProvider, type ReplayDeviation } from '../replay/recorded-provider.ts';
+import { TappedDialer } from '../replay/wire-tap.ts';
 import type { Cell } from '../scenario/plan.ts';
 import type { Turn } from '../scenario/scenario.ts';
 import { createAdapterServer, type Intervention } from '../server/adapter-server.ts';
@@ -41,6 +45,8 @@ export interface ServerSideOptions {
   readonly provider: ProviderEntry | ExternalServer;
   /** Speaks with the real service; only in real time. */
   readonly live: boolean;
+  /** What a recording holds of the provider answers in its place. Not with `live`. */
+  readonly recorded?: RecordedTraffic | undefined;
   /** Asked before every request. The conversation ends when it refuses one. Absent: no limit. */
   readonly budget?: RequestBudget | undefined;
   readonly laboratory: Laboratory;
@@ -64,6 +70,8 @@ export interface ServerSide {
   readonly personality: Personality | undefined;
   /** As `AdapterServer.intervene`; an external server cannot be made to do anything. */
   intervene(intervention: Intervention): boolean;
+  /** The conversation has come to its end: what a replay should have asked for and did not is reported. */
+  conclude(): void;
   /** Nothing is reported any more when it has resolved. */
   close(): Promise<void>;
 }
@@ -99,12 +107,13 @@ export async function openServerSide(
     endpoint: endpointOfUrl(new URL(provider.serverUrl)),
     personality: undefined,
     intervene: () => false,
+    conclude: () => {},
     close: async () => {},
   };
 }
 
 async function openOwnServer(
-  { cell, live, budget, laboratory, writer }: ServerSideOptions,
+  { cell, live, recorded, budget, laboratory, writer }: ServerSideOptions,
   provider: ProviderEntry,
   { clock, network, voice, random, record, place }: ServerSideMeans,
 ): Promise<ServerSide> {
@@ -112,27 +121,33 @@ async function openOwnServer(
   if (model === 'external') throw new RangeError('A cell of an external server needs its URL.');
   const { opus, voiceDetection, encoder } = laboratory;
   const personality = personalityOf(provider, cell);
-  const standIns = live
-    ? undefined
-    : await impersonateProvider(provider, network, {
-        voice,
-        encoder,
-        clock,
-        random: random.fork('stand-in'),
-        changes: scenario.standIn,
-        ...(personality !== undefined && { personality }),
-        onFault: (report) => record({ source: 'harness', type: 'fault', ...report }),
-      });
+  const recording = recorded === undefined ? undefined : replayed(recorded, clock, record);
+  const standIns =
+    live || recording !== undefined
+      ? undefined
+      : await impersonateProvider(provider, network, {
+          voice,
+          encoder,
+          clock,
+          random: random.fork('stand-in'),
+          changes: scenario.standIn,
+          ...(personality !== undefined && { personality }),
+          onFault: (report) => record({ source: 'harness', type: 'fault', ...report }),
+        });
+  const wire = new TappedDialer(recording ?? network, clock, (connection, event, data) =>
+    writer.wireEvent(connection, event, data),
+  );
   const compat = compatOf(model, scenario.server.compatExcept);
   const session = openCompatSpeech({
     compat,
     tts: provider.tts,
     deps: {
       clock,
-      dialer: network,
+      dialer: wire,
       // Ids of requests are made of these, and a real service has seen those of every run before.
       randomBytes: live ? randomBytes : (count) => random.bytes(count),
-      observe: (wire) => writer.wire(wire),
+      observe: ({ stream, ...piece }) =>
+        writer.wire({ ...piece, connection: stream && wire.numberOf(stream) }),
     },
     limit: (opened) => (budget === undefined ? opened : withinBudget(opened, budget)),
     onRetry: (event) => record({ source: 'provider', ...event }),
@@ -175,12 +190,35 @@ async function openOwnServer(
     endpoint,
     personality: standIns?.personality,
     intervene: (intervention) => server.intervene(intervention),
+    conclude: () => recording?.finish(),
     async close() {
       await server.close();
       await session.close();
       await dialogue.close();
       await standIns?.close();
+      recording?.close();
       await listener.close();
     },
   };
+}
+
+function replayed(
+  traffic: RecordedTraffic,
+  clock: Clock,
+  record: ServerSideMeans['record'],
+): RecordedProvider {
+  return new RecordedProvider({
+    traffic,
+    clock,
+    ...(clock instanceof SimulatedClock && { noteActivity: () => clock.noteActivity() }),
+    onDeviation: ({ code, message, exchange }: ReplayDeviation) =>
+      record({
+        source: 'harness',
+        type: 'replayDeviation',
+        atUs: clock.nowUs(),
+        code,
+        message,
+        ...(exchange !== null && { exchange }),
+      }),
+  });
 }

@@ -46,6 +46,7 @@ test('the smallest scenario gets every default', (t) => {
   t.deepEqual(loadScenario(smallest, 'folder/small-talk.toml', catalog), {
     name: 'small-talk',
     file: 'folder/small-talk.toml',
+    source: { text: smallest, files: [] },
     title: 'T',
     tags: [],
     matrix: { providers: [], devices: [], networks: [], servers: [] },

@@ -80,9 +80,15 @@ export function loadScenarioFile(path: string, catalog: ScenarioCatalog): Scenar
 /**
  * @param text TOML. @param file its path: names the scenario, is named in messages, and WAV files
  * are looked up in its folder.
+ * @param found where a WAV file is that the text names; default: in the folder of `file`
  * @throws {ScenarioError} with every problem of the text and of the WAV files it names.
  */
-export function loadScenario(text: string, file: string, catalog: ScenarioCatalog): Scenario {
+export function loadScenario(
+  text: string,
+  file: string,
+  catalog: ScenarioCatalog,
+  found: (written: string) => string = (written) => beside(file, written),
+): Scenario {
   const document = text.startsWith('\ufeff') ? text.slice(1) : text;
   const raw: WrittenTable = parseScenario(document, file);
   const problems = new ProblemList<ScenarioErrorCode>(file, new SourceMap(document));
@@ -100,7 +106,7 @@ export function loadScenario(text: string, file: string, catalog: ScenarioCatalo
   }
   // These look at the text as it was written, so that they also speak when the shape is wrong.
   checkNames(raw, catalog, problems);
-  checkWavFiles(raw, file, problems);
+  checkWavFiles(raw, found, problems);
   checkFault(raw, catalog, problems);
   checkCombinations(raw, problems);
   const expect = readExpectations(
@@ -129,7 +135,8 @@ export function loadScenario(text: string, file: string, catalog: ScenarioCatalo
   const [first, ...others] = problems.problems;
   if (first !== undefined) throw new ScenarioError([first, ...others]);
   if (!parsed.success) throw new Error('A schema issue was not reported.', { cause: parsed.error });
-  return toScenario(parsed.data, name, file, checks, expect, turnExpect);
+  const source = { text: document, files: namedFiles(parsed.data, found) };
+  return toScenario(parsed.data, { name, file, source, found }, checks, expect, turnExpect);
 }
 
 function parseScenario(text: string, file: string): WrittenTable {
@@ -255,10 +262,14 @@ function checkFault(
   );
 }
 
-function checkWavFiles(raw: WrittenTable, file: string, problems: ScenarioProblemList): void {
+function checkWavFiles(
+  raw: WrittenTable,
+  found: (written: string) => string,
+  problems: ScenarioProblemList,
+): void {
   const check = (given: unknown, keyPath: KeyPath): void => {
     if (typeof given !== 'string' || given.trim() === '') return;
-    const path = beside(file, given);
+    const path = found(given);
     const range = problems.source.nearest(keyPath).value;
     try {
       readUserWav(path);
@@ -437,10 +448,23 @@ function isFaultMoment(given: unknown): given is FaultMoment {
   return faultMoments.some((moment) => moment === given);
 }
 
+/** WAV files that a scenario names, each once. */
+function namedFiles(
+  data: ScenarioFile,
+  found: (written: string) => string,
+): Scenario['source']['files'] {
+  const named = [data.server.hello_wav, ...data.turn.map(({ wav }) => wav)];
+  const written = new Set(named.filter((path) => path !== undefined));
+  return [...written].map((path) => ({ written: path, path: found(path) }));
+}
+
+interface Origin extends Pick<Scenario, 'name' | 'file' | 'source'> {
+  found(written: string): string;
+}
+
 function toScenario(
   data: ScenarioFile,
-  name: string,
-  file: string,
+  { name, file, source, found }: Origin,
   checks: readonly TraceCheck[],
   expect: readonly Expectation[],
   turnExpect: readonly (readonly Expectation[])[],
@@ -449,6 +473,7 @@ function toScenario(
   return {
     name,
     file,
+    source,
     title: data.title,
     ...(data.description !== undefined && { description: data.description }),
     tags: data.tags,
@@ -461,7 +486,7 @@ function toScenario(
       recognitionMs,
       asrService: data.server.asr_service,
       llmService: data.server.llm_service,
-      ...(helloWav !== undefined && { helloWav: beside(file, helloWav) }),
+      ...(helloWav !== undefined && { helloWav: found(helloWav) }),
       vad: toEndOfSpeech(vad),
       model: data.server.compat ?? 'harness',
       compatExcept: data.server.compat_except,
@@ -469,7 +494,7 @@ function toScenario(
       compression: data.server.compression,
       ignoredParameters: data.server.ignores,
     },
-    turns: data.turn.map((turn, index) => toTurn(turn, index, file, turnExpect[index] ?? [])),
+    turns: data.turn.map((turn, index) => toTurn(turn, index, found, turnExpect[index] ?? [])),
     checks,
     expect,
   };
@@ -529,14 +554,14 @@ function isInMidAudio({ kind, moment }: NonNullable<ScenarioFile['stand_in']['fa
 function toTurn(
   data: ScenarioFile['turn'][number],
   index: number,
-  file: string,
+  found: (written: string) => string,
   expect: readonly Expectation[],
 ): Turn {
   const { say, wav, after } = data;
   return {
     number: index + 1,
     ...(say !== undefined && { say }),
-    ...(wav !== undefined && { wav: beside(file, wav) }),
+    ...(wav !== undefined && { wav: found(wav) }),
     heard: data.heard ?? say ?? basename(wav ?? '', extname(wav ?? '')),
     reply: data.reply,
     replyPace: {

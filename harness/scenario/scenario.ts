@@ -16,6 +16,8 @@ export interface Scenario {
   readonly name: string;
   /** Path as the user gave it, for messages. */
   readonly file: string;
+  /** What it was read from, for whoever wants to keep it. */
+  readonly source: ScenarioSource;
   readonly title: string;
   readonly description?: string;
   readonly tags: readonly string[];
@@ -37,6 +39,13 @@ export interface Scenario {
   readonly checks: readonly TraceCheck[];
   /** Judged for every cell. */
   readonly expect: readonly Expectation[];
+}
+
+export interface ScenarioSource {
+  /** The TOML text. */
+  readonly text: string;
+  /** WAV files that it names: as written there, and where they were found. */
+  readonly files: readonly { readonly written: string; readonly path: string }[];
 }
 
 /** Events that a server sends to a board (EchoKit device protocol reference, section 2.3). */

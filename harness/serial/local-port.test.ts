@@ -308,7 +308,7 @@ test('a port that vanishes is told once, ends what waits for it, and is closed w
   system.emit('error', new Error('bad file descriptor'));
   await writing;
   t.is(told.length, 1);
-  t.is(told[0]!.message, '/dev/ttyUSB0 is gone: the other end has hung up.');
+  t.is(told[0]!.message, '/dev/ttyUSB0 is gone: bad file descriptor.');
   await port.close();
   t.deepEqual(system.calls, ['set 00']);
 });

@@ -383,7 +383,5 @@ function isNoTerminalCall(error: Error): boolean {
 }
 
 function wordsOf(error: Error | null): string {
-  const words = (error?.message ?? 'it was closed').replace(/^Error:? /, '').replace(/\.$/, '');
-  // What the package says of a terminal whose other end has hung up.
-  return /^bad file descriptor$/i.test(words) ? 'the other end has hung up' : words;
+  return (error?.message ?? 'it was closed').replace(/^Error:? /, '').replace(/\.$/, '');
 }

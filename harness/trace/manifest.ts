@@ -43,6 +43,8 @@ export type ManifestPlan = {
   readonly live?: boolean;
   /** Host and port of the real service that spoke. Absent: a stand-in did. */
   readonly host?: string;
+  /** A recording answered in the place of the provider. Absent: its stand-in or the real service did. */
+  readonly replay?: 'strict';
   /** Ids of quirks that the board did not have. Absent: it had them all. */
   readonly quirksOff?: readonly string[];
   /** Absent: one cycle every 16 ms. */

@@ -40,6 +40,16 @@ export function readRecording(folder: string): Recording {
 }
 
 /**
+ * The first line of a recording, for whoever needs no more.
+ *
+ * @throws {RecordingError} as {@link readRecording}
+ */
+export function readRecordingHeader(folder: string): TraceHeader {
+  const path = join(folder, 'trace.jsonl');
+  return parseTrace(`${readFileSync(path, 'utf8').split('\n', 1)[0]}\n`, path, true).header;
+}
+
+/**
  * @param text of any version of the format; what comes back is of today's.
  * @param partial allows a torn last line, which is dropped.
  */
@@ -98,7 +108,12 @@ function damaged(path: string, line: number, what: string): RecordingError {
 
 export class RecordingError extends Error {
   override readonly name = 'RecordingError';
-  readonly code: 'RECORDING_NOT_FOUND' | 'RECORDING_VERSION' | 'RECORDING_DAMAGED';
+  readonly code:
+    | 'RECORDING_NOT_FOUND'
+    | 'RECORDING_VERSION'
+    | 'RECORDING_DAMAGED'
+    | 'RECORDING_WITHOUT_INPUTS'
+    | 'RECORDING_WITHOUT_TRAFFIC';
   readonly hint: string;
 
   constructor(code: RecordingError['code'], message: string, hint: string) {

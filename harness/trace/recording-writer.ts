@@ -12,6 +12,7 @@ import { stringify } from 'smol-toml';
 import { type MaskedStream, SecretMask } from './secret-mask.ts';
 import type { TraceEvent, TraceHeader } from './trace-event.ts';
 import { encodeWav, WavWriter } from './wav-file.ts';
+import { type WireEvent, wireFolder } from './wire-traffic.ts';
 
 type WithoutSeq<T> = T extends unknown ? Omit<T, 'seq'> : never;
 /** An event as its source reports it; the writer numbers it. */
@@ -28,8 +29,13 @@ export interface WireRecord {
   readonly atUs: number;
   readonly request: number;
   readonly kind: string;
+  /** The connection that it ran on, as in {@link RecordingWriter.wireEvent}; absent: not known. */
+  readonly connection?: number | undefined;
   readonly data: Uint8Array;
 }
+
+/** Folder with what the run was made of. */
+export const inputsFolder = 'inputs';
 
 /** The name of a folder whose recording is not finished. */
 export const partialSuffix = '.partial';
@@ -51,7 +57,9 @@ export class RecordingWriter {
   #room: WavWriter | undefined;
   readonly #provider = new Map<number, WavWriter>();
   readonly #wire = new Map<string, WireFile>();
+  readonly #connections = new Map<number, ConnectionFile>();
   #seq = 0;
+  #closed = false;
 
   /**
    * @param folder the final name; an older recording there is replaced when this one is finished.
@@ -63,8 +71,11 @@ export class RecordingWriter {
     this.#partial = folder + partialSuffix;
     rmSync(this.#partial, { recursive: true, force: true });
     mkdirSync(join(this.#partial, 'provider'), { recursive: true });
-    this.#trace = openSync(join(this.#partial, 'trace.jsonl'), 'w');
-    this.#line(header);
+    // A trace has its header as soon as it is there.
+    const trace = join(this.#partial, 'trace.jsonl');
+    writeFileSync(`${trace}.new`, `${this.#mask.text(JSON.stringify(header))}\n`);
+    renameSync(`${trace}.new`, trace);
+    this.#trace = openSync(trace, 'a');
     this.#user = new WavWriter(join(this.#partial, 'user.wav'));
     this.#sent = new WavWriter(join(this.#partial, 'sent.wav'));
   }
@@ -123,13 +134,43 @@ export class RecordingWriter {
     file.append(record);
   }
 
+  /**
+   * Appends to the files of a connection to the provider. The bytes of `received` events come in their order, but
+   * perhaps later: then with an event of 0 bytes.
+   *
+   * @param connection from 1, in the order in which they were asked for
+   */
+  wireEvent(connection: number, event: WireEvent, data?: Uint8Array): void {
+    // What is still open is closed after the recording.
+    if (this.#closed) return;
+    let file = this.#connections.get(connection);
+    if (file === undefined) {
+      file = new ConnectionFile(join(this.#partial, wireFolder), connection, this.#mask);
+      this.#connections.set(connection, file);
+    }
+    file.append(event, data);
+  }
+
+  /**
+   * Writes a file of what the run was made of to `inputs/<name>`. Text is written without secrets.
+   *
+   * @param name without folders
+   */
+  input(name: string, content: string | Uint8Array): void {
+    const folder = join(this.#partial, inputsFolder);
+    mkdirSync(folder, { recursive: true });
+    const clean = typeof content === 'string' ? this.#mask.text(content) : content;
+    writeFileSync(join(folder, name), clean);
+  }
+
   /** Completes and closes the files; nothing can be appended any more. It can be read from now on. */
   close(speaker: Int16Array): void {
     writeFileSync(join(this.#partial, 'speaker.wav'), encodeWav(speaker));
     const wavs = [this.#user, this.#sent, this.#microphone, this.#room, ...this.#provider.values()];
     for (const wav of wavs) wav?.close();
-    for (const file of this.#wire.values()) file.close();
+    for (const file of [...this.#wire.values(), ...this.#connections.values()]) file.close();
     closeSync(this.#trace);
+    this.#closed = true;
   }
 
   /**
@@ -151,7 +192,7 @@ export class RecordingWriter {
     rmSync(this.#partial, { recursive: true, force: true });
   }
 
-  #line(record: TraceHeader | TraceEvent): void {
+  #line(record: TraceEvent): void {
     writeSync(this.#trace, `${this.#mask.text(JSON.stringify(record))}\n`);
   }
 }
@@ -170,9 +211,15 @@ class WireFile {
   }
 
   append(record: WireRecord): void {
-    const { atUs, kind, data } = record;
+    const { atUs, kind, connection, data } = record;
     this.#masked.push(data);
-    const line = { atUs, kind, offset: this.#offset, bytes: data.length };
+    const line = {
+      atUs,
+      kind,
+      offset: this.#offset,
+      bytes: data.length,
+      ...(connection !== undefined && { connection }),
+    };
     writeSync(this.#index, `${JSON.stringify(line)}\n`);
     this.#offset += data.length;
   }
@@ -181,5 +228,55 @@ class WireFile {
     this.#masked.end();
     closeSync(this.#data);
     closeSync(this.#index);
+  }
+}
+
+/** Nothing follows them on a connection. */
+const lastWireEvents: readonly WireEvent['type'][] = [
+  'refused',
+  'abandoned',
+  'end',
+  'broken',
+  'closed',
+];
+
+/** The bytes of both directions, and what happened in one list of lines. Closed with the connection. */
+class ConnectionFile {
+  readonly #events: number;
+  readonly #data: Record<'sent' | 'received', number>;
+  readonly #masked: Record<'sent' | 'received', MaskedStream>;
+  #closed = false;
+
+  constructor(folder: string, connection: number, mask: SecretMask) {
+    mkdirSync(folder, { recursive: true });
+    const path = join(folder, `${connection}`);
+    this.#events = openSync(`${path}.jsonl`, 'w');
+    this.#data = {
+      sent: openSync(`${path}.sent`, 'w'),
+      received: openSync(`${path}.received`, 'w'),
+    };
+    const masked = (file: number): MaskedStream =>
+      mask.stream((bytes) => void writeSync(file, bytes));
+    this.#masked = { sent: masked(this.#data.sent), received: masked(this.#data.received) };
+  }
+
+  append(event: WireEvent, data: Uint8Array | undefined): void {
+    if (this.#closed) return;
+    if (data !== undefined && (event.type === 'sent' || event.type === 'received')) {
+      this.#masked[event.type].push(data);
+    }
+    if (event.type === 'received' && event.bytes === 0) return;
+    writeSync(this.#events, `${JSON.stringify(event)}\n`);
+    if (lastWireEvents.includes(event.type)) this.close();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const direction of ['sent', 'received'] as const) {
+      this.#masked[direction].end();
+      closeSync(this.#data[direction]);
+    }
+    closeSync(this.#events);
   }
 }

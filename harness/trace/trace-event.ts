@@ -24,6 +24,8 @@ export interface TraceHeader {
   readonly server?: string;
   /** Host and port of the real service that spoke. Absent: a stand-in did. */
   readonly live?: string;
+  /** A recording answered in the place of the provider. Absent: its stand-in or the real service did. */
+  readonly replay?: 'strict';
   /**
    * Name of the real board, as the user calls it. The events of source `device` are then those of its model,
    * `device`, which got the same messages: estimates. Absent: the board was emulated.
@@ -123,6 +125,7 @@ const typeSet: TypeSet = {
     turnStart: true,
     intervention: true,
     fault: true,
+    replayDeviation: true,
     turnEnd: true,
     boardFailure: true,
     foreignBoard: true,
@@ -230,6 +233,13 @@ export type HarnessEvent = { readonly atUs: number } & (
       readonly kind: string;
       readonly moment?: string;
       readonly obstacle?: string;
+    }
+  /** What was asked of the recording in the provider's place parts from it. `exchange`: of its requests, from 1. */
+  | {
+      readonly type: 'replayDeviation';
+      readonly code: string;
+      readonly message: string;
+      readonly exchange?: number;
     }
   /** The turn is over for the scenario. `timeout`: it did not end within its limit. */
   | {

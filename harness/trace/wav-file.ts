@@ -48,12 +48,14 @@ export class WavWriter {
 }
 
 /**
- * Reads a file written by this module; of an unfinished one, whatever is there.
+ * Reads a file written by this module; of an unfinished one, whatever is there. Of one that a killed run has left in the
+ * middle of its header, that is nothing.
  *
  * @throws {WavFileError} `WAV_FORMAT` when it is anything else than 16-bit mono 16 kHz.
  */
 export function readWav(path: string): Int16Array {
   const bytes = readFileSync(path);
+  if (wavHeader(untilEndOfFile).subarray(0, bytes.length).equals(bytes)) return new Int16Array(0);
   const fits =
     bytes.length >= headerBytes &&
     bytes.toString('latin1', 0, 4) === 'RIFF' &&

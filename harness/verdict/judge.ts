@@ -37,7 +37,7 @@ export interface VerdictFailure {
   /** `defect`: the numbers themselves cannot be trusted. */
   readonly class: 'turn' | 'defect' | 'infra';
   /** Failure class of the turn, `unexplained-samples`, `unverified-underruns`,
-   * `missed-disturbance` or the run's outcome. */
+   * `missed-disturbance`, a code of `REPLAY_…` or the run's outcome. */
   readonly code: string;
   readonly message: string;
   readonly turn: number | null;
@@ -55,6 +55,12 @@ export interface JudgeExtras {
   readonly boardFailures?: readonly BoardFailure[];
   /** What `judgeChecks` found; counts as the expectations do. */
   readonly checks?: readonly ExpectationVerdict[];
+  /** Where a replay parted from its recording. */
+  readonly replayDeviations?: readonly {
+    readonly code: string;
+    readonly message: string;
+    readonly seq: number;
+  }[];
   /** Disturbances that the scenario plans and the recording does not hold, one sentence each. */
   readonly missedDisturbances?: readonly {
     readonly turn: number | null;
@@ -89,8 +95,10 @@ export function judge(
   const failures = [
     ...boardFailures(extras),
     ...turnFailures(measurement, expectations, extras),
-    ...defects(measurement),
+    // What a killed run has not written any more is missing everywhere, and no defect.
+    ...(measurement.end === null ? [] : defects(measurement)),
     ...missedDisturbances(measurement, extras),
+    ...replayDeviations(extras),
     ...runFailures(measurement),
   ];
   const counted = failures.filter(({ expected }) => !expected);
@@ -303,6 +311,18 @@ function runFailures({ end }: CellMeasurement): VerdictFailure[] {
       seqs: end === null ? [] : [end.seq],
     },
   ];
+}
+
+/** What was measured is not the recorded conversation any more. */
+function replayDeviations({ replayDeviations: deviations = [] }: JudgeExtras): VerdictFailure[] {
+  return deviations.map(({ code, message, seq }) => ({
+    class: 'defect',
+    code,
+    message,
+    turn: null,
+    expected: false,
+    seqs: [seq],
+  }));
 }
 
 /** A run that was spared its trouble says nothing about it, so its numbers must not pass for it. */

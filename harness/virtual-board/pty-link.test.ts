@@ -34,8 +34,6 @@ const clock = new SystemClock();
 const network = new SocketNetwork({ clock, random: createRandom(1, 'network'), outside: [] });
 
 function boardFor(t: ExecutionContext, options: Partial<VirtualBoardOptions> = {}): VirtualBoard {
-  // Real processes: a test that hangs must end.
-  t.timeout(60_000);
   const board = new VirtualBoard({
     profile: diy,
     mac: 'a1b2c3d4e5f6',
@@ -143,6 +141,7 @@ overPty(
 overPty(
   'R04: who may not open the port learns whose it is and what to do on this machine',
   async (t) => {
+    t.timeout(60_000);
     const board = boardFor(t);
     board.powerOn();
     const path = join(folderFor(t), 'board');
@@ -218,6 +217,7 @@ overPty(
 );
 
 overPty('a board that is switched off and on has its port under the same path', async (t) => {
+  t.timeout(60_000);
   const board = boardFor(t);
   board.powerOn();
   const path = join(folderFor(t), 'board');

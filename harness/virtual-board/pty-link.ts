@@ -199,8 +199,7 @@ class Terminal {
 
   /** Takes the terminal away from whoever has it open. */
   async stop(): Promise<void> {
-    // It leaves nothing behind that is not removed here, and must not be waited for in vain.
-    this.#child.kill('SIGKILL');
+    this.#child.kill();
     await this.#ended;
     removeLink(this.#path);
   }

@@ -1,0 +1,181 @@
+/** Carries out a plan for a person: progress, recordings, report, exit code. */
+import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { SystemClock, wallClockIso } from '../clock/system-clock.ts';
+import { buildRunReport } from '../report/run-report.ts';
+import { renderTerminalReport } from '../report/terminal-report.ts';
+import { type CellResult, type RunPlanOptions, runPlan } from '../runner/run-plan.ts';
+import type { Cell, Plan, SkippedCell } from '../scenario/plan.ts';
+import { SecretMask } from '../trace/secret-mask.ts';
+import { openCommandLaboratory } from './command-laboratory.ts';
+import { exitCode } from './exit-code.ts';
+import { spentOf } from './live-providers.ts';
+import type { Terminal } from './terminal.ts';
+
+/** How a run is shown. */
+export interface ShownRunOptions {
+  /** Folder that gets a folder for the run. */
+  readonly out: string;
+  /** Show where a real board and its model part. */
+  readonly twin?: boolean;
+  /** Show the ledger of samples of every cell. */
+  readonly ledger?: boolean;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly version: string;
+}
+
+export interface CarryOutOptions
+  extends ShownRunOptions,
+    Pick<
+      RunPlanOptions,
+      | 'providers'
+      | 'devices'
+      | 'board'
+      | 'budget'
+      | 'external'
+      | 'recorded'
+      | 'secrets'
+      | 'blame'
+      | 'signal'
+    > {
+  readonly seed: number;
+  /** Lines below the report, for a person. */
+  nextSteps(results: readonly CellResult[], folder: string): string[];
+}
+
+/** Runs the plan and shows the report. Returns the exit code. */
+export async function carryOut(
+  terminal: Terminal,
+  plan: Plan,
+  options: CarryOutOptions,
+): Promise<number> {
+  const { budget, seed } = options;
+  const clock = new SystemClock();
+  const startedAt = wallClockIso();
+  const id = startedAt.replaceAll(/[:.]/g, '-').replace(/-\d{3}Z$/, 'Z');
+  const folder = newRunFolder(options.out, id);
+  const environment = {
+    version: options.version,
+    node: process.version,
+    platform: `${process.platform} ${process.arch}`,
+  };
+  const say = options.quiet === true ? () => {} : (text: string) => terminal.say(text);
+  const { providers, devices, external, recorded, board, secrets, blame = false, signal } = options;
+  const results = await runInFolder(folder.path, {
+    plan,
+    providers,
+    ...(devices !== undefined && { devices }),
+    ...(board !== undefined && { board }),
+    ...(budget !== undefined && { budget }),
+    ...(external !== undefined && { external }),
+    ...(recorded !== undefined && { recorded }),
+    laboratory: await openCommandLaboratory({ ...terminal, say }),
+    ...(secrets !== undefined && { secrets }),
+    blame,
+    signal,
+    environment: { ...environment, startedAt },
+    onCell: (result, index) => say(progressLine(result, index, plan.cells.length)),
+    ...(board !== undefined && {
+      onTry: (cell: Cell, index: number, again: boolean) =>
+        say(
+          `${placeOf(index, plan.cells.length)} ${cellWords(cell)}${again ? ', once more' : ''}: preparing`,
+        ),
+    }),
+  });
+
+  const report = buildRunReport({
+    cells: results,
+    notRun: notRun(plan, results.length, signal.aborted),
+    run: {
+      id: folder.id,
+      seed,
+      time: plan.time,
+      live: plan.live,
+      ...(recorded !== undefined && { replay: 'strict' }),
+      ...(budget !== undefined && { budget: spentOf(budget) }),
+      startedAt,
+      durationMs: Math.round(clock.nowUs() / 1000),
+    },
+    environment,
+  });
+  const mask = new SecretMask(options.secrets ?? []);
+  writeReport(folder.path, mask.text(`${JSON.stringify(report, null, 2)}\n`));
+  if (options.json === true) terminal.print(JSON.stringify(report, null, 2));
+  else {
+    say('');
+    terminal.print(
+      renderTerminalReport(report, {
+        color: terminal.color,
+        width: terminal.width,
+        recordingsFolder: relative('.', folder.path) || folder.path,
+        ledger: options.ledger === true,
+        twin: options.twin === true,
+        nextSteps: options.nextSteps(results, folder.path),
+      }).trimEnd(),
+    );
+  }
+  if (signal.aborted) return exitCode.interrupted;
+  return exitCodeOf(results);
+}
+
+/** A run that could not begin leaves no folder. */
+async function runInFolder(
+  folder: string,
+  options: Omit<Parameters<typeof runPlan>[0], 'folder'>,
+): Promise<CellResult[]> {
+  try {
+    return await runPlan({ ...options, folder });
+  } catch (error) {
+    for (const path of [join(folder, 'cells'), folder]) {
+      if (existsSync(path) && readdirSync(path).length === 0) rmdirSync(path);
+    }
+    throw error;
+  }
+}
+
+/** What was asked for and is not in the report. */
+function notRun({ cells, skipped }: Plan, done: number, stopped: boolean): SkippedCell[] {
+  const reason = stopped ? 'the run was stopped' : 'the limit of the run was reached before';
+  return [...skipped, ...cells.slice(done).map((cell) => ({ cell, reason }))];
+}
+
+/** Two runs within one second get folders of their own. */
+function newRunFolder(out: string, id: string): { id: string; path: string } {
+  mkdirSync(out, { recursive: true });
+  for (let copy = 1; ; copy++) {
+    const name = copy === 1 ? id : `${id}-${copy}`;
+    try {
+      mkdirSync(join(out, name));
+      return { id: name, path: join(out, name) };
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+  }
+}
+
+function writeReport(folder: string, text: string): void {
+  const path = join(folder, 'report.json');
+  writeFileSync(`${path}.tmp`, text);
+  renameSync(`${path}.tmp`, path);
+}
+
+function placeOf(index: number, of: number): string {
+  return `[${`${index + 1}`.padStart(`${of}`.length)}/${of}]`;
+}
+
+function cellWords({ scenario, provider, server }: Cell): string {
+  const model = server === 'harness' || server === 'external' ? '' : ` × ${server}`;
+  return `${scenario.name} × ${provider}${model}`;
+}
+
+function progressLine(result: CellResult, index: number, of: number): string {
+  const seconds = (result.durationUs / 1_000_000).toFixed(1);
+  return `${placeOf(index, of)} ${cellWords(result.cell)}: ${result.verdict.outcome} (${seconds} s of conversation)`;
+}
+
+function exitCodeOf(results: readonly CellResult[]): number {
+  if (results.some(({ verdict }) => verdict.outcome === 'fail')) return exitCode.expectationFailed;
+  if (results.some(({ verdict }) => verdict.outcome === 'infra')) return exitCode.environment;
+  return exitCode.passed;
+}

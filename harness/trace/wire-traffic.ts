@@ -1,0 +1,98 @@
+/**
+ * What a recording keeps of the connections to providers: every byte in both directions, when it was there, and how
+ * each connection came and went. `recordings/README.md` describes the files, `provider/wire/<n>.*`.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Folder of these files within a recording. */
+export const wireFolder = join('provider', 'wire');
+
+/** One line of `<n>.jsonl`, in the order in which it happened. */
+export type WireEvent = {
+  readonly atUs: number;
+} /** The adapter asks for a connection; always the first line. */ & (
+  | {
+      readonly type: 'dial';
+      readonly host: string;
+      readonly port: number;
+      readonly secure: boolean;
+    }
+  /** Bytes may be written. */
+  | { readonly type: 'open' }
+  /** There is no connection. `code` is the network error's. */
+  | {
+      readonly type: 'refused';
+      readonly code: string;
+      readonly message: string;
+      readonly hint: string;
+    }
+  /** The adapter gave up before there was a connection. */
+  | { readonly type: 'abandoned' }
+  /**
+   * The next `bytes` of `<n>.sent`: a request line with headers, a piece of a request's body, or a WebSocket frame.
+   * `last`: the request ends with it.
+   */
+  | {
+      readonly type: 'sent';
+      readonly kind: 'head' | 'body' | 'frame';
+      readonly bytes: number;
+      readonly last: boolean;
+    }
+  /** The next `bytes` of `<n>.received`. */
+  | { readonly type: 'received'; readonly bytes: number }
+  /** The provider sends no more. */
+  | { readonly type: 'end' }
+  /** The connection broke; `code` and `message` are those of the socket's error. */
+  | { readonly type: 'broken'; readonly code: string; readonly message: string }
+  /** The adapter closed it while the provider had not. */
+  | { readonly type: 'closed' }
+);
+
+/** An event and the bytes that it stands for. */
+export type WireStep = WireEvent & { readonly data?: Buffer };
+
+export interface WireConnection {
+  /** From 1, in the order in which they were asked for. */
+  readonly number: number;
+  readonly steps: readonly WireStep[];
+}
+
+/**
+ * Reads the connections of a recording, in the order of their numbers. Of one that was cut short, what is there: a
+ * torn last line is dropped, and bytes that did not get to the disk are missing at the end.
+ *
+ * @param folder of the recording
+ */
+export function readWire(folder: string): WireConnection[] {
+  const wire = join(folder, wireFolder);
+  if (!existsSync(wire)) return [];
+  return readdirSync(wire)
+    .filter((name) => name.endsWith('.jsonl'))
+    .map((name) => Number.parseInt(name, 10))
+    .sort((a, b) => a - b)
+    .map((number) => readConnection(wire, number));
+}
+
+function readConnection(wire: string, number: number): WireConnection {
+  const rest = {
+    sent: bytesOf(wire, `${number}.sent`),
+    received: bytesOf(wire, `${number}.received`),
+  };
+  const lines = readFileSync(join(wire, `${number}.jsonl`), 'utf8').split('\n');
+  // What stands behind the last line break is nothing, or torn.
+  lines.pop();
+  const steps = lines.map((line): WireStep => {
+    const event = JSON.parse(line) as WireEvent;
+    if (event.type !== 'sent' && event.type !== 'received') return event;
+    const data = rest[event.type].subarray(0, event.bytes);
+    rest[event.type] = rest[event.type].subarray(event.bytes);
+    return { ...event, data };
+  });
+  return { number, steps };
+}
+
+function bytesOf(wire: string, name: string): Buffer {
+  const path = join(wire, name);
+  return existsSync(path) ? readFileSync(path) : Buffer.alloc(0);
+}

@@ -1,5 +1,6 @@
 /** `run --board`: which board, how it is reached, reset and spoken to, from what the command line says. */
 import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { networkInterfaces } from 'node:os';
 import type { Clock } from '../clock/clock.ts';
 import type { Endpoint } from '../network/network.ts';
@@ -38,6 +39,10 @@ export interface BoardOptions extends RegistryOption {
   readonly roomProgram?: string;
   /** A reset strategy, or `none`. Default: by the wiring. */
   readonly reset?: string;
+  /** Its firmware has the serial link: server, keys and words go through the cable. Default: Wi-Fi. */
+  readonly link?: 'serial';
+  /** Of the port; another one than that of the console with `link` only. */
+  readonly baud?: number;
 }
 
 export interface BoardOnDesk {
@@ -56,6 +61,8 @@ export interface BoardVoice {
 }
 
 const defaultPort = 8080;
+/** What the firmware prints at, and the link's default. */
+const consoleBaud = 115_200;
 
 /** @throws {CommandError} for options that cannot be meant; {BoardError} when it is not clear which board is */
 export async function boardOnDesk(
@@ -69,15 +76,21 @@ export async function boardOnDesk(
   const find = async (): Promise<ChosenBoard> =>
     chooseBoard(boardQuestion(asked), { ports: await listPorts(), boards, registryPath: path });
   const chosen = await find();
-  const speak = speaking(options.speak);
-  const reset = resetOf(options.reset, chosen.wiring ?? options.wiring);
+  const { baud = consoleBaud } = options;
+  const byLink = options.link === 'serial';
+  // Who is not named leaves the words to the link.
+  const speak = byLink && options.speak === undefined ? undefined : speaking(options.speak);
+  const wiring = chosen.wiring ?? options.wiring;
+  const reset = resetOf(options.reset, wiring);
   const serverAddress = addressOf(options.serverAddress);
   const room = recording(options);
   const facts = [
     `board ${asked}: ${chosen.address}, ${chosen.because}`,
-    speak === undefined
-      ? 'you are asked to say the words of the user'
-      : 'the words of the user come from the loudspeaker of this machine',
+    speak !== undefined
+      ? 'the words of the user come from the loudspeaker of this machine'
+      : byLink && options.speak === undefined
+        ? 'server, keys and the words of the user go through its serial link'
+        : 'you are asked to say the words of the user',
     ...(room === undefined ? [] : [`the room is recorded by ${room.name}`]),
   ];
   const source: BoardSource = ({ clock }) => ({
@@ -85,9 +98,16 @@ export async function boardOnDesk(
     // By what the board is, so that it is found again under another name of its port.
     openPort: async () => {
       const { address } = await find();
-      return openBoardPort(address, { clock, dialer: dialerTo(address, clock), signal });
+      return openBoardPort(address, { clock, dialer: dialerTo(address, clock), baud, signal });
     },
-    wiring: chosen.wiring ?? options.wiring,
+    wiring,
+    ...(byLink && {
+      link: {
+        baud: wiring === 'usb-jtag' ? null : baud,
+        drawBytes: randomBytes,
+        carriesWords: options.speak === undefined,
+      },
+    }),
     reset,
     voice: speak?.(clock),
     room,

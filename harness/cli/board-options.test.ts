@@ -19,6 +19,13 @@ const refused: readonly (readonly [string, Partial<RunCommandOptions>, RegExp])[
   ['a network', { board: 'kitchen', network: ['edge'] }, /over its own air/],
   ['two models', { board: 'kitchen', device: ['diy', 'box'] }, /A board has one model/],
   ['a twin of nobody', { twin: true }, /--twin is about a board on a cable, and there is none/],
+  ['a link to nobody', { link: 'serial' }, /--link is about a board on a cable/],
+  ['a rate without a link', { board: 'kitchen', baud: 921_600 }, /--baud is of its serial link/],
+  [
+    'an address that a link does not need',
+    { board: 'kitchen', link: 'serial', serverAddress: '127.0.0.1:8080' },
+    /--server-address has no meaning/,
+  ],
   ['a voice for nobody', { speak: 'person' }, /--speak is about a board on a cable/],
 ];
 

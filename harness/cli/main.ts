@@ -183,6 +183,17 @@ program
     '--room-program <command>',
     'the same by this command: 16-bit little-endian mono at 16 kHz on its standard output',
   )
+  .addOption(
+    new Option(
+      '--link <kind>',
+      'with --board: its firmware has the serial link, and server, keys and words go through the cable; default: Wi-Fi',
+    ).choices(['serial']),
+  )
+  .addOption(
+    new Option('--baud <rate>', 'with --link: of the link; default: 115200').argParser(
+      whole('--baud', 300, 4_000_000),
+    ),
+  )
   .option('--reset <strategy>', 'with --board: how it is reset, such as "D0|R1|W0.1|R0", or none')
   .option('--twin', 'with --board: show where board and model part, line by line')
   .addOption(
@@ -226,6 +237,7 @@ Examples:
   OPENAI_API_KEY=… echokit-harness run --live --provider openai scenarios/one-question.toml
   echokit-harness run --server ws://127.0.0.1:8080/ws/ scenarios/one-question.toml
   echokit-harness run --board kitchen scenarios/two-turns.toml --provider openai --twin
+  echokit-harness run --board kitchen --link serial --baud 921600 scenarios/two-turns.toml
   echokit-harness run --json | jq '.cells[].metrics.ttfa_ms.p50'
 
 Exit codes: 0 passed, 1 an expectation failed, 2 usage or scenario error, 4 environment,

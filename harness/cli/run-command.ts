@@ -58,7 +58,8 @@ export async function runCommand(
   const { time = real ? 'real' : 'virtual' } = options;
   if (board !== undefined) checkBoard(options, time);
   else {
-    const { twin, speak, wiring, reset, serverAddress, roomCapture, roomProgram } = options;
+    const { twin, speak, wiring, reset, serverAddress, roomCapture, roomProgram, link, baud } =
+      options;
     const named = {
       twin,
       speak,
@@ -67,6 +68,8 @@ export async function runCommand(
       'server-address': serverAddress,
       'room-capture': roomCapture,
       'room-program': roomProgram,
+      link,
+      baud,
     };
     const [lonely] = Object.entries(named).find(([, value]) => value !== undefined) ?? [];
     if (lonely !== undefined) {
@@ -221,7 +224,7 @@ function boardProfiles(devices: readonly string[]): {
 }
 
 function checkBoard(
-  { server, network, device = [] }: RunCommandOptions,
+  { server, network, device = [], link, baud, serverAddress }: RunCommandOptions,
   time: 'virtual' | 'real',
 ): void {
   if (time === 'virtual') {
@@ -235,6 +238,18 @@ function checkBoard(
     throw usage(
       `--board and ${other} exclude each other: the board connects to the server of this run, over its own air.`,
       `leave ${other} out`,
+    );
+  }
+  if (link !== undefined && serverAddress !== undefined) {
+    throw usage(
+      'With --link serial the board reaches the server of this run through the cable: --server-address has no meaning.',
+      'leave one of them out',
+    );
+  }
+  if (link === undefined && baud !== undefined) {
+    throw usage(
+      'The console of a board is at 115200: --baud is of its serial link.',
+      'add --link serial',
     );
   }
   if (device.length > 1) {
@@ -388,7 +403,7 @@ function shellWord(text: string): string {
 }
 
 function boardArguments(options: RunCommandOptions): string[] {
-  const { board, registry, serverAddress, speak, wiring, reset, roomProgram } = options;
+  const { board, registry, serverAddress, speak, wiring, reset, roomProgram, link, baud } = options;
   const named = {
     board,
     registry,
@@ -397,11 +412,13 @@ function boardArguments(options: RunCommandOptions): string[] {
     wiring,
     reset,
     'room-program': roomProgram,
+    link,
+    baud,
   };
   const room = options.roomCapture === true && roomProgram === undefined ? ['--room-capture'] : [];
   return [
     ...Object.entries(named).flatMap(([name, value]) =>
-      value === undefined ? [] : [`--${name}`, value],
+      value === undefined ? [] : [`--${name}`, `${value}`],
     ),
     ...room,
   ];

@@ -9,12 +9,13 @@ import type { DeviceEvent, DeviceState } from '../device/device-event.ts';
 import type { DeviceProfile } from '../device/device-profile.ts';
 import { findAudible } from '../metrics/audibility.ts';
 import type { LaboratoryNetwork, LinkDisturbance } from '../network/laboratory-network.ts';
-import type { Endpoint } from '../network/network.ts';
+import type { Dialer, Endpoint } from '../network/network.ts';
 import type { Opus } from '../opus/opus-codec.ts';
 import type { Random } from '../random/random.ts';
 import type { BoardPort } from '../serial/board-port.ts';
 import { ConsoleReader, type ReadLine } from '../serial/console-reader.ts';
 import { type BoardWiring, pressK0 } from '../serial/key-press.ts';
+import { linkLimitUs, noLink } from '../serial/link-absence.ts';
 import { resetBoard } from '../serial/reset-run.ts';
 import type { ResetStrategy } from '../serial/reset-strategy.ts';
 import { SerialError } from '../serial/serial-error.ts';
@@ -24,9 +25,11 @@ import type { UnnumberedEvent } from '../trace/recording-writer.ts';
 import type { VoiceDetection } from '../voice-detection/voice-detection.ts';
 import type { BoardInHand, Speaking } from './board-in-hand.ts';
 import { BoardRunError, type BoardRunErrorCode } from './board-run-error.ts';
+import { type LinkEquipment, LinkedBoard } from './linked-board.ts';
 import type { RoomRecorder } from './room-capture.ts';
 import { ShadowBoard } from './shadow-board.ts';
-import { ConnectionTap, type TapObserver } from './tapped-connection.ts';
+import { SpeakerTap } from './speaker-tap.ts';
+import { ConnectionTap, type TapObserver, type TappedConnection } from './tapped-connection.ts';
 import { personsVoice, type VoicePath } from './voice-path.ts';
 
 /** A board and what there is to use it with. */
@@ -41,6 +44,8 @@ export interface BoardEquipment {
   openPort(): Promise<BoardPort>;
   /** How the cable gets to the chip. Absent: unknown, and K0 is pressed by hand. */
   readonly wiring?: BoardWiring | undefined;
+  /** Its firmware has the serial link: server, keys and microphone are reached through the cable. Absent: Wi-Fi. */
+  readonly link?: LinkEquipment | undefined;
   /** How it is reset into its application. Absent: it runs already, or a person resets it. */
   readonly reset?: ResetStrategy | undefined;
   /** Absent: a person speaks. */
@@ -73,6 +78,8 @@ export interface BoardOnCableOptions {
   readonly random: Random;
   readonly opus: Opus;
   readonly voiceDetection: VoiceDetection;
+  /** Reaches our server, for a board on a serial link. */
+  readonly dialer: Dialer;
   record(event: UnnumberedEvent): void;
   /** What the shadow says of the board. */
   observe(event: DeviceEvent): void;
@@ -113,8 +120,12 @@ export class BoardOnCable implements BoardInHand {
   readonly #options: BoardOnCableOptions;
   readonly #reader: ConsoleReader;
   readonly #tap: ConnectionTap;
+  readonly #link: LinkedBoard | undefined;
+  /** Absent: its volume keys cannot be reached. */
+  readonly turnVolume?: (key: 'volume-up' | 'volume-down') => void;
   readonly #trouble = new AbortController();
   readonly #watchers = new Set<() => void>();
+  #speakerTap: SpeakerTap | undefined;
   #port: BoardPort | undefined;
   #shadow: ShadowBoard | undefined;
   #voicePath: VoicePath | undefined;
@@ -126,6 +137,8 @@ export class BoardOnCable implements BoardInHand {
   #interruptAllowed = false;
   /** The reset that the next boot belongs to is known. */
   #resetTold = false;
+  /** A crash was told, and the boot behind it not yet. */
+  #crashTold = false;
   #keysTaken = 0;
   #connections = 0;
   /** Of a board that runs: by K0 or by an interruption, not by a boot. */
@@ -145,14 +158,20 @@ export class BoardOnCable implements BoardInHand {
   #awaitedVoice: Alarm | undefined;
 
   constructor(options: BoardOnCableOptions) {
+    const { equipment } = options;
     this.#options = options;
+    if (equipment.link !== undefined) {
+      const link = this.#createLink(equipment.link);
+      this.#link = link;
+      this.turnVolume = (key) => link.turnVolume(key);
+    }
     this.#reader = new ConsoleReader({
       clock: options.clock,
-      baud: options.equipment.wiring === 'usb-jtag' ? null : 115_200,
+      baud: equipment.wiring === 'usb-jtag' ? null : (equipment.link?.baud ?? 115_200),
       onLine: (line) => this.#read(line),
       onStory: (event) => this.#hear(event),
     });
-    this.#tap = new ConnectionTap(options.clock, this.#tapObserver(), options.equipment.mac);
+    this.#tap = new ConnectionTap(options.clock, this.#tapObserver(), equipment.mac);
   }
 
   get state(): DeviceState {
@@ -162,6 +181,14 @@ export class BoardOnCable implements BoardInHand {
   /** Aborts, with a {@link BoardRunError}, when there is no use in going on. */
   get trouble(): AbortSignal {
     return this.#trouble.signal;
+  }
+
+  /**
+   * What the board's own speaker has played, as far as its serial link has handed it out: zeros where nothing came, one
+   * boot behind the other. Undefined: it hands nothing out.
+   */
+  ownSpeaker(): Int16Array | undefined {
+    return this.#speakerTap?.joined();
   }
 
   /** The speaker by the model. */
@@ -188,6 +215,7 @@ export class BoardOnCable implements BoardInHand {
   async locate(signal: AbortSignal): Promise<Endpoint> {
     const { equipment } = this.#options;
     this.#use(await equipment.openPort());
+    if (this.#link !== undefined) return { host: '127.0.0.1', port: 0 };
     if (equipment.serverAddress !== undefined) return equipment.serverAddress;
     await this.#reset(signal);
     const told = await this.#until(
@@ -203,6 +231,11 @@ export class BoardOnCable implements BoardInHand {
       );
     }
     return this.#storedEndpoint();
+  }
+
+  /** Our server listens there: what a board on a serial link is connected to. */
+  serveAt(endpoint: Endpoint): void {
+    this.#link?.serveAt(endpoint);
   }
 
   #storedEndpoint(): Endpoint {
@@ -227,6 +260,7 @@ export class BoardOnCable implements BoardInHand {
     const { equipment, clock } = this.#options;
     const both = AbortSignal.any([signal, this.trouble]);
     const canReset = await this.#reset(both);
+    if (this.#link !== undefined) await this.#awaitLink(this.#link, both);
     // A board that runs connects when K0 is pressed.
     if (!canReset) return;
     const connected = await this.#until(() => this.#connections > 0, boardLimits.connectUs, both);
@@ -249,15 +283,41 @@ export class BoardOnCable implements BoardInHand {
     );
   }
 
+  async #awaitLink(link: LinkedBoard, signal: AbortSignal): Promise<void> {
+    const { equipment } = this.#options;
+    const answered = () => link.peer !== undefined || link.refusal !== undefined;
+    const told = await this.#until(answered, linkLimitUs, signal);
+    if (link.peer !== undefined) return;
+    const address = this.#port?.address ?? equipment.name;
+    if (!told) throw noLink(address, this.#reader.counts, equipment.link?.baud ?? null);
+    throw new SerialError(
+      'SERIAL_LINK_REFUSED',
+      `${equipment.name} and this program cannot talk over the serial link: ${link.refusal}`,
+      'Bring the firmware or this program up to date.',
+    );
+  }
+
   async press(press: 'short' | 'long', signal: AbortSignal): Promise<void> {
     const both = AbortSignal.any([signal, this.trouble]);
     const { equipment, clock, record } = this.#options;
     const port = this.#port;
     const { wiring } = equipment;
-    const byDtr = port?.carriesLines === true && wiring === 'bridge';
-    const by = byDtr ? 'dtr' : 'hand';
+    const byLink = this.#link?.peer?.capabilities.includes('keys') === true;
+    const byDtr = !byLink && port?.carriesLines === true && wiring === 'bridge';
+    const by = byLink ? 'link' : byDtr ? 'dtr' : 'hand';
     record({ source: 'serial', type: 'press', atUs: clock.nowUs(), press, by });
     const before = this.#pressesSeen(press);
+    if (byLink) {
+      if (await this.#link!.press(press, both)) {
+        if (press === 'short') this.#expectKey(before, 'the serial link');
+        return;
+      }
+      throw this.#fail(
+        'BOARD_KEY_WITHOUT_EFFECT',
+        `K0 of ${equipment.name} could not be pressed: the serial link was lost before the board had taken it.`,
+        'Look at the board with "bridge".',
+      );
+    }
     if (byDtr) {
       try {
         await pressK0({ port, clock, wiring, press, signal: both });
@@ -266,7 +326,7 @@ export class BoardOnCable implements BoardInHand {
         const message = `K0 of ${equipment.name} could not be pressed: ${error.message}`;
         throw this.#fail('BOARD_KEY_WITHOUT_EFFECT', message, error.hint);
       }
-      if (press === 'short') this.#expectKey(before);
+      if (press === 'short') this.#expectKey(before, 'DTR');
       else if (!this.#consoleTells) this.#toggleInterrupt(!this.#interruptAllowed);
       return;
     }
@@ -298,10 +358,12 @@ export class BoardOnCable implements BoardInHand {
     this.#awaitedVoice?.cancel();
     this.#voice = undefined;
     this.#uplinkSamples = 0;
-    this.#voicePath = equipment.voice ?? this.#person(how.turn.timeoutMs * 1000);
+    const byLink = equipment.link?.carriesWords === true ? this.#link?.voice : undefined;
+    const voice = byLink ?? equipment.voice;
+    this.#voicePath = voice ?? this.#person(how.turn.timeoutMs * 1000);
     const listening = this.#listening();
     const stopUs = await this.#voicePath.speak(samples, begun, { ...how, signal });
-    if (equipment.voice !== undefined) this.#expectVoice(listening);
+    if (voice !== undefined) this.#expectVoice(listening);
     return stopUs;
   }
 
@@ -315,6 +377,7 @@ export class BoardOnCable implements BoardInHand {
     this.#awaitedKey?.cancel();
     this.#awaitedVoice?.cancel();
     this.#reader.close();
+    await this.#link?.stop();
     await this.#tap.close();
     await this.#port?.close();
     await this.#shadow?.close();
@@ -426,19 +489,49 @@ export class BoardOnCable implements BoardInHand {
   // ---- the port ----
 
   #use(port: BoardPort): void {
-    const { clock, record, equipment } = this.#options;
     this.#port = port;
     this.#reader.opened();
-    port.onBytes((bytes, atUs) => {
-      if (!this.#closed) this.#reader.push(bytes, atUs);
-    });
-    port.onGone((problem) => {
-      if (this.#closed) return;
-      this.#port = undefined;
-      this.#reader.interrupted();
-      record({ source: 'serial', type: 'gone', atUs: clock.nowUs(), message: problem.message });
-      equipment.tell('its port has vanished; waiting for it');
-      void this.#reopen(clock.nowUs());
+    if (this.#link !== undefined) {
+      this.#link.use(port);
+      return;
+    }
+    port.onBytes((bytes, atUs) => this.#hearConsole(bytes, atUs));
+    port.onGone((problem) => this.#lost(problem));
+  }
+
+  #hearConsole(bytes: Uint8Array, atUs: number): void {
+    if (!this.#closed) this.#reader.push(bytes, atUs);
+  }
+
+  #lost(problem: Error): void {
+    const { clock, record, equipment } = this.#options;
+    if (this.#closed) return;
+    this.#port = undefined;
+    this.#reader.interrupted();
+    record({ source: 'serial', type: 'gone', atUs: clock.nowUs(), message: problem.message });
+    equipment.tell('its port has vanished; waiting for it');
+    void this.#reopen(clock.nowUs());
+  }
+
+  #createLink(link: LinkEquipment): LinkedBoard {
+    const { clock, dialer, random, record, equipment } = this.#options;
+    return new LinkedBoard({
+      link,
+      clock,
+      dialer,
+      random: random.fork('link'),
+      onText: (bytes, atUs) => this.#hearConsole(bytes, atUs),
+      onGone: (problem) => this.#lost(problem),
+      onSpeaker: (position, samples) => {
+        this.#speakerTap ??= new SpeakerTap();
+        this.#speakerTap.push(position, samples);
+      },
+      onRemark: (text) => {
+        if (this.#closed) return;
+        record({ source: 'serial', type: 'remark', atUs: clock.nowUs(), kind: 'link', text });
+        equipment.tell(text);
+      },
+      onChange: () => this.#changed(),
     });
   }
 
@@ -544,11 +637,14 @@ export class BoardOnCable implements BoardInHand {
         break;
       case 'state':
         record({ source: 'serial', type: 'boardState', atUs, from: event.from, to: event.to });
-        if (event.to === 'NoServer') this.#failAs('BOARD_NO_SERVER', event, this.#unreachable());
+        // A board on a serial link needs neither Wi-Fi nor the server that is stored on it.
+        if (event.to === 'NoServer' && this.#link === undefined)
+          this.#failAs('BOARD_NO_SERVER', event, this.#unreachable());
         break;
       case 'boot':
         if (!this.#resetTold) this.#noteLostReset(atUs);
         this.#resetTold = false;
+        this.#crashTold = false;
         equipment.tell(`boots firmware ${event.identity.version ?? 'of an unknown version'}`);
         this.#identify(event.identity.version, event.identity.mac, atUs);
         break;
@@ -559,9 +655,11 @@ export class BoardOnCable implements BoardInHand {
         this.#identify(event.identity.version, event.identity.mac, atUs);
         break;
       case 'panic':
+        this.#crashTold = true;
         this.#failAs('BOARD_CRASHED', event);
         break;
       case 'brown-out':
+        this.#crashTold = true;
         this.#failAs('BOARD_POWER', event);
         break;
       case 'download-mode':
@@ -574,7 +672,7 @@ export class BoardOnCable implements BoardInHand {
         this.#failAs('BOARD_BOOT_LOOP', event);
         break;
       case 'network-stalled':
-        this.#failAs('BOARD_NO_WIFI', event);
+        if (this.#link === undefined) this.#failAs('BOARD_NO_WIFI', event);
         break;
       case 'heap':
         break;
@@ -627,6 +725,11 @@ export class BoardOnCable implements BoardInHand {
       case 'watchdog':
         this.#failAs('BOARD_CRASHED', event);
         return;
+      case 'unseen':
+        // At the rate of a link the banner of the ROM cannot be read: this is the end of the crash before it.
+        if (this.#crashTold) return;
+        if (this.#connections > 0) this.#failAs('BOARD_RESET', event);
+        return;
       default:
         // Before it has connected, it may have been reset by the opening of the port.
         if (this.#connections > 0) this.#failAs('BOARD_RESET', event);
@@ -658,6 +761,8 @@ export class BoardOnCable implements BoardInHand {
 
   #tapObserver(): TapObserver {
     const { clock, record, equipment } = this.#options;
+    const atBoard = (connection: TappedConnection): TappedConnection =>
+      this.#link?.asArrived(connection) ?? connection;
     return {
       connected: (connection) => {
         this.#connections += 1;
@@ -665,16 +770,16 @@ export class BoardOnCable implements BoardInHand {
         this.#reader.boardHeard();
         equipment.tell(connection.reconnect ? 'connected anew' : 'connected to this machine');
         this.#shadow ??= this.#createShadow(connection.deviceId);
-        this.#shadow.connected(connection);
+        this.#shadow.connected(atBoard(connection));
         this.#changed();
       },
-      startChat: (connection) => this.#shadow?.startChat(connection),
+      startChat: (connection) => this.#shadow?.startChat(atBoard(connection)),
       audio: (connection, samples) => {
         this.#noteVoice(samples);
-        this.#shadow?.audio(connection, samples);
+        this.#shadow?.audio(atBoard(connection), samples);
       },
       closing: (connection) => {
-        this.#shadow?.closing(connection);
+        this.#shadow?.closing(atBoard(connection));
         this.#changed();
       },
       ended: () => {},
@@ -730,7 +835,7 @@ export class BoardOnCable implements BoardInHand {
     return this.#keysTaken + this.#reconnections;
   }
 
-  #expectKey(before: number): void {
+  #expectKey(before: number, through: 'DTR' | 'the serial link'): void {
     const { equipment, clock } = this.#options;
     if (this.#pressesSeen('short') > before) return;
     this.#awaitedKey?.cancel();
@@ -738,8 +843,10 @@ export class BoardOnCable implements BoardInHand {
       if (this.#pressesSeen('short') > before || this.#closed) return;
       this.#fail(
         'BOARD_KEY_WITHOUT_EFFECT',
-        `K0 of ${equipment.name} was pressed through DTR, and nothing came of it within ${boardLimits.keyUs / 1_000_000} s.`,
-        'DTR may not reach GPIO0 on this board, or the board hangs: press K0 by hand (wiring = "usb-jtag" in the registry), or reset it.',
+        `K0 of ${equipment.name} was pressed through ${through}, and nothing came of it within ${boardLimits.keyUs / 1_000_000} s.`,
+        through === 'DTR'
+          ? 'DTR may not reach GPIO0 on this board, or the board hangs: press K0 by hand (wiring = "usb-jtag" in the registry), or reset it.'
+          : 'Its firmware takes the key and does nothing with it, or hangs: look at it with "bridge", or reset it.',
       );
     });
   }

@@ -1,27 +1,18 @@
 /** Runs on a virtual board: console and keys on a port in memory, audio on the WebSocket, in virtual time. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { diy } from '../device/device-profile.ts';
 import { buildRunReport } from '../report/run-report.ts';
 import { renderTerminalReport } from '../report/terminal-report.ts';
-import { loadScenario } from '../scenario/load.ts';
 import { resetStrategies } from '../serial/reset-strategy.ts';
 import type { TraceEvent } from '../trace/trace-event.ts';
 import type { VirtualBoard } from '../virtual-board/virtual-board.ts';
-import {
-  type BoardRun,
-  boardScenario,
-  catalog,
-  mac,
-  VirtualBench,
-} from './virtual-bench.contract.ts';
+import { type BoardRun, boardScenario, mac, VirtualBench } from './virtual-bench.contract.ts';
 
 const bench = await VirtualBench.open();
 test.after.always(() => bench.remove());
 
-const scenarios = fileURLToPath(new URL('../../scenarios', import.meta.url));
 const oneTurn = boardScenario(
   'one-turn',
   '[[turn]]\nsay = "Hello there."\nreply = "Hi. How are you?"\n',
@@ -37,51 +28,6 @@ function failuresOf(run: BoardRun): string[] {
 
 function serial(run: BoardRun, type: string): TraceEvent[] {
   return run.recorded.events.filter((event) => event.source === 'serial' && event.type === type);
-}
-
-/**
- * How far a figure of the shadow may be from that of the emulated board in the same conversation: what the air
- * takes for a message, which the shadow does not see, and a cycle of the player either way.
- */
-const agreementMs = 60;
-
-/** The others take longer: BOARD_SCENARIOS=all */
-const names = ['one-question', 'two-turns', 'network-stall'];
-const more = ['long-answer', 'slow-provider', 'mandarin-two-turns'];
-for (const name of process.env['BOARD_SCENARIOS'] === 'all' ? [...names, ...more] : names) {
-  test(`${name} passes on the virtual board, and its figures are the emulator's within ${agreementMs} ms`, async (t) => {
-    const file = join(scenarios, `${name}.toml`);
-    const scenario = loadScenario(readFileSync(file, 'utf8'), file, catalog);
-    const network = 'good-wifi';
-    const run = await bench.run(scenario, { network });
-    const emulated = await bench.emulate(scenario, { network });
-    t.is(run.verdict.outcome, 'pass', JSON.stringify(run.verdict.failures));
-    t.is(run.firstTry, undefined);
-    t.deepEqual(run.board!.twin.parting, null);
-    t.true(run.board!.twin.matched > 15);
-    for (const [i, turn] of run.measurement.turns.entries()) {
-      const other = emulated.measurement.turns[i]!;
-      // A board sends 512 ms at a time, so the end of speech is found up to that much apart: it depends on where the
-      // words begin in a frame, and the two boards have booted at different instants.
-      const sinceEndOfTurnUs = ({ audibleAtSpeakerUs, spans }: typeof turn) =>
-        audibleAtSpeakerUs! - spans.endOfTurn!;
-      const apart = (sinceEndOfTurnUs(turn) - sinceEndOfTurnUs(other)) / 1000;
-      t.true(Math.abs(apart) <= agreementMs, `turn ${turn.turn}: ${apart} ms`);
-    }
-    const total = (result: typeof emulated) =>
-      result.measurement.underruns.reduce(
-        (sum, { underruns }) =>
-          sum + underruns.reduce((ms, { durationUs }) => ms + durationUs / 1000, 0),
-        0,
-      );
-    t.true(
-      Math.abs(total(run) - total(emulated)) <= agreementMs,
-      `${total(run)}, ${total(emulated)}`,
-    );
-    const { playoutError } = run.board!;
-    t.true(playoutError!.p95Ms <= agreementMs, `${playoutError!.p95Ms} ms`);
-    t.is(run.leftOpen, 0);
-  });
 }
 
 test('the manifest names the board, its firmware, and that the playout is an estimate with its error', async (t) => {

@@ -101,6 +101,8 @@ interface Seat {
   /** Switches the board off, or lets go of it. */
   leave(): Promise<void>;
   speaker(): Int16Array;
+  /** What the speaker of a real board has played, where it hands that out. */
+  boardSpeaker?(): Int16Array | undefined;
 }
 
 interface Means extends Omit<ServerSideMeans, 'place'> {
@@ -178,7 +180,7 @@ async function converse(
       outcome,
       ...(detail === undefined ? {} : { detail }),
     });
-    writer.close(speaker);
+    writer.close(speaker, seat?.boardSpeaker?.());
   }
   return {
     outcome,
@@ -238,6 +240,7 @@ async function seatOnCable(
     random: random.fork('board'),
     opus: laboratory.opus,
     voiceDetection: laboratory.voiceDetection,
+    dialer: network,
     record,
     observe,
   });
@@ -245,6 +248,7 @@ async function seatOnCable(
     const endpoint = await board.locate(signal);
     const place = { endpoint, attach: (stream: Duplex) => board.attach(stream) };
     const side = await openServerSide(options, { ...means, place });
+    board.serveAt(side.endpoint);
     const { room: recorder } = equipment;
     const room =
       recorder === undefined ? undefined : captureRoom({ recorder, clock, writer, record });
@@ -264,6 +268,7 @@ async function seatOnCable(
         await room?.stop();
       },
       speaker: () => board.speaker(),
+      boardSpeaker: () => board.ownSpeaker(),
     };
   } catch (error) {
     await board.close();

@@ -21,7 +21,12 @@ import type {
   RecordingManifest,
 } from '../trace/manifest.ts';
 import { readRecording } from '../trace/recording-reader.ts';
-import { microphoneFile, RecordingWriter, roomFile } from '../trace/recording-writer.ts';
+import {
+  boardSpeakerFile,
+  microphoneFile,
+  RecordingWriter,
+  roomFile,
+} from '../trace/recording-writer.ts';
 import { type TraceHeader, traceFormatVersion } from '../trace/trace-event.ts';
 import { type BoardFailure, judge, type Verdict } from '../verdict/judge.ts';
 import { judgeChecks } from '../verdict/trace-checks.ts';
@@ -228,7 +233,7 @@ async function recordCell(
     ...(isSilentRoom(cell.scenario) ? {} : { microphone: microphoneFile }),
     ...(recorded.room !== undefined && { room: roomFile }),
     ...(personality !== undefined && { personality: provenance(personality) }),
-    ...(onBoard !== null && { board: boardFacts(onBoard) }),
+    ...(onBoard !== null && { board: boardFacts(onBoard, writer.hasBoardSpeaker) }),
     environment: { ...environment, voice: spokenBy.join(', ') },
   };
   writer.finish(manifest);
@@ -307,13 +312,10 @@ function provenance({ name, title, evidence, date, sources }: Personality): Mani
 }
 
 /** What of the board belongs into the manifest. */
-function boardFacts({
-  name,
-  mac,
-  firmware,
-  playoutError,
-  clocks,
-}: BoardMeasurement): ManifestBoard {
+function boardFacts(
+  { name, mac, firmware, playoutError, clocks }: BoardMeasurement,
+  hasSpeaker: boolean,
+): ManifestBoard {
   return {
     name,
     ...(mac !== null && { mac }),
@@ -322,6 +324,7 @@ function boardFacts({
     estimated: true,
     ...(playoutError !== null && { playoutErrorMs: playoutError.p95Ms }),
     ...(clocks.length > 0 && { stampErrorUs: Math.max(...clocks.map(({ errorUs }) => errorUs)) }),
+    ...(hasSpeaker && { speaker: boardSpeakerFile }),
   };
 }
 

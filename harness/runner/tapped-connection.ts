@@ -124,7 +124,7 @@ class TappedStream extends SocketLikeStream {
   #upHead: Buffer | undefined = Buffer.alloc(0);
   #downHead: Buffer | undefined = Buffer.alloc(0);
   #target: { readonly deviceId: string; readonly reconnect: boolean } | undefined;
-  #connection: Connection | undefined;
+  #connection: WrittenConnection | undefined;
   readonly #held: Record<Direction, number> = { up: 0, down: 0 };
   /** A write that waits for the end of a stall. */
   #waiting: (() => void) | undefined;
@@ -218,7 +218,7 @@ class TappedStream extends SocketLikeStream {
     if (!this.push(passed)) this.#inner.pause();
   }
 
-  #readUp(connection: Connection, chunk: Buffer): void {
+  #readUp(connection: WrittenConnection, chunk: Buffer): void {
     const { observer } = this.#handlers;
     let frames: ReturnType<FrameReader['push']>;
     try {
@@ -249,13 +249,14 @@ class TappedStream extends SocketLikeStream {
     const rest = this.#downHead.subarray(end + 4);
     this.#downHead = undefined;
     if (!accepted || this.#target === undefined) return;
-    this.#connection = new Connection(this.#handlers.number(), this.#target);
+    this.#connection = new WrittenConnection(this.#handlers.number(), this.#target);
     if (rest.length > 0) this.#connection.write(rest);
     this.#handlers.observer.connected(this.#connection);
   }
 }
 
-class Connection implements TappedConnection {
+/** A connection whose bytes somebody hands in; they wait for the listener. */
+export class WrittenConnection implements TappedConnection {
   readonly number: number;
   readonly deviceId: string;
   readonly reconnect: boolean;

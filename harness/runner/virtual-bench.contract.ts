@@ -2,19 +2,26 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Clock } from '../clock/clock.ts';
 import { type DeviceProfile, deviceProfiles, diy } from '../device/device-profile.ts';
 import { quirkIds } from '../device/quirk.ts';
 import { metricCatalog } from '../metrics/metric-catalog.ts';
+import type { LaboratoryNetwork } from '../network/laboratory-network.ts';
+import type { Dialer } from '../network/network.ts';
 import { networkNames } from '../network/network-profile.ts';
 import { createRandom } from '../random/random.ts';
 import { loadScenario } from '../scenario/load.ts';
 import { type Plan, planRun } from '../scenario/plan.ts';
 import type { Scenario } from '../scenario/scenario.ts';
+import type { BoardPort } from '../serial/board-port.ts';
+import { openBoardPort } from '../serial/open-board-port.ts';
 import { resetStrategies } from '../serial/reset-strategy.ts';
 import { checkRecordingFormat } from '../trace/format-check.contract.ts';
 import type { Recording } from '../trace/recorded-cell.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import { MemoryPorts } from '../virtual-board/memory-ports.ts';
+import { PtyLink } from '../virtual-board/pty-link.ts';
+import { listenWithRfc2217 } from '../virtual-board/rfc2217-server.ts';
 import { VirtualBoard, type VirtualBoardOptions } from '../virtual-board/virtual-board.ts';
 import type { BoardEquipment, BoardSource } from './board-on-cable.ts';
 import { type Laboratory, openLaboratory } from './laboratory.ts';
@@ -33,7 +40,20 @@ export const catalog = {
   quirks: quirkIds,
 };
 
+/** How the host gets at the board. */
+export type BoardWay =
+  /** A port in this process, with lines. */
+  | 'memory'
+  /** The same without DTR and RTS, as a pseudo-terminal is: the board is plugged in when it is needed. */
+  | 'no lines'
+  /** Over an RFC 2217 server, which carries lines. */
+  | 'rfc2217'
+  /** A real pseudo-terminal, opened by the package `serialport`; in real time, without lines. Needs socat. */
+  | 'pty';
+
 export interface BoardSetting {
+  /** Default: `memory`. */
+  readonly way?: BoardWay;
   /** What the virtual board is; the shadow believes `model`. */
   readonly board?: Partial<VirtualBoardOptions>;
   readonly model?: DeviceProfile;
@@ -60,11 +80,14 @@ export interface BoardRun extends CellResult {
   readonly path: string;
   /** Ports that were open when the run was over. */
   readonly leftOpen: number;
+  /** What the speaker of the board of the last try has really played. */
+  readonly played: Int16Array;
 }
 
 export class VirtualBench {
   readonly #folder = mkdtempSync(join(tmpdir(), 'echokit-virtual-bench-'));
   readonly laboratory: Laboratory;
+  readonly #ptys: PtyPlace[] = [];
   #runs = 0;
 
   private constructor(laboratory: Laboratory) {
@@ -87,10 +110,11 @@ export class VirtualBench {
   ): BoardSource {
     return ({ clock, network }) => {
       const ports = new MemoryPorts({ clock });
+      const server = setting.equipment?.serverAddress ?? endpoint;
       const board = new VirtualBoard({
         profile: diy,
         mac,
-        serverUrl: `ws://${endpoint.host}:${endpoint.port}/ws/`,
+        serverUrl: `ws://${server.host}:${server.port}/ws/`,
         wiring: 'bridge',
         clock,
         dialer: network,
@@ -99,14 +123,26 @@ export class VirtualBench {
         voiceDetection: this.laboratory.voiceDetection,
         ...setting.board,
       });
+      const { way = 'memory' } = setting;
+      const baud = setting.equipment?.link?.baud ?? 115_200;
       boards.push(board);
       ports.plug('tty0', board);
-      board.powerOn();
+      if (way === 'memory' || way === 'rfc2217') board.powerOn();
+      const pty =
+        way === 'pty' ? new PtyPlace(board, join(this.#folder, `pty-${++this.#runs}`)) : null;
+      if (pty !== null) this.#ptys.push(pty);
+      let opened = 0;
       setting.script?.(board, boards.length, { clock, ports });
       return {
         name: 'kitchen',
         openPort: async () => {
-          const port = await ports.open(ports.names()[0] ?? 'tty0');
+          if (way === 'no lines' && opened++ === 0) board.powerOn();
+          const port =
+            pty !== null
+              ? await pty.open(clock, network)
+              : way === 'rfc2217'
+                ? await openOverRfc2217(board, { clock, network, baud })
+                : await openInMemory(ports, { way, baud });
           open.add(port);
           const onGone = port.onGone.bind(port);
           port.onGone = (listener) =>
@@ -160,7 +196,7 @@ export class VirtualBench {
     const boards: VirtualBoard[] = [];
     const open = new Set<object>();
     const [result] = await runPlan({
-      plan: planOf(scenario, provider, network, model),
+      plan: planOf(scenario, provider, network, model, options.way === 'pty' ? 'real' : 'virtual'),
       devices: new Map([[model.name, model]]),
       providers,
       laboratory: this.laboratory,
@@ -169,11 +205,64 @@ export class VirtualBench {
       signal,
       environment: {},
     });
+    const played = boards.at(-1)?.speaker() ?? new Int16Array(0);
     for (const board of boards) await board.close();
+    for (const pty of this.#ptys.splice(0)) await pty.close();
     const path = join(folder, result!.recording);
     checkRecordingFormat(path);
-    return { ...result!, recorded: readRecording(path), path, leftOpen: open.size };
+    return { ...result!, recorded: readRecording(path), path, leftOpen: open.size, played };
   }
+}
+
+async function openInMemory(
+  ports: MemoryPorts,
+  { way, baud }: { readonly way: BoardWay; readonly baud: number },
+): Promise<BoardPort> {
+  const port = await ports.open(ports.names()[0] ?? 'tty0', baud);
+  return way === 'no lines' ? Object.defineProperty(port, 'carriesLines', { value: false }) : port;
+}
+
+/** A board that is plugged in at a pseudo-terminal when it is first opened. */
+class PtyPlace {
+  readonly #board: VirtualBoard;
+  readonly #path: string;
+  #link: PtyLink | undefined;
+
+  constructor(board: VirtualBoard, path: string) {
+    this.#board = board;
+    this.#path = path;
+  }
+
+  async open(clock: Clock, dialer: Dialer): Promise<BoardPort> {
+    this.#board.powerOn();
+    this.#link ??= await PtyLink.start({ board: this.#board, path: this.#path });
+    return openBoardPort(this.#link.path, { clock, dialer });
+  }
+
+  async close(): Promise<void> {
+    await this.#link?.close();
+  }
+}
+
+/** One server for each opening, as if it were restarted. */
+async function openOverRfc2217(
+  board: VirtualBoard,
+  {
+    clock,
+    network,
+    baud,
+  }: { readonly clock: Clock; readonly network: LaboratoryNetwork; readonly baud: number },
+): Promise<BoardPort> {
+  const endpoint = { host: '127.0.0.1', port: 0 };
+  const listener = await listenWithRfc2217({ network, endpoint, board });
+  const { host, port: number } = listener.endpoint;
+  const port = await openBoardPort(`rfc2217://${host}:${number}`, { clock, dialer: network, baud });
+  const close = port.close.bind(port);
+  port.close = async () => {
+    await close();
+    await listener.close();
+  };
+  return port;
 }
 
 const providers = new Map(builtInProviders.map((entry) => [entry.name, entry]));
@@ -183,13 +272,14 @@ function planOf(
   provider: string,
   network: string,
   model: DeviceProfile = diy,
+  time: Plan['time'] = 'virtual',
 ): Plan {
   return planRun([scenario], {
     providers: [provider],
     networks: [network],
     devices: [model.name],
     seed: 1,
-    time: 'virtual',
+    time,
     catalog: { ...catalog, devices: [model.name] },
   });
 }

@@ -445,10 +445,10 @@ export class ConsoleStory {
     if (ms === null) return;
     if (this.#lastMs !== undefined && this.#lastMs - ms > clockFallMs && ms < this.#lastMs / 2) {
       const silentUs = this.#lastLineUs === undefined ? null : atUs - this.#lastLineUs;
+      const because = `the board's clock fell from ${this.#lastMs} to ${ms} ms; its banner was lost`;
       this.#begin(atUs);
       this.#banner = undefined;
       this.#cancel('banner');
-      const because = `the board's clock fell from ${this.#lastMs ?? 0} to ${ms} ms; its banner was lost`;
       const reset = { type: 'reset', kind: 'unseen', number: null, name: null } as const;
       this.#tell(atUs, { ...reset, because, mode: 'run', silentUs });
       this.#enter(atUs, 'Booting', 'reset');

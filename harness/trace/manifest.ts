@@ -74,6 +74,8 @@ export type ManifestBoard = {
   readonly playoutErrorMs?: number;
   /** Largest error of the board's stamps on our clock. */
   readonly stampErrorUs?: number;
+  /** Name of the file with what its own speaker has played. Absent: it was not handed out. */
+  readonly speaker?: string;
 };
 
 /** Versions, operating system and the like; whatever the caller knows. */

@@ -23,6 +23,9 @@ export const microphoneFile = 'microphone.wav';
 /** Name of the file with what a microphone of the host heard. */
 export const roomFile = 'room.wav';
 
+/** Name of the file with what the speaker of a real board has played, where the board hands it out. */
+export const boardSpeakerFile = 'board-speaker.wav';
+
 /** A piece of provider traffic, as the adapter saw it. */
 export interface WireRecord {
   readonly direction: 'sent' | 'received';
@@ -55,6 +58,7 @@ export class RecordingWriter {
   readonly #sent: WavWriter;
   #microphone: WavWriter | undefined;
   #room: WavWriter | undefined;
+  #hasBoardSpeaker = false;
   readonly #provider = new Map<number, WavWriter>();
   readonly #wire = new Map<string, WireFile>();
   readonly #connections = new Map<number, ConnectionFile>();
@@ -78,6 +82,11 @@ export class RecordingWriter {
     this.#trace = openSync(trace, 'a');
     this.#user = new WavWriter(join(this.#partial, 'user.wav'));
     this.#sent = new WavWriter(join(this.#partial, 'sent.wav'));
+  }
+
+  /** There is a {@link boardSpeakerFile}; known when it is closed. */
+  get hasBoardSpeaker(): boolean {
+    return this.#hasBoardSpeaker;
   }
 
   /** Numbers the event and appends it. */
@@ -163,9 +172,17 @@ export class RecordingWriter {
     writeFileSync(join(folder, name), clean);
   }
 
-  /** Completes and closes the files; nothing can be appended any more. It can be read from now on. */
-  close(speaker: Int16Array): void {
+  /**
+   * Completes and closes the files; nothing can be appended any more. It can be read from now on.
+   *
+   * @param boardSpeaker see {@link boardSpeakerFile}; absent: nothing is known but the model's `speaker`
+   */
+  close(speaker: Int16Array, boardSpeaker?: Int16Array): void {
     writeFileSync(join(this.#partial, 'speaker.wav'), encodeWav(speaker));
+    this.#hasBoardSpeaker = boardSpeaker !== undefined;
+    if (boardSpeaker !== undefined) {
+      writeFileSync(join(this.#partial, boardSpeakerFile), encodeWav(boardSpeaker));
+    }
     const wavs = [this.#user, this.#sent, this.#microphone, this.#room, ...this.#provider.values()];
     for (const wav of wavs) wav?.close();
     for (const file of [...this.#wire.values(), ...this.#connections.values()]) file.close();

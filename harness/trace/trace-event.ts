@@ -207,8 +207,12 @@ export type SerialEvent = {
   | { readonly type: 'identity'; readonly firmware?: string; readonly mac?: string }
   /** Something odd that is no failure, in words. */
   | { readonly type: 'remark'; readonly kind: string; readonly text: string }
-  /** K0 was pressed through DTR, or a person was asked to. */
-  | { readonly type: 'press'; readonly press: 'short' | 'long'; readonly by: 'dtr' | 'hand' }
+  /** K0 was pressed through DTR or the serial link, or a person was asked to. */
+  | {
+      readonly type: 'press';
+      readonly press: 'short' | 'long';
+      readonly by: 'dtr' | 'link' | 'hand';
+    }
   /** The port vanished; what the board printed until it returns is lost. */
   | { readonly type: 'gone'; readonly message: string }
   | { readonly type: 'returned'; readonly address: string; readonly awayUs: number }

@@ -10,10 +10,10 @@ export interface ClientPart {
   readonly kind: 'head' | 'body' | 'frame';
   /** As they are kept: of the form that was sent, without credentials. */
   readonly bytes: Buffer;
+  /** As they were sent; a frame with a mask of zero. Holds credentials: pass it on, and keep it nowhere. */
+  readonly raw: Buffer;
   /** The request ends with it. Every frame is a request's end of its own. */
   readonly last: boolean;
-  /** Of kind `frame`. */
-  readonly frame?: ReadFrame;
 }
 
 /** Stands in recordings for the random key of every handshake; 16 bytes of zero. */
@@ -92,19 +92,21 @@ export class ClientBytes {
 
   #next(): ClientPart[] | undefined {
     if (this.#held.length === 0 || this.#key !== undefined) return undefined;
-    if (this.#lost) return [{ kind: 'body', bytes: this.#take(this.#held.length), last: false }];
+    if (this.#lost) {
+      const raw = this.#take(this.#held.length);
+      return [{ kind: 'body', bytes: starred(raw), raw, last: false }];
+    }
     if (this.#frames !== undefined) return this.#readFrames(this.#frames);
     return this.#body === undefined ? this.#readHead() : this.#readBody(this.#body);
   }
 
   #readFrames(reader: FrameReader): ClientPart[] {
     try {
-      return reader.push(this.#take(this.#held.length)).map((frame) => ({
-        kind: 'frame',
-        bytes: encodeFrame({ ...frame, payload: withoutSecrets(frame) }, zeroMask),
-        last: true,
-        frame: { ...frame, payload: withoutSecrets(frame) },
-      }));
+      return reader.push(this.#take(this.#held.length)).map((frame) => {
+        const payload = withoutSecrets(frame);
+        const bytes = encodeFrame({ ...frame, payload }, zeroMask);
+        return { kind: 'frame', bytes, raw: encodeFrame(frame, zeroMask), last: true };
+      });
     } catch {
       this.#lost = true;
       return [];
@@ -118,10 +120,8 @@ export class ClientBytes {
       this.#lost = true;
       return [];
     }
-    const [line = '', ...fields] = this.#take(end + headEnd.length)
-      .toString('latin1')
-      .slice(0, -headEnd.length)
-      .split('\r\n');
+    const raw = this.#take(end + headEnd.length);
+    const [line = '', ...fields] = raw.toString('latin1').slice(0, -headEnd.length).split('\r\n');
     const headers = fields.map((field) => {
       const colon = field.indexOf(':');
       return { name: field.slice(0, colon), value: field.slice(colon + 1).trim(), field };
@@ -143,7 +143,7 @@ export class ClientBytes {
       `${[withoutSecretQuery(line), ...kept].join('\r\n')}\r\n\r\n`,
       'latin1',
     );
-    return [{ kind: 'head', bytes, last: this.#body === undefined }];
+    return [{ kind: 'head', bytes, raw, last: this.#body === undefined }];
   }
 
   #readBody(body: Body): ClientPart[] {
@@ -159,7 +159,7 @@ export class ClientBytes {
       last = body.chunks.done;
     }
     if (last) this.#body = undefined;
-    return [{ kind: 'body', bytes: starred(bytes), last }];
+    return [{ kind: 'body', bytes: starred(bytes), raw: bytes, last }];
   }
 
   #take(count: number): Buffer {

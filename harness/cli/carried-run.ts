@@ -141,7 +141,7 @@ function notRun({ cells, skipped }: Plan, done: number, stopped: boolean): Skipp
 }
 
 /** Two runs within one second get folders of their own. */
-function newRunFolder(out: string, id: string): { id: string; path: string } {
+export function newRunFolder(out: string, id: string): { id: string; path: string } {
   mkdirSync(out, { recursive: true });
   for (let copy = 1; ; copy++) {
     const name = copy === 1 ? id : `${id}-${copy}`;

@@ -283,6 +283,36 @@ Exit codes: 0 as recorded, 1 a request differed or an expectation failed, 4 the 
   });
 
 program
+  .command('record')
+  .description(
+    'stands between an EchoKit server and its provider, or a board and its server, and records',
+  )
+  .option('--provider <name>', 'the provider of the server; default: the first of --config')
+  .addOption(configOption())
+  .option('--server <url>', 'the server of a board, ws://host:port/ws/')
+  .option('--board <name>', 'model of the board, for what cannot be seen from outside', 'diy')
+  .option('--host <address>', 'address to listen on', '127.0.0.1')
+  .addOption(port(9300))
+  .option('--out <folder>', 'where runs are recorded', 'recordings/runs')
+  .option('--live', 'pass on what goes to a provider on another machine')
+  .addHelpText(
+    'after',
+    `
+Prints the addresses to use in the place of the real ones, and records until Ctrl-C.
+
+Examples:
+  echokit-harness record --live --config config.toml           between that server and its provider
+  echokit-harness record --server ws://192.168.1.5:8080/ws/ --host 0.0.0.0     between a board and that server
+  echokit-harness run --replay recordings/runs/<run>/cells/tap scenarios/two-turns.toml
+
+Exit codes: 2 usage error, 4 the port cannot be had, 130 Ctrl-C, which is how it ends.`,
+  )
+  .action(async (options) => {
+    const { recordCommand } = await import('./record-command.ts');
+    process.exitCode = await recordCommand(terminal, { ...options, version: harnessVersion() });
+  });
+
+program
   .command('calibrate')
   .description(
     'what recordings of a real board tell of its constants, into a profile for run --device',

@@ -2,7 +2,7 @@ import { join, relative } from 'node:path';
 import type { DeviceProfile } from '../device/device-profile.ts';
 import { readBoardProfile } from '../runner/board-profile-file.ts';
 import { planNeeds } from '../runner/plan-needs.ts';
-import { openReplayables } from '../runner/recorded-run.ts';
+import { openRecordedAnswers, openReplayables, recordingFolders } from '../runner/recorded-run.ts';
 import type { CellResult } from '../runner/run-plan.ts';
 import { type Cell, defaultMatrix, type Plan, planRun } from '../scenario/plan.ts';
 import type { Scenario } from '../scenario/scenario.ts';
@@ -165,41 +165,48 @@ async function runOnRecording(
   const profiles = boardProfiles(options.device ?? []);
   const known = scenarioCatalog([...chooseProviders(terminal).entries.keys()]);
   const catalog = { ...known, devices: [...known.devices, ...profiles.byName.keys()] };
-  const [recorded, another] = openReplayables(replay, catalog);
-  if (recorded === undefined || another !== undefined) {
+  const [folder = replay, another] = recordingFolders(replay);
+  if (another !== undefined) {
     throw usage(
       `${replay} holds several recordings, and only one can answer.`,
       'name the folder of one cell: recordings/runs/<run>/cells/<cell>',
     );
   }
-  const { cell, header } = recorded;
-  const withProvider = { ...catalog, providers: [...catalog.providers, cell.provider] };
+  const { header, provider: entry, devices, traffic } = openRecordedAnswers(folder);
+  const withRecorded = {
+    ...catalog,
+    providers: [...catalog.providers, entry.name],
+    devices: [...catalog.devices, ...devices.keys()],
+  };
   const scenarios =
-    paths.length === 0 ? [cell.scenario] : loadScenarios(findScenarioFiles(paths), withProvider);
+    paths.length === 0
+      ? openReplayables(folder, catalog).map(({ cell }) => cell.scenario)
+      : loadScenarios(findScenarioFiles(paths), withRecorded);
+  const isTap = header.server === 'external';
   const planned = planRun(scenarios, {
-    providers: [cell.provider],
-    devices: profiles.names.length === 0 ? [cell.device] : profiles.names,
-    networks: options.network ?? [cell.network],
-    servers: options.serverModel ?? [cell.server],
-    seed: cell.seed,
+    providers: [entry.name],
+    devices: profiles.names.length === 0 && !isTap ? [header.device] : profiles.names,
+    networks: options.network ?? [header.network],
+    servers: options.serverModel ?? [isTap ? 'echokit-server' : (header.server ?? 'harness')],
+    seed: header.seed,
     time: options.time ?? 'virtual',
-    catalog: { ...withProvider, devices: [...catalog.devices, ...recorded.devices.keys()] },
+    catalog: withRecorded,
   });
   // What was drawn in the recorded conversation is drawn again: ids of requests, the air.
-  const plan = { ...planned, cells: planned.cells.map((one) => ({ ...one, seed: cell.seed })) };
+  const plan = { ...planned, cells: planned.cells.map((one) => ({ ...one, seed: header.seed })) };
   const say = options.quiet === true ? () => {} : (text: string) => terminal.say(text);
   say(
-    `${progressHeader(plan, cell.seed, undefined)}: the provider is the recording of ${header.scenario}`,
+    `${progressHeader(plan, header.seed, undefined)}: the provider is the recording of ${header.scenario}`,
   );
   const { board: _, ...shown } = options;
   const signal = interruptSignal(terminal, 'the recording of this conversation is being finished.');
   return await carryOut(terminal, plan, {
     ...shown,
     signal,
-    seed: cell.seed,
-    providers: new Map([[cell.provider, recorded.provider]]),
-    devices: new Map([...recorded.devices, ...profiles.byName]),
-    recorded: () => recorded.traffic,
+    seed: header.seed,
+    providers: new Map([[entry.name, entry]]),
+    devices: new Map([...devices, ...profiles.byName]),
+    recorded: () => traffic,
     nextSteps: () => [],
   });
 }

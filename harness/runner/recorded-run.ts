@@ -8,7 +8,7 @@ import { RecordingError, readRecordingHeader } from '../trace/recording-reader.t
 import type { TraceHeader } from '../trace/trace-event.ts';
 import { readWire } from '../trace/wire-traffic.ts';
 import type { ProviderEntry } from './provider-catalog.ts';
-import { readInputs } from './run-inputs.ts';
+import { readInputs, readMeans } from './run-inputs.ts';
 
 /** A recorded conversation, with everything that is needed to hold it again. */
 export interface ReplayableConversation {
@@ -36,27 +36,36 @@ export function openReplayables(path: string, catalog: ScenarioCatalog): Replaya
 }
 
 function openReplayable(folder: string, catalog: ScenarioCatalog): ReplayableConversation {
-  const header = readRecordingHeader(folder);
-  if (header.server === 'external') {
-    throw new RecordingError(
-      'RECORDING_WITHOUT_TRAFFIC',
-      `${folder} was recorded with another EchoKit server, whose provider is not in it.`,
-      'To replay that provider, record it: "record --provider" between that server and the service.',
-    );
-  }
-  const { scenario, provider, devices } = readInputs(folder, catalog);
-  const traffic = recordedTraffic(readWire(folder));
-  if (provider === undefined || traffic.dials.length === 0) {
-    throw new RecordingError(
-      'RECORDING_WITHOUT_TRAFFIC',
-      `${folder} holds no connection to a provider.`,
-      'Nothing was spoken in it, or it was recorded by an older version; record it again.',
-    );
-  }
+  const { header, provider, traffic, devices } = openRecordedAnswers(folder);
+  const { scenario } = readInputs(folder, catalog);
   const { device, network, seed } = header;
   const server = (header.server ?? 'harness') as Cell['server'];
   const cell = { scenario, provider: provider.name, device, network, server, seed };
   return { folder, header, cell, provider, devices, traffic };
+}
+
+/** What a recording holds of a provider, whatever was said to the board. */
+export type RecordedAnswers = Omit<ReplayableConversation, 'cell'>;
+
+/**
+ * @param folder of one recording, also of a tap
+ * @throws {RecordingError} `RECORDING_WITHOUT_TRAFFIC` and those of {@link readRecordingHeader}
+ */
+export function openRecordedAnswers(folder: string): RecordedAnswers {
+  const header = readRecordingHeader(folder);
+  const { provider, devices } = readMeans(folder);
+  const traffic = recordedTraffic(readWire(folder));
+  if (provider === undefined || traffic.dials.length === 0) {
+    const external = header.server === 'external';
+    throw new RecordingError(
+      'RECORDING_WITHOUT_TRAFFIC',
+      `${folder} holds no connection to a provider.`,
+      external
+        ? 'Another EchoKit server spoke with its own: put "record --config" between the two.'
+        : 'Nothing was spoken in it, or it was recorded by an older version; record it again.',
+    );
+  }
+  return { folder, header, provider, devices, traffic };
 }
 
 /** Folders of recordings at `path`: itself, or the cells of a run. Unfinished ones are taken, too. */

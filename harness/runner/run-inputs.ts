@@ -43,7 +43,11 @@ export function keepInputs(
   }
   const own = devices?.get(device);
   if (own !== undefined) writer.input(boardFile, json(own));
-  if (isExternal(provider)) return;
+  if (!isExternal(provider)) keepProvider(writer, provider);
+}
+
+/** The part of it that `run --replay` needs. */
+export function keepProvider(writer: RecordingWriter, provider: ProviderEntry): void {
   const { name, endpoint, otherServices, personality, tts } = provider;
   const kept: KeptProvider = {
     name,
@@ -81,10 +85,8 @@ export function readInputs(folder: string, catalog: ScenarioCatalog): RunInputs 
       'Recordings of older versions do not; run the scenario itself, with "run --replay" for their provider.',
     );
   }
-  const board = readJson<DeviceProfile>(join(inputs, boardFile));
-  const devices = new Map(board === undefined ? [] : [[board.name, board]]);
-  const kept = readJson<KeptProvider>(join(inputs, providerFile));
-  const names = kept === undefined ? [] : [kept.name];
+  const { provider, devices } = readMeans(folder);
+  const names = provider === undefined ? [] : [provider.name];
   const scenario = loadScenario(
     readFileSync(join(inputs, file), 'utf8'),
     join(inputs, file),
@@ -95,7 +97,18 @@ export function readInputs(folder: string, catalog: ScenarioCatalog): RunInputs 
     },
     (written) => join(inputs, keptName(written)),
   );
-  return { scenario, devices, ...(kept !== undefined && { provider: entryOf(kept) }) };
+  return { scenario, devices, ...(provider !== undefined && { provider }) };
+}
+
+/** The inputs without the scenario, which a tap knows nothing of. */
+export function readMeans(folder: string): Omit<RunInputs, 'scenario'> {
+  const inputs = join(folder, inputsFolder);
+  const board = readJson<DeviceProfile>(join(inputs, boardFile));
+  const kept = readJson<KeptProvider>(join(inputs, providerFile));
+  return {
+    devices: new Map(board === undefined ? [] : [[board.name, board]]),
+    ...(kept !== undefined && { provider: entryOf(kept) }),
+  };
 }
 
 function entryOf({

@@ -7,12 +7,12 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { stringify } from 'smol-toml';
 import { type MaskedStream, SecretMask } from './secret-mask.ts';
 import type { TraceEvent, TraceHeader } from './trace-event.ts';
 import { encodeWav, WavWriter } from './wav-file.ts';
-import { type WireEvent, wireFolder } from './wire-traffic.ts';
+import { type WireEvent, type WireSide, wireFolder } from './wire-traffic.ts';
 
 type WithoutSeq<T> = T extends unknown ? Omit<T, 'seq'> : never;
 /** An event as its source reports it; the writer numbers it. */
@@ -61,7 +61,7 @@ export class RecordingWriter {
   #hasBoardSpeaker = false;
   readonly #provider = new Map<number, WavWriter>();
   readonly #wire = new Map<string, WireFile>();
-  readonly #connections = new Map<number, ConnectionFile>();
+  readonly #connections = new Map<string, ConnectionFile>();
   #seq = 0;
   #closed = false;
 
@@ -148,14 +148,21 @@ export class RecordingWriter {
    * perhaps later: then with an event of 0 bytes.
    *
    * @param connection from 1, in the order in which they were asked for
+   * @param side whom the client talks to: the provider, or a board to its server
    */
-  wireEvent(connection: number, event: WireEvent, data?: Uint8Array): void {
+  wireEvent(
+    connection: number,
+    event: WireEvent,
+    data?: Uint8Array,
+    side: WireSide = 'provider',
+  ): void {
     // What is still open is closed after the recording.
     if (this.#closed) return;
-    let file = this.#connections.get(connection);
+    const path = join(wireFolder(side), `${connection}`);
+    let file = this.#connections.get(path);
     if (file === undefined) {
-      file = new ConnectionFile(join(this.#partial, wireFolder), connection, this.#mask);
-      this.#connections.set(connection, file);
+      file = new ConnectionFile(join(this.#partial, path), this.#mask);
+      this.#connections.set(path, file);
     }
     file.append(event, data);
   }
@@ -264,9 +271,8 @@ class ConnectionFile {
   readonly #masked: Record<'sent' | 'received', MaskedStream>;
   #closed = false;
 
-  constructor(folder: string, connection: number, mask: SecretMask) {
-    mkdirSync(folder, { recursive: true });
-    const path = join(folder, `${connection}`);
+  constructor(path: string, mask: SecretMask) {
+    mkdirSync(dirname(path), { recursive: true });
     this.#events = openSync(`${path}.jsonl`, 'w');
     this.#data = {
       sent: openSync(`${path}.sent`, 'w'),

@@ -5,8 +5,13 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+/** Whom the client of a connection talks to: our server to its provider, a board to its server. */
+export type WireSide = 'provider' | 'device';
+
 /** Folder of these files within a recording. */
-export const wireFolder = join('provider', 'wire');
+export function wireFolder(side: WireSide): string {
+  return join(side, 'wire');
+}
 
 /** One line of `<n>.jsonl`, in the order in which it happened. */
 export type WireEvent = {
@@ -64,8 +69,8 @@ export interface WireConnection {
  *
  * @param folder of the recording
  */
-export function readWire(folder: string): WireConnection[] {
-  const wire = join(folder, wireFolder);
+export function readWire(folder: string, side: WireSide = 'provider'): WireConnection[] {
+  const wire = join(folder, wireFolder(side));
   if (!existsSync(wire)) return [];
   return readdirSync(wire)
     .filter((name) => name.endsWith('.jsonl'))

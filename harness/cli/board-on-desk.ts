@@ -13,6 +13,7 @@ import { findPlayer, playerPrograms, SoundProgramError } from '../runner/sound-p
 import { loudspeakerVoice } from '../runner/voice-path.ts';
 import { parseBoardAddress } from '../serial/board-address.ts';
 import { boardQuestion, type ChosenBoard, chooseBoard } from '../serial/board-choice.ts';
+import { BoardError } from '../serial/board-error.ts';
 import { readRegistry } from '../serial/board-registry.ts';
 import { openBoardPort } from '../serial/open-board-port.ts';
 import { listPorts } from '../serial/port-list.ts';
@@ -73,8 +74,14 @@ export async function boardOnDesk(
 ): Promise<BoardOnDesk> {
   const path = registryPath(options);
   const boards = readRegistry(path);
-  const find = async (): Promise<ChosenBoard> =>
-    chooseBoard(boardQuestion(asked), { ports: await listPorts(), boards, registryPath: path });
+  const find = async (): Promise<ChosenBoard> => {
+    const around = { ports: await listPorts(), boards, registryPath: path };
+    try {
+      return chooseBoard(boardQuestion(asked), around);
+    } catch (error) {
+      throw error instanceof BoardError ? forThisCommand(error) : error;
+    }
+  };
   const chosen = await find();
   const { baud = consoleBaud } = options;
   const byLink = options.link === 'serial';
@@ -118,6 +125,13 @@ export async function boardOnDesk(
     mac: chosen.expectedMac,
   });
   return { name: asked, source, facts };
+}
+
+/** Here a port is named by `--board` itself; `boards add` has a `--port` of its own. */
+function forThisCommand(error: BoardError): BoardError {
+  const [own, ...adding] = error.hint.split(/(?=echokit-harness boards add)/);
+  const hint = [own!.replaceAll('--port', '--board'), ...adding].join('');
+  return new BoardError(error.code, error.message, hint, error);
 }
 
 /** What the user has named, and nothing else outside of this machine. */

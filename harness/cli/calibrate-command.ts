@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { stringify } from 'smol-toml';
 import { deviceProfiles } from '../device/device-profile.ts';
 import { type Calibration, calibrate, type LearnedConstant } from '../metrics/board-calibration.ts';
+import { measureBoard } from '../metrics/board-measurement.ts';
 import { boardProfileTable, parseBoardProfile } from '../runner/board-profile-file.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import { CommandError, exitCode } from './exit-code.ts';
@@ -28,7 +29,9 @@ export function calibrateCommand(
     throw new CommandError(
       'NOTHING_MATCHED',
       exitCode.nothingMatched,
-      `None of ${cells.length} recordings is of a real board.`,
+      cells.length === 1
+        ? 'This recording is not of a real board.'
+        : `None of ${cells.length} recordings is of a real board.`,
       'record some: echokit-harness run --board <name> scenarios/two-turns.toml',
     );
   }
@@ -52,8 +55,20 @@ export function calibrateCommand(
   }
   const learned = calibrate(onBoards, base.constants.redrawUs);
   for (const line of describe(learned)) terminal.print(line);
-  const table = boardProfileTable(name ?? `${profileName(board!)}-${device}`, device, learned);
-  const text = `# Written by echokit-harness calibrate, from ${onBoards.length} recordings of board ${board}.\n${stringify(table)}\n`;
+  const few = meanings.flatMap(([key, meaning]) => {
+    const n = learned[key]?.n ?? Number.POSITIVE_INFINITY;
+    return n < enough ? [`${meaning} (n = ${n})`] : [];
+  });
+  if (few.length > 0) {
+    terminal.say(
+      `Few values, so the range of what is usual is not known: ${few.join(', ')}. Record until n is ${enough} or more.`,
+    );
+  }
+  const mac = onBoards.map((cell) => measureBoard(cell)?.mac).find((found) => found !== null);
+  const called = profileName(board!, mac ?? undefined);
+  const table = boardProfileTable(name ?? `${called}-${device}`, device, learned);
+  const recordings = onBoards.length === 1 ? '1 recording' : `${onBoards.length} recordings`;
+  const text = `# Written by echokit-harness calibrate, from ${recordings} of board ${board}.\n${stringify(table)}\n`;
   // What is written can be read.
   parseBoardProfile(text, out);
   writeFileSync(out, text);
@@ -71,8 +86,13 @@ function cellFolders(folder: string): string[] {
     .map((name) => join(cells, name));
 }
 
-/** A board may be called by its port. */
-function profileName(board: string): string {
+/** Below it the 5th and 95th percentiles are the smallest and the largest value. */
+const enough = 20;
+
+/** A board that was named by its port is called by what it is: another one may hang there tomorrow. */
+function profileName(board: string, mac: string | undefined): string {
+  const byPort = /[/\\:]|^COM\d+$/i.test(board);
+  if (byPort && mac !== undefined) return `board-${mac}`;
   const name = board
     .toLowerCase()
     .replaceAll(/[^a-z0-9]+/g, '-')

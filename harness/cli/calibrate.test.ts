@@ -1,5 +1,5 @@
 /** The command as a user starts it, on recordings of a virtual board. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -29,6 +29,8 @@ test('recordings of a board become a profile that can be read, with what it rest
   const shown = terminal();
   t.is(calibrateCommand(shown, [join(path, '..', '..')], { out }), 0);
   t.regex(shown.printed.join('\n'), /^redraw of the screen: 23\.0 ms ± 1\.0 \(n = 1/m);
+  t.regex(shown.printed.join('\n'), /Few values.*redraw of the screen \(n = 1\)/);
+  t.regex(readFileSync(out, 'utf8'), /from 1 recording of board kitchen/);
   const profile = readBoardProfile(out);
   t.is(profile.name, 'kitchen-diy');
   t.true(profile.calibrated);
@@ -38,11 +40,20 @@ test('recordings of a board become a profile that can be read, with what it rest
   );
 });
 
+test('a board that was named by its port gives its profile the name of what it is', async (t) => {
+  const { path } = await bench.run(talk);
+  const trace = join(path, 'trace.jsonl');
+  writeFileSync(trace, readFileSync(trace, 'utf8').replace('"kitchen"', '"rfc2217://lab:4000"'));
+  const out = join(folder, 'lab.toml');
+  t.is(calibrateCommand(terminal(), [path], { out }), 0);
+  t.is(readBoardProfile(out).name, 'board-02ec0e0000b1-diy');
+});
+
 test('recordings of an emulated board teach nothing', async (t) => {
   const { path } = await bench.emulate(talk);
   const error = t.throws(
     () => calibrateCommand(terminal(), [path], { out: join(folder, 'x.toml') }),
     { instanceOf: CommandError },
   );
-  t.regex(error!.message, /None of 1 recordings is of a real board/);
+  t.regex(error!.message, /This recording is not of a real board/);
 });

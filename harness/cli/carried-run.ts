@@ -18,8 +18,8 @@ export interface ShownRunOptions {
   readonly out: string;
   /** Show where a real board and its model part. */
   readonly twin?: boolean;
-  /** Show the ledger of samples of every cell. */
-  readonly ledger?: boolean;
+  /** Show the ledger of samples turn by turn: of cells in which something is wrong, or of all. */
+  readonly ledger?: 'faulty' | 'all';
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly version: string;
@@ -75,7 +75,7 @@ export async function carryOut(
     blame,
     signal,
     environment: { ...environment, startedAt },
-    onCell: (result, index) => say(progressLine(result, index, plan.cells.length)),
+    onCell: (result, index) => say(progressLine(result, index, plan)),
     ...(board !== undefined && {
       onTry: (cell: Cell, index: number, again: boolean) =>
         say(
@@ -109,7 +109,7 @@ export async function carryOut(
         color: terminal.color,
         width: terminal.width,
         recordingsFolder: relative('.', folder.path) || folder.path,
-        ledger: options.ledger === true,
+        ...(options.ledger !== undefined && { ledger: options.ledger }),
         twin: options.twin === true,
         nextSteps: options.nextSteps(results, folder.path),
       }).trimEnd(),
@@ -169,9 +169,13 @@ function cellWords({ scenario, provider, server }: Cell): string {
   return `${scenario.name} × ${provider}${model}`;
 }
 
-function progressLine(result: CellResult, index: number, of: number): string {
+function progressLine(result: CellResult, index: number, { cells }: Plan): string {
   const seconds = (result.durationUs / 1_000_000).toFixed(1);
-  return `${placeOf(index, of)} ${cellWords(result.cell)}: ${result.verdict.outcome} (${seconds} s of conversation)`;
+  const apart = (['device', 'network'] as const).flatMap((key) =>
+    cells.every((cell) => cell[key] === cells[0]![key]) ? [] : [result.cell[key]],
+  );
+  const words = [cellWords(result.cell), ...apart].join(' · ');
+  return `${placeOf(index, cells.length)} ${words}: ${result.verdict.outcome} (${seconds} s of conversation)`;
 }
 
 function exitCodeOf(results: readonly CellResult[]): number {

@@ -51,6 +51,34 @@ function names(option: string): (value: string) => string[] {
   };
 }
 
+/** What a scenario says and no option of `run` does. */
+const scenarioKeys: Readonly<Record<string, string>> = {
+  '--quirks-off': 'quirks_off = ["Q2"] below [device]',
+  '--noise-dbfs': 'noise_dbfs below [device]',
+  '--echo-db': 'echo_db below [device]',
+  '--echo-delay-ms': 'echo_delay_ms below [device]',
+  '--say': 'say in each [[turn]]',
+  '--personality': 'personality below [stand_in]',
+};
+
+/** Where an option belongs that the command does not have. */
+function optionHint(error: string): string {
+  const option = /unknown option '(--[a-z][a-z0-9-]*)/.exec(error)?.[1];
+  if (option === undefined) return '';
+  const all = program.commands.flatMap((command) => [command, ...command.commands]);
+  const owners = all
+    .filter((command) => command.options.some(({ long }) => long === option))
+    .map((command) => {
+      const parent = command.parent === program ? '' : `${command.parent?.name()} `;
+      return `"${parent}${command.name()}"`;
+    });
+  const key = scenarioKeys[option];
+  return [
+    ...(owners.length === 0 ? [] : [`hint: ${option} is an option of ${owners.join(', ')}\n`]),
+    ...(key === undefined ? [] : [`hint: for "run" it stands in the scenario: ${key}\n`]),
+  ].join('');
+}
+
 function list(value: string): string[] {
   return value
     .split(',')
@@ -100,6 +128,14 @@ const configOption = (): Option =>
     'EchoKit config.toml; its [tts] and [providers.*] are the providers',
   );
 
+const ledgerOption = (): Option =>
+  new Option(
+    '--ledger [of]',
+    'where every sample went: the sum of all cells, and turn by turn those in which some were lost or have no cause; "all": every cell',
+  )
+    .choices(['faulty', 'all'])
+    .preset('faulty');
+
 const maxRequests = (): Option =>
   new Option(
     '--max-requests <number>',
@@ -122,7 +158,7 @@ const program = new Command('echokit-harness')
   .configureOutput({
     writeOut: (text) => void process.stdout.write(named(text)),
     writeErr: (text) => void process.stderr.write(named(text)),
-    outputError: (text, write) => write(text),
+    outputError: (text, write) => write(`${text}${optionHint(text)}`),
   })
   .exitOverride();
 
@@ -195,7 +231,10 @@ program
     ),
   )
   .option('--reset <strategy>', 'with --board: how it is reset, such as "D0|R1|W0.1|R0", or none')
-  .option('--twin', 'with --board: show where board and model part, line by line')
+  .option(
+    '--twin',
+    'with --board: how much later (+) or earlier (-) than its model the board printed each line that both must print',
+  )
   .addOption(
     new Option(
       '--time <mode>',
@@ -218,10 +257,7 @@ program
   .addOption(maxRequests())
   .addOption(maxCharacters())
   .option('--out <folder>', 'where runs are recorded', 'recordings/runs')
-  .option(
-    '--ledger',
-    'show where every sample went, turn by turn; sums are shown where some were lost or have no cause',
-  )
+  .addOption(ledgerOption())
   .option('--blame', 'say of every underrun whose fault it was, and what shows it')
   .option('--json', 'print the report as one JSON document instead of the table')
   .option('--quiet', 'no progress on stderr')
@@ -260,7 +296,7 @@ program
       .default('virtual'),
   )
   .option('--out <folder>', 'where runs are recorded', 'recordings/runs')
-  .option('--ledger', 'show where every sample went, turn by turn')
+  .addOption(ledgerOption())
   .option('--json', 'print the report as one JSON document instead of the table')
   .option('--quiet', 'no progress on stderr')
   .addHelpText(

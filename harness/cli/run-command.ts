@@ -39,8 +39,8 @@ export interface RunCommandOptions extends LiveOptions, BoardOptions {
   readonly twin?: boolean;
   /** Find out whose fault each underrun was. */
   readonly blame?: boolean;
-  /** Show the ledger of samples of every cell. */
-  readonly ledger?: boolean;
+  /** Show the ledger of samples turn by turn: of cells in which something is wrong, or of all. */
+  readonly ledger?: 'faulty' | 'all';
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly version: string;
@@ -362,7 +362,7 @@ function nextSteps(
   const recording = join(relative('.', folder) || folder, worst.recording);
   const same = repeatArguments(worst.cell, options);
   return [
-    `listen to a board:    ${join(recording, 'speaker.wav')}`,
+    ...listening(worst, recording),
     `see what happened:    ${join(recording, 'trace.jsonl')}`,
     `repeat one cell:      npm run -s harness -- run ${same.map(shellWord).join(' ')}`,
     ...(live === true ||
@@ -374,6 +374,16 @@ function nextSteps(
           'with real sockets:    npm run -s harness -- run --time real scenarios/one-question.toml',
         ]),
     'write your own:       scenarios/README.md',
+  ];
+}
+
+/** Nobody can listen to the speaker of a real board; its model's is in the recording. */
+function listening({ board, room }: CellResult, recording: string): string[] {
+  const speaker = join(recording, 'speaker.wav');
+  if (board === undefined) return [`listen to a board:    ${speaker}`];
+  return [
+    `listen to the model:  ${speaker} (what the board should have played)`,
+    ...(room === undefined ? [] : [`listen to the room:   ${join(recording, 'room.wav')}`]),
   ];
 }
 

@@ -197,7 +197,7 @@ function listenError(endpoint: Endpoint, error: NodeJS.ErrnoException): NetworkE
     return new NetworkError(
       'NETWORK_PORT_TAKEN',
       `Port ${endpoint.port} of ${endpoint.host} is taken by another program.`,
-      'Stop that program, or choose another port with --port (0: any free one).',
+      'Stop that program, or choose another port.',
       error,
     );
   }

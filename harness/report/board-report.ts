@@ -183,15 +183,24 @@ export function twinLines(
   const summary = `${matched} lines of both, ${onlyBoard} of the board alone, ${onlyModel} of the model alone; ${apart}.`;
   const rows = lines.map(({ line, medianMs, p95Ms, n }) => [
     { text: neutralize(line) },
-    { text: medianMs.toFixed(1) },
+    { text: signed(medianMs) },
     { text: p95Ms.toFixed(1) },
     { text: String(n) },
   ]);
+  const note =
+    'later: positive when the board printed the line after its model, negative when before it; off: the same without its ' +
+    'sign. Only lines count that follow from messages, keys and playing, so that both must print them; what each hears, ' +
+    'and what a boot prints, is its own.';
   return [
     paint.bold(`Twin: how much later board ${neutralize(name)} printed than its model, in ms`),
     ...wrapText(neutralize(summary), width, ['', '  ']),
     ...(rows.length === 0 ? [] : renderTable(columns, rows, width, paint.dim)),
+    ...wrapText(note, width).map(paint.dim),
   ];
+}
+
+function signed(ms: number): string {
+  return `${ms > 0 ? '+' : ''}${ms.toFixed(1)}`;
 }
 
 function later(ms: number): string {

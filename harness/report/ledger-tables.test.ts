@@ -25,7 +25,7 @@ function lossy(planted: CellReport): CellReport {
 }
 
 test('the ledger of a cell, turn by turn, to the character', (t) => {
-  const lines = ledgerTables(cells, { full: true, width: 100 }, plain);
+  const lines = ledgerTables(cells, { detail: 'all', width: 100 }, plain);
   t.deepEqual(
     lines.slice(0, 12),
     `Sample ledger: one-question · openai · diy · good-wifi (samples at 16 kHz; they came at 16 kHz)
@@ -46,10 +46,10 @@ played           20992   21248    11239   53479  3342.4`.split('\n'),
 });
 
 test('without the wish for it the ledger is shown only where something is wrong', (t) => {
-  t.deepEqual(ledgerTables(cells, { full: false, width: 100 }, plain), []);
+  t.deepEqual(ledgerTables(cells, { detail: 'sums', width: 100 }, plain), []);
   t.false(hasLedgerFault(cell.ledger));
   const both = [cell, lossy(cell)];
-  const lines = ledgerTables(both, { full: false, width: 100 }, plain);
+  const lines = ledgerTables(both, { detail: 'sums', width: 100 }, plain);
   t.deepEqual(lines.slice(0, 5), [
     'Sample ledger (ms; turn by turn and in samples with --ledger)',
     '                  openai*',
@@ -57,6 +57,23 @@ test('without the wish for it the ledger is shown only where something is wrong'
     'normalised         2500.0',
     '  rest of blocks   -100.0',
   ]);
+});
+
+test('of many cells the faulty ones are shown turn by turn, and all of them as one', (t) => {
+  const many = [...Array.from({ length: 40 }, () => cell), lossy(cell)];
+  const lines = ledgerTables(many, { detail: 'faulty', width: 100 }, plain);
+  t.true(lines.length < 60, `${lines.length} lines`);
+  t.deepEqual(
+    lines.filter((line) => line.startsWith('Sample ledger')),
+    [
+      'Sample ledger: one-question · openai · diy · good-wifi · echokit-server (samples at 16 kHz; they',
+      'Sample ledger: all cells together; in 40 of 41 cells every sample has a good cause (each turn by',
+    ],
+  );
+  const from = lines.findIndex((line) => line.startsWith('Sample ledger: all'));
+  t.regex(lines.slice(from).join('\n'), /^provider +1640000 +102500\.0$/m);
+  const clean = ledgerTables([cell], { detail: 'faulty', width: 100 }, plain);
+  t.regex(clean[0]!, /in 1 of 1 cell every sample has a good cause/);
 });
 
 test('samples without a cause are shown with the contradiction and its place in the trace', (t) => {
@@ -68,9 +85,9 @@ test('samples without a cause are shown with the contradiction and its place in 
     stage.stage === 'decoded' ? { ...stage, unexplained: -120 } : stage,
   );
   const broken = { ...cell, ledger: { ...cell.ledger, stages, unexplained } };
-  const short = ledgerTables([broken], { full: false, width: 100 }, plain);
+  const short = ledgerTables([broken], { detail: 'sums', width: 100 }, plain);
   t.true(short.some((line) => /^ {2}unexplained +-7\.5$/.test(line)));
-  const full = ledgerTables([broken], { full: true, width: 100 }, plain);
+  const full = ledgerTables([broken], { detail: 'all', width: 100 }, plain);
   t.true(full.includes(`  decoded: ${what} (seq 31)`));
 });
 
@@ -102,7 +119,7 @@ test('in the document the turns and what is outside of them add up to the cell',
 test('a cell of many turns fits a narrow terminal', (t) => {
   const many = Array.from({ length: 9 }, (_, i) => plantTurn({ startMs: i * 10_000 }));
   const report = plantRunReport([{ provider: 'openai', turns: many }]);
-  const lines = ledgerTables(report.cells, { full: true, width: 50 }, plain);
+  const lines = ledgerTables(report.cells, { detail: 'all', width: 50 }, plain);
   for (const line of lines) t.true(displayWidth(line) <= 50, line);
   for (let turn = 1; turn <= 9; turn++) t.true(lines.join('\n').includes(`turn ${turn}`));
 });

@@ -14,8 +14,11 @@ import { renderTable, type TableCell, type TableColumn, wrapText } from './text-
 export type Colors = Readonly<Record<'bold' | 'dim' | 'red' | 'yellow', (text: string) => string>>;
 
 export interface LedgerTableSettings {
-  /** Every cell, turn by turn. Otherwise sums of the rows in which something is wrong. */
-  readonly full: boolean;
+  /**
+   * `all`: every cell, turn by turn. `faulty`: the cells in which something is wrong, turn by turn, and the sum of all.
+   * `sums`: sums of the rows in which something is wrong.
+   */
+  readonly detail: 'sums' | 'faulty' | 'all';
   readonly width: number;
 }
 
@@ -38,12 +41,46 @@ export function ledgerTables(
   colors: Colors,
 ): string[] {
   const faulty = cells.filter(({ ledger }) => hasLedgerFault(ledger));
-  const shown = settings.full ? cells : faulty;
-  if (shown.length === 0) return [];
-  const tables = settings.full
-    ? shown.flatMap((cell, i) => [...(i === 0 ? [] : ['']), ...cellTable(cell, settings, colors)])
-    : sumTable(cells, new Set(faulty.map(rowLabel)), settings, colors);
-  return [...tables, ...legend(shown, settings.width).map(colors.dim)];
+  const { detail, width } = settings;
+  const shown = detail === 'all' ? cells : faulty;
+  const tables = shown.map((cell) => cellTable(cell, settings, colors));
+  switch (detail) {
+    case 'sums':
+      if (faulty.length === 0) return [];
+      return [
+        ...sumTable(cells, new Set(faulty.map(rowLabel)), settings, colors),
+        ...legend(faulty, width).map(colors.dim),
+      ];
+    case 'faulty':
+      tables.push(totalTable(cells, faulty.length, settings, colors));
+      return [...spaced(tables), ...legend(cells, width).map(colors.dim)];
+    case 'all':
+      return [...spaced(tables), ...legend(cells, width).map(colors.dim)];
+  }
+}
+
+function spaced(tables: readonly (readonly string[])[]): string[] {
+  return tables.flatMap((lines, i) => [...(i === 0 ? [] : ['']), ...lines]);
+}
+
+/** All cells as one, with how many of them are in order. */
+function totalTable(
+  cells: readonly CellReport[],
+  faulty: number,
+  { width }: LedgerTableSettings,
+  colors: Colors,
+): string[] {
+  const stages = addLedgers(cells.map(({ ledger }) => ledger.stages));
+  const columns: Amounts[] = [
+    { head: 'samples', stages, show: samplesText },
+    { head: 'ms', stages, show: millisecondsText },
+  ];
+  const clean = `${cells.length - faulty} of ${cells.length} ${cells.length === 1 ? 'cell' : 'cells'}`;
+  const title = `Sample ledger: all cells together; in ${clean} every sample has a good cause (each turn by turn: --ledger all)`;
+  return [
+    ...wrapText(title, width, ['', '  ']).map(colors.bold),
+    ...amountsTable(columns, width, colors),
+  ];
 }
 
 /** One column for each turn, one for what belongs to none, and their sum in samples and in ms. */

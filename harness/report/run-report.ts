@@ -155,6 +155,8 @@ export interface ExpectationReport {
   readonly evidence: string;
   readonly at: Expectation['at'];
   readonly seqs: readonly number[];
+  /** A `[[check]]` of the scenario: how often something happened. */
+  readonly check?: true;
 }
 
 /**

@@ -389,3 +389,55 @@ test('a server that behaves as the original is marked, and a table shows what it
   const usual = render(plantRunReport([{ provider: 'openai', turns: [plantTurn()] }]));
   t.false(usual.includes('dropped'));
 });
+
+test('one provider in several places stands side by side, and the places are named in words', (t) => {
+  const report = plantRunReport(
+    ['diy', 'box'].flatMap((device) =>
+      ['good-wifi', 'far-server'].map((network) => ({
+        provider: 'openai',
+        device,
+        network,
+        turns: [plantTurn(network === 'far-server' ? { ttfbMs: 900 } : {})],
+      })),
+    ),
+  );
+  const text = render(report);
+  const table = text.split('\n\n').find((part) => part.startsWith('Boards and networks'))!;
+  t.regex(table, /^Boards and networks side by side, over 1 scenario\n/);
+  const rows = table.split('\n').slice(3);
+  t.deepEqual(
+    rows.map((row) => /^openai · (\S+) · (\S+) +1\/0 +\d+ +\d+ +(\d+)/.exec(row)?.slice(1)),
+    [
+      ['diy', 'good-wifi', '400'],
+      ['diy', 'far-server', '900'],
+      ['box', 'good-wifi', '400'],
+      ['box', 'far-server', '900'],
+    ],
+    table,
+  );
+  t.false(render(comparison).includes('side by side'));
+});
+
+test('what the checks of a scenario found stands below its table', (t) => {
+  const check = (outcome: 'pass' | 'fail', actual: number) => ({
+    expectation: plantExpectation('device reboot', '==', 1),
+    outcome,
+    actual,
+    evidence: `device reboot = ${actual}, expected == 1: at 7.250 s`,
+    seqs: [],
+    check: true as const,
+  });
+  const cell = (provider: string, found: ReturnType<typeof check>) => {
+    const planted = plantReportedCell({ provider, turns: [plantTurn()] });
+    return { ...planted, verdict: { ...planted.verdict, expectations: [found] } };
+  };
+  const run = { id: 'r', seed: 7, time: 'virtual', live: false } as const;
+  const one = buildRunReport({ cells: [cell('openai', check('pass', 1))], run, environment: {} });
+  t.regex(render(one), /^ {2}found: device reboot = 1, expected == 1: at 7\.250 s$/m);
+  const two = buildRunReport({
+    cells: [cell('openai', check('pass', 1)), cell('fish', check('fail', 3))],
+    run,
+    environment: {},
+  });
+  t.regex(render(two), /^ {2}found: device reboot = 1 or 3, expected == 1; not in fish$/m);
+});

@@ -7,7 +7,12 @@ import { boardLines, roomLines, twinLines } from './board-report.ts';
 import { type Comparison, compareCells, meanSpans, numberAt } from './cell-comparison.ts';
 import { cellTitle, conditionsOf, groupBy, isUsual, placeOf, rowLabel } from './cell-groups.ts';
 import { ledgerTables, traceLines } from './ledger-tables.ts';
-import { type CellReport, type RunReport, spanMetricNames } from './run-report.ts';
+import {
+  type CellReport,
+  type ExpectationReport,
+  type RunReport,
+  spanMetricNames,
+} from './run-report.ts';
 import { neutralize } from './terminal-text.ts';
 import { renderTable, type TableCell, type TableColumn, wrapText } from './text-table.ts';
 
@@ -19,8 +24,8 @@ export interface TerminalReportSettings {
   readonly recordingsFolder: string;
   /** One line each, for example a command. */
   readonly nextSteps: readonly string[];
-  /** Show the ledger of samples of every cell; otherwise only sums, where something is wrong. */
-  readonly ledger?: boolean;
+  /** Show the ledger of samples turn by turn; absent: only sums, where something is wrong. */
+  readonly ledger?: 'faulty' | 'all';
   /** Show where real boards and their models part, line by line. */
   readonly twin?: boolean;
 }
@@ -37,11 +42,12 @@ export function renderTerminalReport(report: RunReport, settings: TerminalReport
       ? [['No cell was run.']]
       : [
           providerTable(cells, settings.width, colors),
+          placeTable(cells, settings.width, colors),
           scenarioTables(cells, settings.width, colors),
           spanTable(cells, settings.width, colors),
           lossTable(cells, settings.width, colors),
           blameLines(cells, settings.width, colors),
-          ledgerTables(cells, { full: settings.ledger === true, width: settings.width }, colors),
+          ledgerTables(cells, { detail: settings.ledger ?? 'sums', width: settings.width }, colors),
           boardSections(cells, settings, colors),
           failureList(cells, settings, colors),
         ]),
@@ -138,23 +144,81 @@ const comparisonColumns: readonly TableColumn[] = [
 /** Left out where it would repeat the only other table. */
 function providerTable(cells: readonly CellReport[], width: number, colors: Colors): string[] {
   if (groupBy(cells, conditionsOf).size === 1) return [];
-  const different = (part: 'scenario' | 'device' | 'network', noun: string) =>
-    plural(new Set(cells.map((cell) => cell[part])).size, noun);
+  const different = (part: (cell: CellReport) => string, noun: string) =>
+    plural(new Set(cells.map(part)).size, noun);
   const over = [
-    different('scenario', 'scenario'),
-    different('device', 'board'),
-    different('network', 'network'),
+    different(({ scenario }) => scenario, 'scenario'),
+    different((cell) => placeOf(cell)[0], 'board'),
+    different((cell) => placeOf(cell)[1], 'network'),
   ];
   const rows = [...groupBy(cells, rowLabel)];
   return comparisonTable(`Providers, over ${over.join(', ')}`, rows, width, colors);
 }
 
+/** Left out where they would repeat the table of places row by row. */
 function scenarioTables(cells: readonly CellReport[], width: number, colors: Colors): string[] {
+  const places = groupBy(cells, conditionsOf).size;
+  const checked = cells.some(({ expectations }) =>
+    expectations.some(({ check }) => check === true),
+  );
+  const one = ({ scenario, ...cell }: CellReport): string =>
+    `${scenario} ${rowLabel({ scenario, ...cell })}`;
+  if (places > 1 && !checked && groupBy(cells, one).size === 1) return [];
   return [...groupBy(cells, conditionsOf)].flatMap(([conditions, group], i) => {
     const title = neutralize(`${conditions} — ${group[0]!.title}`);
     const rows = group.map((cell): [string, CellReport[]] => [rowLabel(cell), [cell]]);
-    return [...(i === 0 ? [] : ['']), ...comparisonTable(title, rows, width, colors)];
+    return [
+      ...(i === 0 ? [] : ['']),
+      ...comparisonTable(title, rows, width, colors),
+      ...foundLines(group, width, colors),
+    ];
   });
+}
+
+/** What the checks of a scenario found: a scenario that is there to show something shows it here. */
+function foundLines(cells: readonly CellReport[], width: number, colors: Colors): string[] {
+  const checks = cells.flatMap((cell) =>
+    cell.expectations.filter(({ check }) => check === true).map((check) => ({ cell, check })),
+  );
+  const key = ({ check: { metric, operator, value, turn, at } }: (typeof checks)[number]) =>
+    [metric, operator, value, turn, at.line].join('\0');
+  return [...groupBy(checks, key).values()].flatMap((group) => {
+    const [{ check }] = group as [(typeof checks)[number]];
+    const failed = group.filter(({ check: one }) => one.outcome === 'fail');
+    const paint = failed.length > 0 ? colors.red : colors.dim;
+    const text = group.length === 1 ? check.evidence : foundInAll(group.map((one) => one.check));
+    const who =
+      failed.length === 0 || group.length === 1
+        ? ''
+        : `; not in ${failed.map(({ cell }) => rowLabel(cell)).join(', ')}`;
+    return wrapText(neutralize(`found: ${text}${who}`), width, ['  ', '    ']).map(paint);
+  });
+}
+
+function foundInAll(checks: readonly ExpectationReport[]): string {
+  const [{ metric, operator, value, turn }] = checks as [ExpectationReport];
+  const counts = [...new Set(checks.map(({ actual }) => actual ?? none))].join(' or ');
+  const where = turn === undefined ? '' : ` in turn ${turn}`;
+  return `${metric} = ${counts}${where}, expected ${operator} ${value}`;
+}
+
+/** The same provider in several places, which the tables above have apart. */
+function placeTable(cells: readonly CellReport[], width: number, colors: Colors): string[] {
+  const place = (cell: CellReport): string => placeOf(cell).join(' · ');
+  if (groupBy(cells, place).size === 1) return [];
+  const rows = [...groupBy(cells, rowLabel)].flatMap(([label, group]) =>
+    [...groupBy(group, place)].map(([where, found]): [string, CellReport[]] => [
+      `${label} · ${where}`,
+      found,
+    ]),
+  );
+  const scenarios = plural(new Set(cells.map(({ scenario }) => scenario)).size, 'scenario');
+  return comparisonTable(
+    `Boards and networks side by side, over ${scenarios}`,
+    rows,
+    width,
+    colors,
+  );
 }
 
 const lossColumns: readonly TableColumn[] = [

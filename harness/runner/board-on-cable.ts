@@ -135,8 +135,6 @@ export class BoardOnCable implements BoardInHand {
   /** The console prints what the main loop does. */
   #consoleTells = false;
   #interruptAllowed = false;
-  /** The reset that the next boot belongs to is known. */
-  #resetTold = false;
   /** A crash was told, and the boot behind it not yet. */
   #crashTold = false;
   #keysTaken = 0;
@@ -628,7 +626,6 @@ export class BoardOnCable implements BoardInHand {
     switch (event.type) {
       case 'reset':
         record({ source: 'serial', type: 'reset', atUs, kind: event.kind, because: event.because });
-        this.#resetTold = true;
         this.#restarts += 1;
         this.#interruptAllowed = false;
         if (event.kind !== 'requested') equipment.tell(`reset: ${event.because}`);
@@ -642,8 +639,6 @@ export class BoardOnCable implements BoardInHand {
           this.#failAs('BOARD_NO_SERVER', event, this.#unreachable());
         break;
       case 'boot':
-        if (!this.#resetTold) this.#noteLostReset(atUs);
-        this.#resetTold = false;
         this.#crashTold = false;
         equipment.tell(`boots firmware ${event.identity.version ?? 'of an unknown version'}`);
         this.#identify(event.identity.version, event.identity.mac, atUs);
@@ -683,23 +678,6 @@ export class BoardOnCable implements BoardInHand {
     }
     if (event.type !== 'heap' && equipment.mac !== undefined) this.#checkIdentity();
     this.#changed();
-  }
-
-  /** The application starts, and nothing was seen of the reset: the port was away meanwhile. */
-  #noteLostReset(atUs: number): void {
-    const { record, equipment } = this.#options;
-    const because = 'the application starts anew; the reset came while the port was away';
-    record({ source: 'serial', type: 'reset', atUs, kind: 'unseen', because });
-    equipment.tell(because);
-    this.#restarts += 1;
-    this.#interruptAllowed = false;
-    this.#shadow?.restarted(because);
-    if (this.#connections === 0) return;
-    this.#fail(
-      'BOARD_RESET',
-      `${equipment.name} was reset while its port was away.`,
-      'Check the cable and the power of the board.',
-    );
   }
 
   #unreachable(): string {

@@ -9,14 +9,19 @@ export class BoardProfileError extends Error {
   readonly code = 'BOARD_PROFILE';
   readonly hint: string;
 
-  constructor(path: string, what: string, options?: ErrorOptions) {
+  constructor(path: string, what: string, hint: string, options?: ErrorOptions) {
     super(`${path}: ${what}.`, options);
-    this.hint = 'Write it anew with calibrate, or name a built-in board.';
+    this.hint = hint;
   }
 }
 
-function problem(path: string, what: string, cause?: unknown): BoardProfileError {
-  return new BoardProfileError(path, what, cause === undefined ? undefined : { cause });
+function problem(
+  path: string,
+  what: string,
+  cause?: unknown,
+  hint = 'Write it anew with calibrate, or name a built-in board.',
+): BoardProfileError {
+  return new BoardProfileError(path, what, hint, cause === undefined ? undefined : { cause });
 }
 
 /** Constants of a profile that recordings can tell, by their key in the file. */
@@ -67,6 +72,11 @@ export function readBoardProfile(path: string): DeviceProfile {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+      const built = Object.keys(deviceProfiles).join(', ');
+      const hint = `Check the path; calibrate writes such a file. Built-in boards: ${built}`;
+      throw problem(path, 'there is no such profile', error, hint);
+    }
     throw problem(path, `cannot be read: ${(error as Error).message}`, error);
   }
   return parseBoardProfile(text, path);

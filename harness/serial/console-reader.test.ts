@@ -526,6 +526,38 @@ test('a board whose clock falls was reset, though its banner was lost', (t) => {
   t.deepEqual(booted('reset'), []);
 });
 
+test('a reset that came while the port was away is told when the application starts, and once', async (t) => {
+  for (const [title, seen, kind] of [
+    ['at the start of the application', [...applicationLines(), ...networkLines], 'unseen'],
+    ['by the clock alone', ['I (2600) wifi:mode : sta (02:ec:0e:00:00:b1)'], 'unseen'],
+    ['one that was asked for', [...applicationLines(), ...networkLines], 'requested'],
+  ] as const) {
+    const { print, wait, of, reader, clock } = bench();
+    reader.opened();
+    await wait(4_000);
+    print(...wholeBoot, 'I (69000) echokit::app: Received idle event');
+    await wait(10_000);
+    if (kind === 'requested') reader.resetRequested();
+    reader.interrupted();
+    await wait(1_500);
+    reader.opened();
+    const returnedUs = clock.nowUs();
+    print(...seen);
+    await wait(1_000);
+    const [, reset, another] = of('reset');
+    t.like(reset, { kind, number: null, atUs: returnedUs }, title);
+    t.is(another, undefined, title);
+  }
+  const { print, wait, of, reader } = bench();
+  reader.opened();
+  print(...wholeBoot);
+  reader.interrupted();
+  reader.opened();
+  print('I (69000) echokit::app: Received idle event');
+  await wait(1_000);
+  t.is(of('reset').length, 1, 'a board that went on was not reset');
+});
+
 test('three resets within a minute are a boot loop, requested ones do not count', async (t) => {
   const { print, wait, of, reader } = bench();
   for (let i = 0; i < 5; i++) {

@@ -160,6 +160,8 @@ export class ConsoleStory {
   #joining = false;
   /** The port was away before it was opened the last time. */
   #returned = false;
+  /** What it means when the application starts before a reset is told. Undefined: one was, or the board is new to us. */
+  #untoldReset: string | undefined;
   /** While a line is read: what it tells, for behind the line. */
   #told: StoryEvent[] | undefined;
 
@@ -184,6 +186,7 @@ export class ConsoleStory {
   /** The port was opened, for the first time or again. */
   opened(atUs: number): void {
     this.#returned = this.#openedUs !== undefined;
+    if (this.#returned) this.#untoldReset = 'the reset came while the port was away';
     this.#openedUs = atUs;
     this.#joining = true;
     this.#after('quiet', storyLimits.quietUs, () =>
@@ -194,6 +197,7 @@ export class ConsoleStory {
   /** The owner of the port resets the board now: the banner that follows is no surprise. */
   resetRequested(atUs: number): void {
     this.#requestedUs = atUs;
+    this.#untoldReset ??= 'its banner was lost';
   }
 
   /** The board shows itself elsewhere: it connected to a server, for example. */
@@ -211,7 +215,6 @@ export class ConsoleStory {
     this.#endCrash();
     this.#endBanner();
     this.#continued = undefined;
-    this.#lastMs = undefined;
     for (const name of ['quiet', 'level', 'dead', 'network']) this.#cancel(name);
   }
 
@@ -351,6 +354,7 @@ export class ConsoleStory {
     this.#cancel('banner');
     const { atUs, silentUs } = banner;
     const { kind, because } = this.#explain(number, atUs, silentUs);
+    this.#untoldReset = undefined;
     this.#tell(atUs, {
       type: 'reset',
       kind,
@@ -449,12 +453,32 @@ export class ConsoleStory {
       this.#begin(atUs);
       this.#banner = undefined;
       this.#cancel('banner');
-      const reset = { type: 'reset', kind: 'unseen', number: null, name: null } as const;
-      this.#tell(atUs, { ...reset, because, mode: 'run', silentUs });
-      this.#enter(atUs, 'Booting', 'reset');
-      this.#countReset('unseen', atUs);
+      this.#tellUnseen(atUs, because, silentUs);
     }
     this.#lastMs = ms;
+  }
+
+  /** The application starts; there may be nothing to be seen of the reset before it. */
+  #checkStart(atUs: number): void {
+    const because = this.#untoldReset;
+    if (because === undefined) return;
+    const silentUs = this.#lastLineUs === undefined ? null : atUs - this.#lastLineUs;
+    this.#begin(atUs);
+    this.#banner = undefined;
+    this.#cancel('banner');
+    this.#tellUnseen(atUs, `the application starts anew; ${because}`, silentUs);
+  }
+
+  #tellUnseen(atUs: number, because: string, silentUs: number | null): void {
+    const asked =
+      this.#requestedUs !== undefined && atUs - this.#requestedUs <= storyLimits.requestUs;
+    const kind = asked ? 'requested' : 'unseen';
+    this.#requestedUs = undefined;
+    this.#untoldReset = undefined;
+    const reset = { type: 'reset', number: null, name: null, mode: 'run' } as const;
+    this.#tell(atUs, { ...reset, kind, because, silentUs });
+    this.#enter(atUs, 'Booting', 'reset');
+    this.#countReset(kind, atUs);
   }
 
   #readBare(event: ConsoleEvent | null, text: string, atUs: number): LineOrigin {
@@ -538,6 +562,8 @@ export class ConsoleStory {
         this.#identity = { ...this.#identity, idf: event.version };
         break;
       case 'app-main':
+        this.#checkStart(atUs);
+        this.#untoldReset = 'its banner was lost';
         this.#tell(atUs, { type: 'boot', identity: this.#identity, bootMs: ms });
         break;
       case 'wifi-mac':

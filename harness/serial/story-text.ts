@@ -69,7 +69,7 @@ export function explainStory(event: StoryEvent): StoryText | null {
     case 'download-mode':
       return trouble(
         'the board waits for a download and runs nothing: K0 (GPIO0) was low at the reset',
-        'let go of K0 and reset the board; --reset does it where the port has lines',
+        'let go of K0 and reset the board: by its button, or with "monitor --reset" where the port has lines',
       );
     case 'no-application':
       return trouble('the flash of the board holds no program', 'flash the firmware');
@@ -86,7 +86,7 @@ export function explainStory(event: StoryEvent): StoryText | null {
     case 'quiet':
       return note(
         `no byte for ${seconds(event.silentUs)}: an idle board prints nothing, and neither does one ` +
-          'without power, in download mode or with a dead console; press K0 or use --reset to see which',
+          'without power, in download mode or with a dead console; press K0 or reset it to see which',
       );
     case 'level-too-low':
       return trouble(
@@ -145,7 +145,7 @@ const crashHints = {
   assert: 'a bug of the firmware or of a library',
   'stack-overflow': 'the task needs a larger stack',
   'interrupt-watchdog': 'interrupts were blocked for 300 ms',
-  exception: 'decode the backtrace with --elf',
+  exception: 'decode the backtrace: "monitor --elf <program>"',
   unknown: 'the beginning was lost',
 } as const;
 

@@ -31,6 +31,8 @@ export interface ExpectationVerdict {
   readonly evidence: string;
   /** Lines of the trace that show it. */
   readonly seqs: readonly number[];
+  /** It is a `[[check]]` of the scenario, which counts what happened. */
+  readonly check?: true;
 }
 
 export interface VerdictFailure {

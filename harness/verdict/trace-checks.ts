@@ -38,7 +38,7 @@ function judgeCheck(check: TraceCheck, trace: CheckedTrace): ExpectationVerdict 
   const obstacle = typeof span === 'string' ? span : missingField(check, trace.events);
   if (obstacle !== undefined || typeof span === 'string') {
     const evidence = `${metric} could not be counted, ${wanted}: ${obstacle}`;
-    return { expectation, outcome: 'fail', actual: null, evidence, seqs: [] };
+    return { expectation, outcome: 'fail', actual: null, evidence, seqs: [], check: true };
   }
   const within = ({ atUs }: { atUs: number }) => atUs >= span.fromUs && atUs < span.untilUs;
   const { of } = check;
@@ -58,6 +58,7 @@ function judgeCheck(check: TraceCheck, trace: CheckedTrace): ExpectationVerdict 
     actual: count,
     evidence: `${metric} = ${count}, ${wanted}${count === 0 ? '' : `: at ${shown}${more}`}`,
     seqs: events.map(({ seq }) => seq),
+    check: true,
   };
 }
 

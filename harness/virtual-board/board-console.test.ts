@@ -259,7 +259,7 @@ test('R02: a board in download mode is told, and a reset leads out of it', async
       t.is(of('download-mode').length, 1);
       t.regex(
         told(of('download-mode'))[0]!,
-        /waits for a download and runs nothing.*--reset does it/,
+        /waits for a download and runs nothing.*let go of K0 and reset the board/,
       );
       t.is(session.reader.state, 'Download');
       t.deepEqual(of('level-too-low'), []);
@@ -281,7 +281,7 @@ test('R02: a port without a word is told after 5 s, with what it may be and how 
       t.is(of('quiet').length, 1);
       t.regex(
         told(of('quiet'))[0]!,
-        /no byte for 5 s: .*in download mode.*use --reset to see which/,
+        /no byte for 5 s: .*in download mode.*press K0 or reset it to see which/,
       );
     },
     running,

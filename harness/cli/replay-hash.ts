@@ -25,6 +25,11 @@ const option = (name: string): string | undefined =>
   process.argv.find((argument) => argument.startsWith(`--${name}=`))?.slice(name.length + 3);
 const repetitions = Number(option('repetitions') ?? 100);
 const providers = option('providers')?.split(',') ?? builtInProviders.map(({ name }) => name);
+/** Busy until whoever started it is gone, however that ended. */
+const busyProgram = `
+process.stdin.on('end', () => process.exit()).resume();
+const work = () => { for (let i = 0; i < 1e7; i++); setImmediate(work); };
+work();`;
 /** Busy processes beside this one. */
 const loads = [0, 1, 2, 4];
 
@@ -74,7 +79,7 @@ const conversations = openReplayables(recorded, catalog);
 const hashes = new Map<string, number>();
 for (let repetition = 0; repetition < repetitions; repetition++) {
   const load = loads[Math.floor((repetition * loads.length) / repetitions)]!;
-  while (busy.length < load) busy.push(spawn(process.execPath, ['-e', 'for (;;);']));
+  while (busy.length < load) busy.push(spawn(process.execPath, ['-e', busyProgram]));
   const run = join(folder, 'replayed');
   const results = await runPlan({
     plan: replayPlan(conversations, 'virtual'),

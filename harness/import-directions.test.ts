@@ -85,9 +85,11 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'harness/voice-detection',
   ],
   'harness/metrics': ['firmware-protocol', 'harness/trace', 'harness/device', 'harness/server'],
+  'harness/inspection': ['harness/metrics', 'harness/trace'],
   'harness/verdict': ['harness/metrics', 'harness/scenario', 'harness/trace'],
   'harness/report': [
     'harness/conformance',
+    'harness/inspection',
     'harness/metrics',
     'harness/scenario',
     'harness/serial',

@@ -22,6 +22,9 @@ export {
 // Configurations
 export { EchoKitConfigError } from './echokit-config/config-problem.ts';
 export { type EchoKitConfig, readEchoKitConfigFile } from './echokit-config/echokit-config.ts';
+export type { Defect, DefectKind, DefectPlace, SoundStage } from './inspection/defect.ts';
+export { inspectCell } from './inspection/inspection.ts';
+export { type ProviderSound, readProviderSounds } from './inspection/provider-sound.ts';
 export { type CellMeasurement, measureCell } from './metrics/measure.ts';
 export { metricCatalog } from './metrics/metric-catalog.ts';
 export { MemoryNetwork } from './network/memory-network.ts';

@@ -362,6 +362,33 @@ program
   });
 
 program
+  .command('inspect')
+  .description(
+    'what is wrong with the sound of recordings or WAV files: what, where, at which stage',
+  )
+  .argument('<path...>', 'runs, cells of them, or WAV files (16-bit PCM)')
+  .option('--against <file>', 'with a WAV file: one that is right, to compare it with')
+  .option('--text <text>', 'with a WAV file: what is said in it, to compare its duration with')
+  .option('--all', 'draw every sentence, not only those in which something is wrong')
+  .option('--out <folder>', 'draw waveforms, spectrogram, buffer level and gaps as SVG files, too')
+  .option('--json', 'print one JSON document instead of the drawing')
+  .addHelpText(
+    'after',
+    `
+Examples:
+  echokit-harness inspect recordings/runs/<run>
+  echokit-harness inspect recordings/runs/<run>/cells/<cell> --all --out pictures
+  echokit-harness inspect clip.wav --text "It is not far from here to the sea."
+  echokit-harness inspect heard.wav --against spoken.wav
+
+Exit codes: 0 nothing is wrong, 1 there are defects, 2 usage, 4 no recording or no such WAV file.`,
+  )
+  .action(async (paths: string[], options) => {
+    const { inspectCommand } = await import('./inspect-command.ts');
+    process.exitCode = inspectCommand(terminal, paths, options);
+  });
+
+program
   .command('validate')
   .description('check scenarios and EchoKit configurations and say what is wrong where')
   .argument(

@@ -1,0 +1,437 @@
+/**
+ * Alignment of sounds whose samples are not kept: a codec or a rate conversion lies between them. Where
+ * the waveforms have the same shape decides; how loud they are does not.
+ */
+import { type Alignment, type Stretch, withoutIntruders } from './alignment.ts';
+
+/** 5 ms at 16 kHz: places are decided for each, and refined to the sample afterwards. */
+const hop = 80;
+/** A lag is judged by 20 ms around each hop. */
+const reach = 160;
+/** A lag is searched with 30 ms of sound. */
+const searchSamples = 480;
+/** What fits as well as this was not met by chance. */
+const searchFit = 0.85;
+/** Windows in a row that are found nowhere, until only one of as many is searched. */
+const missesMax = 16;
+/** Windows as well as this need no search. */
+const goodFit = 0.82;
+/** Below this, RMS, a place says nothing about lags. */
+const audibleRms = 120;
+/** Square of the noise that is added to both sides of a comparison, so that silence is alike. */
+const floorSquare = 40 ** 2;
+/** Cost of 5 ms without a counterpart. Unrelated sounds cost 1, equal ones 0. */
+const nothingCost = 0.7;
+/** Cost of a change, in hops. */
+const changeCost = 6;
+/** Half a second at the coarse rate. */
+const nearPlaces = 2000;
+/** Coarse search at a quarter of the rate. */
+const coarse = 4;
+
+/**
+ * @param before the sound of the stage before, 16 kHz
+ * @param delay the lag to begin with
+ */
+export function alignByShape(before: Int16Array, sound: Int16Array, delay: number): Alignment {
+  const gain = gainOf(before, sound);
+  const lags = candidateLags(before, sound, delay);
+  const path = cheapestPath(before, sound, gain, lags);
+  return { stretches: refined(path, before, sound, gain) };
+}
+
+/** Windows of a sound that are looked for in another one. */
+const probes = 7;
+
+/**
+ * Whether the sound, or what of it is most telling, is in `other`: most of its windows are found there with one lag.
+ *
+ * @param least correlation of a window that is found
+ */
+export function isLike(other: Int16Array, sound: Int16Array, least = searchFit): boolean {
+  const length = Math.min(searchSamples, sound.length);
+  if (other.length < length) return false;
+  const windows: number[] = [];
+  for (let at = 0; at + length <= sound.length; at += length) {
+    if (power(sound, at, at + length) >= audibleRms ** 2) windows.push(at);
+  }
+  // A short piece has sound in its middle, or is quiet as a whole.
+  if (windows.length === 0) return false;
+  const telling = windows.filter((at) => isTelling(sound, at, length));
+  const chosen = telling.length > 0 ? telling : windows;
+  const step = Math.max(1, chosen.length / probes);
+  const search = new LagSearch(other, sound);
+  const lags: number[] = [];
+  let count = 0;
+  for (let i = 0; i < chosen.length; i += step) {
+    count++;
+    const lag = search.find(chosen[Math.floor(i)]!, lags.at(-1) ?? 0, length, least);
+    if (lag !== null) lags.push(lag);
+  }
+  const agreeing = lags.map((lag) => lags.filter((other) => Math.abs(other - lag) <= 64).length);
+  return Math.max(0, ...agreeing) >= Math.max(Math.min(2, count), 0.6 * count);
+}
+
+/** How much louder the sound is, by the levels of the loud part of each. */
+function gainOf(before: Int16Array, sound: Int16Array): number {
+  const level = (samples: Int16Array): number => {
+    const powers: number[] = [];
+    for (let at = 0; at + reach <= samples.length; at += reach)
+      powers.push(power(samples, at, at + reach));
+    powers.sort((a, b) => b - a);
+    return Math.sqrt(powers[Math.floor(powers.length / 4)] ?? 0);
+  };
+  const [was, is] = [level(before), level(sound)];
+  if (was === 0 || is === 0) return 1;
+  // The board's gain is a power of two; what is near 1 is not a gain.
+  const exponent = Math.log2(is / was);
+  return Math.abs(exponent) < 0.5 ? 1 : 2 ** Math.round(exponent);
+}
+
+/** Lags at which any part of the sound was found. */
+function candidateLags(before: Int16Array, sound: Int16Array, delay: number): number[] {
+  const lags = [delay];
+  const votes = new Set<number>();
+  let misses = 0;
+  const search = new LagSearch(before, sound);
+  let current = delay;
+  for (let at = 0; at + searchSamples <= sound.length; at += searchSamples / 2) {
+    if (!isTelling(sound, at, searchSamples)) continue;
+    if (correlation(before, sound, at, searchSamples, current) >= goodFit) continue;
+    const known = lags.find((lag) => correlation(before, sound, at, searchSamples, lag) >= goodFit);
+    if (known !== undefined) {
+      current = known;
+      continue;
+    }
+    // In a long piece of another sound a few windows will do.
+    if (misses >= missesMax && (at / (searchSamples / 2)) % missesMax !== 0) continue;
+    const lag = search.find(at, current);
+    if (lag === null) {
+      misses++;
+      continue;
+    }
+    misses = 0;
+    // Next to a lag that is known already, the shape was only bent.
+    if (lags.some((other) => Math.abs(other - lag) <= 2)) continue;
+    // What only one window shows may be chance.
+    const seen = [...votes].find((other) => Math.abs(other - lag) <= 2);
+    if (seen === undefined) {
+      votes.add(lag);
+      continue;
+    }
+    lags.push(lag);
+    current = lag;
+  }
+  return lags;
+}
+
+/** Loud enough, and not the hiss of a sibilant, which codecs replace by another one. */
+export function isTelling(samples: Int16Array, at: number, length: number): boolean {
+  if (power(samples, at, at + length) < audibleRms ** 2) return false;
+  let crossings = 0;
+  for (let i = at + 1; i < at + length; i++) {
+    if (samples[i]! < 0 !== samples[i - 1]! < 0) crossings++;
+  }
+  return crossings < 0.25 * length;
+}
+
+/** Normalized correlation at one lag, from -1 to 1; what lies outside of `before` is silence. */
+function correlation(
+  before: Int16Array,
+  sound: Int16Array,
+  at: number,
+  length: number,
+  lag: number,
+): number {
+  let [product, was, is] = [0, 0, 0];
+  for (let i = at; i < at + length; i++) {
+    const b = sound[i] ?? 0;
+    const a = before[i - lag] ?? 0;
+    product += a * b;
+    was += a * a;
+    is += b * b;
+  }
+  return was === 0 || is === 0 ? 0 : product / Math.sqrt(was * is);
+}
+
+class LagSearch {
+  readonly #before: Int16Array;
+  readonly #sound: Int16Array;
+  readonly #coarseBefore: Float64Array;
+  readonly #coarseSound: Float64Array;
+  readonly #squares: Float64Array;
+
+  constructor(before: Int16Array, sound: Int16Array) {
+    this.#before = before;
+    this.#sound = sound;
+    this.#coarseBefore = decimated(before);
+    this.#coarseSound = decimated(sound);
+    this.#squares = new Float64Array(this.#coarseBefore.length + 1);
+    for (let i = 0; i < this.#coarseBefore.length; i++) {
+      this.#squares[i + 1] = this.#squares[i]! + this.#coarseBefore[i]! ** 2;
+    }
+  }
+
+  /** The lag at which the window is found, of several the nearest to `near`; null when nowhere. */
+  find(at: number, near: number, samples = searchSamples, least = searchFit): number | null {
+    const length = Math.floor(samples / coarse);
+    const start = Math.floor(at / coarse);
+    const wanted = this.#coarseSound.subarray(start, start + length);
+    const last = this.#coarseBefore.length - length;
+    const expected = Math.floor((at - near) / coarse);
+    // Most pieces are near; only what is not found there is worth a look at everything.
+    const nearby = [
+      Math.max(0, expected - nearPlaces),
+      Math.min(last, expected + nearPlaces),
+    ] as const;
+    for (const [from, to] of [nearby, [0, last] as const]) {
+      const places = this.#likelyPlaces(wanted, from, to);
+      let best: { lag: number; score: number } | null = null;
+      for (const place of places) {
+        for (let fine = -2 * coarse; fine <= 2 * coarse; fine++) {
+          const lag = at - (place * coarse + (at % coarse)) + fine;
+          const score =
+            correlation(this.#before, this.#sound, at, samples, lag) - Math.abs(lag - near) * 1e-6;
+          if (best === null || score > best.score) best = { lag, score };
+        }
+      }
+      if (best !== null && best.score >= least) return best.lag;
+    }
+    return null;
+  }
+
+  /** The places with the highest correlation at the coarse rate, the best first. */
+  #likelyPlaces(wanted: Float64Array, from: number, to: number): number[] {
+    const length = wanted.length;
+    const energy = wanted.reduce((sum, value) => sum + value * value, 0);
+    const before = this.#coarseBefore;
+    const scored: { place: number; score: number }[] = [];
+    // Speech that is worth a search changes little from one coarse sample to the next.
+    for (let place = from; place <= to; place += 2) {
+      const square = this.#squares[place + length]! - this.#squares[place]!;
+      if (square < energy / 64) continue;
+      let product = 0;
+      for (let i = 0; i < length; i++) product += wanted[i]! * before[place + i]!;
+      if (product <= 0) continue;
+      const score = product / Math.sqrt(square * energy);
+      if (score > 0.6) scored.push({ place, score });
+    }
+    return scored
+      .sort((a, b) => b.score - a.score)
+      .slice(0, 12)
+      .map(({ place }) => place);
+  }
+}
+
+function decimated(samples: Int16Array): Float64Array {
+  return Float64Array.from({ length: Math.floor(samples.length / coarse) }, (_, i) => {
+    let sum = 0;
+    for (let k = 0; k < coarse; k++) sum += samples[i * coarse + k]!;
+    return sum / coarse;
+  });
+}
+
+/** Per hop the index into `lags`, or -1 for nothing: the sequence with the least cost in all. */
+function cheapestPath(
+  before: Int16Array,
+  sound: Int16Array,
+  gain: number,
+  lags: readonly number[],
+): (number | null)[] {
+  const hops = Math.ceil(sound.length / hop);
+  const states = lags.length + 1;
+  let costs = new Float64Array(states).fill(changeCost);
+  costs[0] = 0;
+  const came: Int32Array[] = [];
+  for (let h = 0; h < hops; h++) {
+    let cheapest = 0;
+    for (let s = 1; s < states; s++) if (costs[s]! < costs[cheapest]!) cheapest = s;
+    const from = new Int32Array(states);
+    const now = new Float64Array(states);
+    for (let s = 0; s < states; s++) {
+      const jump = costs[cheapest]! + changeCost;
+      from[s] = costs[s]! <= jump ? s : cheapest;
+      const own =
+        s === lags.length ? nothingCost : unlikeness(before, sound, gain, h * hop, lags[s]!);
+      now[s] = Math.min(costs[s]!, jump) + own;
+    }
+    came.push(from);
+    costs = now;
+  }
+  let state = costs.indexOf(Math.min(...costs));
+  const path: (number | null)[] = new Array(hops);
+  for (let h = hops - 1; h >= 0; h--) {
+    path[h] = state === lags.length ? null : lags[state]!;
+    state = came[h]![state]!;
+  }
+  return path;
+}
+
+/** 0 for the same, about 1 for sounds that have nothing to do with each other. */
+function unlikeness(
+  before: Int16Array,
+  sound: Int16Array,
+  gain: number,
+  at: number,
+  lag: number,
+): number {
+  const from = at + hop / 2 - reach / 2;
+  let [error, square] = [0, 2 * reach * floorSquare];
+  for (let i = from; i < from + reach; i++) {
+    const b = sound[i] ?? 0;
+    const a = gain * (before[i - lag] ?? 0);
+    error += (b - a) ** 2;
+    square += b * b + a * a;
+  }
+  return error / square;
+}
+
+/** Stretches with ends to the sample. */
+function refined(
+  path: readonly (number | null)[],
+  before: Int16Array,
+  sound: Int16Array,
+  gain: number,
+): Stretch[] {
+  const runs: { at: number; end: number; lag: number | null }[] = [];
+  for (const [h, lag] of path.entries()) {
+    const last = runs.at(-1);
+    if (last !== undefined && last.lag === lag) last.end = (h + 1) * hop;
+    else runs.push({ at: h * hop, end: (h + 1) * hop, lag });
+  }
+  const last = runs.at(-1);
+  if (last !== undefined) last.end = sound.length;
+  const errorAt = (i: number, lag: number | null): number => {
+    const b = sound[i] ?? 0;
+    if (lag === null) return nothingCost * 0.5 * (b * b + floorSquare);
+    const a = gain * (before[i - lag] ?? 0);
+    return (b - a) ** 2;
+  };
+  for (let r = 1; r < runs.length; r++) {
+    const [left, right] = [runs[r - 1]!, runs[r]!];
+    const from = Math.max(left.at + 1, left.end - 3 * hop);
+    const to = Math.min(right.end - 1, left.end + 3 * hop);
+    let sum = 0;
+    for (let i = from; i < to; i++) sum += errorAt(i, right.lag);
+    let [best, least] = [from, sum];
+    for (let i = from; i < to; i++) {
+      sum += errorAt(i, left.lag) - errorAt(i, right.lag);
+      if (sum < least) [best, least] = [i + 1, sum];
+    }
+    left.end = best;
+    right.at = best;
+  }
+  const all = runs.flatMap(({ at, end, lag }): Stretch[] =>
+    lag === null || end <= at ? [] : [{ at, end, lag }],
+  );
+  const trusted = all.filter(
+    (stretch) =>
+      stretch.end - stretch.at >= trustedSamples ||
+      (power(sound, stretch.at, stretch.end) >= audibleRms ** 2 &&
+        likenessOf(stretch, before, sound, gain) >= shortFit),
+  );
+  const stretches = withoutDetours(withoutIntruders(trusted), errorAt);
+  for (let i = 1; i < stretches.length; i++) {
+    const [left, right] = [stretches[i - 1]!, stretches[i]!];
+    const piece = addedPiece(left, right, errorAt);
+    if (piece === null) continue;
+    stretches[i - 1] = { ...left, end: piece.at };
+    stretches[i] = { ...right, at: piece.end };
+  }
+  return stretches;
+}
+
+/** A stretch of 100 ms is no chance. */
+const trustedSamples = 1600;
+/** A shorter one must be heard, and so much alike, from 0 to 1. */
+const shortFit = 0.7;
+
+function likenessOf(
+  { at, end, lag }: Stretch,
+  before: Int16Array,
+  sound: Int16Array,
+  gain: number,
+): number {
+  let [error, square] = [0, 2 * (end - at) * floorSquare];
+  for (let i = at; i < end; i++) {
+    const b = sound[i] ?? 0;
+    const a = gain * (before[i - lag] ?? 0);
+    error += (b - a) ** 2;
+    square += b * b + a * a;
+  }
+  return 1 - error / square;
+}
+
+/** How much worse the straight way may be than a way there and back. */
+const detourGain = 4;
+
+/**
+ * One period of a voice is like the next, so a badly coded piece may seem to be a period off. A lag that is left and
+ * returned to was the right one all the time, unless the piece between fits far better elsewhere.
+ */
+function withoutDetours(
+  stretches: readonly Stretch[],
+  errorAt: (i: number, lag: number | null) => number,
+): Stretch[] {
+  const straight: Stretch[] = [];
+  for (let i = 0; i < stretches.length; i++) {
+    const here = stretches[i]!;
+    const last = straight.at(-1);
+    const back = stretches.slice(i + 1, i + 5).findIndex(({ lag }) => lag === last?.lag);
+    if (last === undefined || back < 0 || here.lag === last.lag) {
+      straight.push(here);
+      continue;
+    }
+    const detour = stretches.slice(i, i + 1 + back);
+    const home = stretches[i + 1 + back]!;
+    let [away, direct] = [0, 0];
+    for (const { at, end, lag } of detour) {
+      for (let k = at; k < end; k++) {
+        away += errorAt(k, lag);
+        direct += errorAt(k, last.lag);
+      }
+    }
+    if (direct > detourGain * away) {
+      straight.push(here);
+      continue;
+    }
+    straight[straight.length - 1] = { ...last, end: home.end };
+    i += 1 + back;
+  }
+  return straight;
+}
+
+/** How much worse a place may be and still count as good: of two copies the second is the one that was added. */
+const tieShare = 1.1;
+
+/**
+ * Where the sound got longer, any samples between two stretches may be the ones that were added: those, without
+ * which everything else fits best.
+ */
+function addedPiece(
+  left: Stretch,
+  right: Stretch,
+  errorAt: (i: number, lag: number | null) => number,
+): { at: number; end: number } | null {
+  const length = right.lag - left.lag;
+  if (length < hop / 2) return null;
+  const lowest = Math.max(left.at, left.end - length, right.at - 2 * length);
+  const highest = Math.min(right.end - length, right.at);
+  if (highest <= lowest) return null;
+  let sum = 0;
+  for (let i = lowest + length; i < highest + length; i++) sum += errorAt(i, right.lag);
+  const costs = [sum];
+  for (let at = lowest; at < highest; at++) {
+    sum += errorAt(at, left.lag) - errorAt(at + length, right.lag);
+    costs.push(sum);
+  }
+  const least = costs.reduce((low, cost) => Math.min(low, cost), Number.POSITIVE_INFINITY);
+  const at = lowest + costs.findLastIndex((cost) => cost <= least * tieShare + hop * floorSquare);
+  return { at, end: at + length };
+}
+
+function power(samples: Int16Array, from: number, to: number): number {
+  let sum = 0;
+  for (let i = from; i < to; i++) sum += (samples[i] ?? 0) ** 2;
+  return sum / Math.max(1, to - from);
+}

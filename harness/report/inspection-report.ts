@@ -1,0 +1,49 @@
+/** What `inspect` found, as a JSON document. */
+import { type Defect, defectKinds } from '../inspection/defect.ts';
+import type { SoundView } from '../inspection/sound-view.ts';
+
+/** Raised when a field changes its meaning. */
+export const inspectionSchemaVersion = 1;
+
+/** One recording, or one file. */
+export interface InspectedSound {
+  /** Folder or file, as the user would type it. */
+  readonly name: string;
+  /** The recording was stopped before its end. */
+  readonly partial: boolean;
+  readonly views: readonly SoundView[];
+  /** Requests whose bytes could not be read as sound; they are looked at from the adapter on. */
+  readonly unreadRequests: readonly number[];
+  readonly defects: readonly Defect[];
+}
+
+export interface InspectionReport {
+  readonly schemaVersion: number;
+  readonly sounds: readonly {
+    readonly name: string;
+    readonly partial: boolean;
+    readonly sentences: number;
+    readonly unreadRequests: readonly number[];
+    readonly defects: readonly Defect[];
+  }[];
+  /** How many of each kind there are; kinds without any are left out. */
+  readonly kinds: Readonly<Record<string, number>>;
+}
+
+export function buildInspectionReport(sounds: readonly InspectedSound[]): InspectionReport {
+  const all = sounds.flatMap(({ defects }) => defects);
+  const counts = Object.keys(defectKinds).map(
+    (kind) => [kind, all.filter((defect) => defect.kind === kind).length] as const,
+  );
+  return {
+    schemaVersion: inspectionSchemaVersion,
+    sounds: sounds.map(({ name, partial, views, unreadRequests, defects }) => ({
+      name,
+      partial,
+      sentences: views.length,
+      unreadRequests,
+      defects,
+    })),
+    kinds: Object.fromEntries(counts.filter(([, count]) => count > 0)),
+  };
+}

@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { acousticLimits } from '../scenario/scenario.ts';
+import { packetLengthsMs } from '../server/deviation-items.ts';
 import { describeError } from './error-message.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import { liveLimits } from './live-limits.ts';
@@ -295,6 +296,27 @@ program
       .choices(['virtual', 'real'])
       .default('virtual'),
   )
+  .option('--device <board>', 'what if it were this board; a *.toml is a profile of calibrate')
+  .option('--network <name>', 'what if it were this network')
+  .addOption(
+    new Option(
+      '--prebuffer <ms>',
+      'what if the player began a sentence only when so much of it is queued, or all of it',
+    ).argParser(whole('--prebuffer', 0, 60_000)),
+  )
+  .addOption(
+    new Option('--opus-frame <ms>', 'what if Opus packets were so long').choices(
+      packetLengthsMs.map(String),
+    ),
+  )
+  .option(
+    '--blame',
+    'say of every underrun whose fault it was; when nothing is changed, of the recording as it is',
+  )
+  .option(
+    '--prebuffer-curve',
+    'what each prebuffer would have changed, for each provider on each network; nothing is run',
+  )
   .option('--out <folder>', 'where runs are recorded', 'recordings/runs')
   .addOption(ledgerOption())
   .option('--json', 'print the report as one JSON document instead of the table')
@@ -307,6 +329,8 @@ A request that is not the recorded one fails, with what differs. Credentials, da
 Examples:
   echokit-harness replay recordings/runs/<run>
   echokit-harness replay recordings/runs/<run>/cells/<cell> --json
+  echokit-harness replay recordings/runs/<run> --device box --network modem-sleep --prebuffer 240 --opus-frame 60
+  echokit-harness replay recordings/runs/<run> --prebuffer-curve --blame
 
 Exit codes: 0 as recorded, 1 a request differed or an expectation failed, 4 the recording cannot be read.`,
   )

@@ -1,9 +1,9 @@
 /**
  * Whose fault was an underrun? Everything that the player needed has come along four stages: the provider makes it, the
- * server frames it, the network carries it, the board takes it. One stage at a time is made ideal, and the messages are
- * given to the player formulas again: what the underrun loses by that, the stage has caused.
+ * server frames it, the network carries it, the board takes it. One stage at a time is made ideal, and the messages of the
+ * sentence are given to the player formulas again: what the underrun loses by that, the stage has caused.
  *
- * Ideal is a stage that holds nothing up for longer than it did when the player last began, so that a message is
+ * Ideal is a stage that holds nothing up for longer than it did when the sentence began to play, so that a message is
  * never earlier than in the course of real time. A provider that is merely given infinite speed would hide every fault
  * behind it: the board would have the whole answer before the network stalls.
  */
@@ -43,8 +43,8 @@ export interface UnderrunBlame {
 export interface StageShare {
   readonly stage: Stage;
   /**
-   * How much longer than at the beginning the stage held up what ended the underrun; negative: it was ahead. The four
-   * add up to the underrun, less than a cycle of 16 ms apart and not counting messages that took a cycle each.
+   * How much longer than at the beginning of the sentence the stage held up what ended the underrun; negative: it was
+   * ahead. The four add up to this underrun and those before it in the sentence, less than three cycles of 16 ms apart.
    */
   readonly delayUs: number;
   /** How much shorter the underrun is when this stage alone is ideal. */
@@ -85,12 +85,14 @@ export function blameUnderruns(
   });
 }
 
-/** The messages from the one with which the player began, or began again, to the one that ended the underrun. */
+/** The messages from the one with which the sentence began to play to the one that ended the underrun. */
 interface Stretch {
   readonly journeys: readonly Journey[];
   /** Of the first of them; the queue was empty before. */
   readonly startCycle: number;
   readonly restSamples: number;
+  /** Index of the one that ended the underrun before, or 0. */
+  readonly recent: number;
 }
 
 function stretchBefore(
@@ -99,26 +101,27 @@ function stretchBefore(
   { board, restBefore }: Playback,
   journeys: readonly Journey[],
 ): Stretch | null {
-  if (board.playStart === null || restBefore === null) return null;
-  const last = earlier.at(-1);
-  const chunkAt = (position: number, gaps: readonly Underrun[]): number =>
-    (position - board.playStart!.position) / chunkSamples -
-    gaps.reduce((sum, { cycles }) => sum + cycles, 0);
+  if (board.playStart === null || restBefore === null || underrun.seqs.length < 2) return null;
+  const { position } = board.playStart;
+  /** The chunk that was missing. */
+  const chunkOf = (gap: Underrun, before: readonly Underrun[]): number =>
+    (gap.position - position) / chunkSamples - before.reduce((sum, { cycles }) => sum + cycles, 0);
   /** The message that completes a chunk: audio, or for the one behind the last the end marker. */
-  const completing = (chunk: number): number =>
+  const completing = (wanted: number): number =>
     journeys.findIndex(
       ({ ends, playedBefore, frame }) =>
-        ends || Math.floor((restBefore + playedBefore + frame.samples) / chunkSamples) > chunk,
+        ends || Math.floor((restBefore + playedBefore + frame.samples) / chunkSamples) > wanted,
     );
-  const startPosition =
-    last === undefined ? board.playStart.position : last.position + last.cycles * chunkSamples;
-  const first = completing(chunkAt(startPosition, earlier));
-  const late = completing(chunkAt(underrun.position, earlier));
-  if (first < 0 || late < 0 || late < first || underrun.seqs.length < 2) return null;
+  const first = completing(0);
+  const late = completing(chunkOf(underrun, earlier));
+  if (first < 0 || late <= first) return null;
+  const last = earlier.at(-1);
+  const recent = last === undefined ? first : completing(chunkOf(last, earlier.slice(0, -1)));
   return {
     journeys: journeys.slice(first, late + 1),
-    startCycle: (startPosition - board.boot.speakerOffset) / chunkSamples,
+    startCycle: (position - board.boot.speakerOffset) / chunkSamples,
     restSamples: (restBefore + journeys[first]!.playedBefore) % chunkSamples,
+    recent: recent - first,
   };
 }
 
@@ -133,7 +136,7 @@ function blame(
   const unknown = { ...what, cause: 'unknown' as const, together: [], stages: [], evidence: [] };
   if (stretch === null) return unknown;
   const { boot } = playback.board;
-  const left = (ideal: readonly Stage[]): number => emptyCycles(stretch, ideal, boot, underrun);
+  const left = (ideal: readonly Stage[]): number => cyclesBeforeLast(stretch, ideal, boot);
   if (left([]) !== cycles) return unknown;
 
   const late = stretch.journeys.at(-1)!;
@@ -201,44 +204,45 @@ function delayUs(stage: Stage, first: Journey, journey: Journey): number {
   }
 }
 
-/** Empty cycles of the stretch when these stages are ideal. */
-function emptyCycles(
+/** Empty cycles in front of what the last message of the stretch brings, when these stages are ideal. */
+function cyclesBeforeLast(
   { journeys, startCycle, restSamples }: Stretch,
   ideal: readonly Stage[],
   boot: Playback['board']['boot'],
-  underrun: Underrun,
 ): number {
-  const [first, ...others] = journeys;
-  const startUs = boot.speakerStartUs;
+  const first = journeys[0]!;
   const fast = ideal.includes('device');
   const rules: PlayerRules = {
     ...boot.rules,
     prebufferChunks: 0,
     oneMessagePerCycle: boot.rules.oneMessagePerCycle && !fast,
   };
-  const message = ({ ends, frame }: Journey, atUs: number): PlayerMessage => ({
-    atUs,
-    sentence: underrun.sentence,
-    ...(ends ? { kind: 'end' } : { kind: 'samples', samples: frame.samples }),
-  });
-  const startedUs = startUs + startCycle * cycleUs;
+  const stalls = fast ? [] : boot.stalls.filter(({ cycle }) => cycle >= startCycle);
+  const startedUs = boot.speakerStartUs + startCycle * cycleUs;
   let previousUs = startedUs;
-  const messages = [message(first!, startedUs)];
-  for (const journey of others) {
+  const messages = journeys.map((journey): PlayerMessage => {
     const gainUs = ideal.reduce(
-      (sum, stage) => sum + Math.max(0, delayUs(stage, first!, journey)),
+      (sum, stage) => sum + Math.max(0, delayUs(stage, first, journey)),
       0,
     );
     // What was there before the player began is there when it begins.
-    previousUs = Math.max(previousUs, journey.handled.atUs - gainUs);
-    messages.push(message(journey, previousUs));
-  }
-  const end = messages.at(-1)!;
-  // Without an end marker the schedule would wait for one.
-  if (end.kind !== 'end') messages.push({ ...end, kind: 'end' });
-  const stalls = fast ? [] : boot.stalls.filter(({ cycle }) => cycle >= startCycle);
-  const [schedule] = schedulePlayer(messages, startUs, restSamples, undefined, rules, stalls);
-  return (schedule?.emptyRuns ?? []).reduce((sum, run) => sum + run.cycles, 0);
+    previousUs =
+      journey === first ? startedUs : Math.max(previousUs, journey.handled.atUs - gainUs);
+    const what = journey.ends
+      ? ({ kind: 'end' } as const)
+      : ({ kind: 'samples', samples: journey.frame.samples } as const);
+    return { atUs: previousUs, sentence: 1, ...what };
+  });
+  const emptyCycles = (count: number): number => {
+    const some = messages.slice(0, count);
+    const last = some.at(-1)!;
+    // Without an end marker the schedule would wait for one.
+    if (last.kind !== 'end') some.push({ atUs: last.atUs, sentence: 1, kind: 'end' });
+    const { speakerStartUs } = boot;
+    const [schedule] = schedulePlayer(some, speakerStartUs, restSamples, undefined, rules, stalls);
+    return (schedule?.emptyRuns ?? []).reduce((sum, run) => sum + run.cycles, 0);
+  };
+  return emptyCycles(messages.length) - emptyCycles(messages.length - 1);
 }
 
 function evidenceOf(
@@ -249,8 +253,9 @@ function evidenceOf(
   { events }: RecordedCell,
 ): BlameEvidence {
   const { journeys } = stretch;
-  const [late, before] = steepest(stage, journeys);
   const first = journeys[0]!;
+  const [late, before] = steepest(stage, journeys.slice(stretch.recent)) ??
+    steepest(stage, journeys) ?? [journeys.at(-1)!, first];
   const message = late.ends ? 'the end of the sentence' : `frame ${late.frame.frame}`;
   const ms = (us: number): string => `${Math.round(us / 1000)} ms`;
   switch (stage) {
@@ -268,7 +273,7 @@ function evidenceOf(
       const lost = dropped > 0 ? `, and ${ms(samplesToUs(dropped))} of audio had been dropped` : '';
       return {
         stage,
-        text: `${message} was written ${ms(late.writtenUs - late.ready.atUs)} after its audio was there (the first of the stretch ${ms(first.writtenUs - first.ready.atUs)})${lost}`,
+        text: `${message} was written ${ms(late.writtenUs - late.ready.atUs)} after its audio was there (the first of the sentence ${ms(first.writtenUs - first.ready.atUs)})${lost}`,
         seqs: [late.ready.seq, late.frame.seq],
       };
     }
@@ -282,7 +287,7 @@ function evidenceOf(
       const why = troubles.length === 0 ? '' : ` (${troubles.map(({ type }) => type).join(', ')})`;
       return {
         stage,
-        text: `${message} was under way for ${ms(late.receivedUs - late.writtenUs)}${why}, the first of the stretch for ${ms(first.receivedUs - first.writtenUs)}`,
+        text: `${message} was under way for ${ms(late.receivedUs - late.writtenUs)}${why}, the first of the sentence for ${ms(first.receivedUs - first.writtenUs)}`,
         seqs: [...troubles.map(({ seq }) => seq), late.frame.seq, late.received.seq],
       };
     }
@@ -323,10 +328,13 @@ function evidenceOf(
   }
 }
 
-/** The message with which the delay of the stage grew most, and the one before it. */
-function steepest(stage: Stage, journeys: readonly Journey[]): readonly [Journey, Journey] {
-  let found: readonly [Journey, Journey] = [journeys.at(-1)!, journeys.at(-2) ?? journeys[0]!];
-  let most = Number.NEGATIVE_INFINITY;
+/** The message with which the delay of the stage grew most, and the one before it; undefined: it never grew. */
+function steepest(
+  stage: Stage,
+  journeys: readonly Journey[],
+): readonly [Journey, Journey] | undefined {
+  let found: readonly [Journey, Journey] | undefined;
+  let most = 0;
   for (let i = 1; i < journeys.length; i++) {
     const grown = delayUs(stage, journeys[i - 1]!, journeys[i]!);
     if (grown <= most) continue;

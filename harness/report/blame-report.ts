@@ -16,7 +16,7 @@ export interface BlameReport {
   readonly durationMs: number;
   readonly cause: UnderrunBlame['cause'];
   readonly together: readonly Stage[];
-  /** `delayMs`: how much later by this stage than when the player began. `savedMs`: without it alone. */
+  /** `delayMs`: how much later by this stage than when the sentence began. `savedMs`: without it alone. */
   readonly stages: Readonly<
     Partial<Record<Stage, { readonly delayMs: number; readonly savedMs: number }>>
   >;
@@ -42,11 +42,17 @@ export function blameReport(blames: readonly UnderrunBlame[]): BlameReport[] {
   }));
 }
 
+/** A conversation by its name, with the blame of its underruns where it was asked for. */
+export type BlamedCell = Pick<
+  CellReport,
+  'scenario' | 'provider' | 'device' | 'network' | 'server' | 'board' | 'blame'
+>;
+
 /** Longer lists are told with `--json`. */
 const shownPerCell = 10;
 
 /** Empty where nobody was asked for it, or nothing broke. */
-export function blameLines(cells: readonly CellReport[], width: number, colors: Colors): string[] {
+export function blameLines(cells: readonly BlamedCell[], width: number, colors: Colors): string[] {
   const broken = cells.filter(({ blame = [] }) => blame.length > 0);
   if (broken.length === 0) return [];
   return [
@@ -57,7 +63,7 @@ export function blameLines(cells: readonly CellReport[], width: number, colors: 
     ]),
     ...wrapText(
       'A stage is at fault when the underrun is gone as soon as this stage alone holds nothing up for longer than it ' +
-        'did when the player began.',
+        'did when the sentence began.',
       width,
     ).map(colors.dim),
   ];

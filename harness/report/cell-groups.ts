@@ -28,14 +28,20 @@ export function conditionsOf(cell: CellReport): string {
 }
 
 /** Board and network. A real board has its own air, whatever the plan calls it. */
-export function placeOf({ device, network, board }: CellReport): readonly [string, string] {
+export function placeOf({
+  device,
+  network,
+  board,
+}: Pick<CellReport, 'device' | 'network' | 'board'>): readonly [string, string] {
   return board === undefined
     ? [device, network]
     : [`board ${board.name} (${device})`, 'its own air'];
 }
 
 /** The cell in words: scenario, provider, board, network, and the server where it is another one. */
-export function cellTitle(cell: CellReport): string {
+export function cellTitle(
+  cell: Pick<CellReport, 'scenario' | 'provider' | 'device' | 'network' | 'server' | 'board'>,
+): string {
   const { scenario, provider, server } = cell;
   const parts = [scenario, provider, ...placeOf(cell)];
   return [...parts, ...(isUsual(server) ? [] : [server])].join(' · ');

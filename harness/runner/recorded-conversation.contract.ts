@@ -14,7 +14,12 @@ import type { Recording } from '../trace/recorded-cell.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import { type Laboratory, openLaboratory } from './laboratory.ts';
 import { builtInProviders, type ProviderEntry } from './provider-catalog.ts';
-import { openReplayables, recordedMeans, replayPlan } from './recorded-run.ts';
+import {
+  openReplayables,
+  type ReplayableConversation,
+  recordedMeans,
+  replayPlan,
+} from './recorded-run.ts';
 import type { RequestBudget } from './request-budget.ts';
 import { type CellResult, runPlan } from './run-plan.ts';
 
@@ -67,6 +72,8 @@ export function scenarioAt(path: string, toml: string): Scenario {
 export interface ReplayOptions {
   readonly time?: 'virtual' | 'real';
   readonly change?: (entry: ProviderEntry) => ProviderEntry;
+  /** Changes what is held again. */
+  readonly conversation?: (recorded: ReplayableConversation) => ReplayableConversation;
 }
 
 function opened(results: readonly CellResult[], folder: string): RecordedConversation[] {
@@ -132,10 +139,14 @@ export class ConversationRunner {
    */
   async replay(
     path: string,
-    { time = 'virtual', change = (entry) => entry }: ReplayOptions = {},
+    {
+      time = 'virtual',
+      change = (entry) => entry,
+      conversation = (recorded) => recorded,
+    }: ReplayOptions = {},
   ): Promise<RecordedConversation> {
     const folder = join(this.#folder, `${++this.#runs}`);
-    const conversations = openReplayables(path, catalog);
+    const conversations = openReplayables(path, catalog).map(conversation);
     const means = recordedMeans(conversations);
     const results = await runPlan({
       plan: replayPlan(conversations, time),

@@ -125,7 +125,7 @@ export async function runCommand(
   const told = { ask: (text: string) => terminal.say(text), tell: say };
   const onDesk = board === undefined ? undefined : await boardOnDesk(told, board, options, signal);
   for (const line of choice.config === undefined ? [] : unusedSections(choice.config)) say(line);
-  say(progressHeader(plan, options.seed, board));
+  say(progressHeader(plan, options.seed, board, options.link));
   for (const line of onDesk?.facts ?? []) say(line);
   if (server !== undefined) say(standInAdvice(server, scenarios).join('\n'));
   if (budget !== undefined) {
@@ -325,6 +325,7 @@ function progressHeader(
   { cells, time, live }: Plan,
   seed: number,
   board: string | undefined,
+  link: RunCommandOptions['link'],
 ): string {
   const names = (key: 'provider' | 'device' | 'network') => [
     ...new Set(cells.map((cell) => cell[key])),
@@ -344,7 +345,7 @@ function progressHeader(
   const where =
     board === undefined
       ? `${count('device', 'board ', 'boards')}, ${count('network', 'network ', 'networks')}`
-      : `board ${board} over its own air, ${count('device', 'model ', 'models')}`;
+      : `board ${board} over its ${link === undefined ? 'own air' : 'serial link'}, ${count('device', 'model ', 'models')}`;
   return (
     `${scenarios} ${noun} × ${count('provider', '', 'providers')}, ` +
     `${where}, ${models}seed ${seed}, ${time} time, ${whose}`

@@ -325,7 +325,7 @@ function progressHeader(
   { cells, time, live }: Plan,
   seed: number,
   board: string | undefined,
-  link: RunCommandOptions['link'],
+  link?: RunCommandOptions['link'],
 ): string {
   const names = (key: 'provider' | 'device' | 'network') => [
     ...new Set(cells.map((cell) => cell[key])),

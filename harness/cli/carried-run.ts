@@ -8,8 +8,9 @@ import { type CellResult, type RunPlanOptions, runPlan } from '../runner/run-pla
 import type { Cell, Plan, SkippedCell } from '../scenario/plan.ts';
 import { SecretMask } from '../trace/secret-mask.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
-import { exitCode } from './exit-code.ts';
+import { exitCode, exitCodeOfVerdicts } from './exit-code.ts';
 import { spentOf } from './live-providers.ts';
+import { programEnvironment } from './program-environment.ts';
 import type { Terminal } from './terminal.ts';
 
 /** How a run is shown. */
@@ -55,11 +56,7 @@ export async function carryOut(
   const startedAt = wallClockIso();
   const id = startedAt.replaceAll(/[:.]/g, '-').replace(/-\d{3}Z$/, 'Z');
   const folder = newRunFolder(options.out, id);
-  const environment = {
-    version: options.version,
-    node: process.version,
-    platform: `${process.platform} ${process.arch}`,
-  };
+  const environment = programEnvironment(options.version);
   const say = options.quiet === true ? () => {} : (text: string) => terminal.say(text);
   const { providers, devices, external, recorded, board, secrets, blame = false, signal } = options;
   const results = await runInFolder(folder.path, {
@@ -116,7 +113,7 @@ export async function carryOut(
     );
   }
   if (signal.aborted) return exitCode.interrupted;
-  return exitCodeOf(results);
+  return exitCodeOfVerdicts(results.map(({ verdict }) => verdict.outcome));
 }
 
 /** A run that could not begin leaves no folder. */
@@ -176,10 +173,4 @@ function progressLine(result: CellResult, index: number, { cells }: Plan): strin
   );
   const words = [cellWords(result.cell), ...apart].join(' · ');
   return `${placeOf(index, cells.length)} ${words}: ${result.verdict.outcome} (${seconds} s of conversation)`;
-}
-
-function exitCodeOf(results: readonly CellResult[]): number {
-  if (results.some(({ verdict }) => verdict.outcome === 'fail')) return exitCode.expectationFailed;
-  if (results.some(({ verdict }) => verdict.outcome === 'infra')) return exitCode.environment;
-  return exitCode.passed;
 }

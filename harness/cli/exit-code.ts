@@ -10,6 +10,12 @@ export const exitCode = {
   interrupted: 130,
 } as const;
 
+/** What a run with these verdicts ends with. */
+export function exitCodeOfVerdicts(verdicts: readonly ('pass' | 'fail' | 'infra')[]): number {
+  if (verdicts.includes('fail')) return exitCode.expectationFailed;
+  return verdicts.includes('infra') ? exitCode.environment : exitCode.passed;
+}
+
 /** A command that ends with a message for the user and an exit code. */
 export class CommandError extends Error {
   override readonly name = 'CommandError';

@@ -3,12 +3,12 @@
  * The command line. Only this folder prints, exits and reads the environment; every command loads
  * what it needs when it is called, so that `--help` stays quick.
  */
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { acousticLimits } from '../scenario/scenario.ts';
 import { packetLengthsMs } from '../server/deviation-items.ts';
 import { describeError } from './error-message.ts';
 import { CommandError, exitCode } from './exit-code.ts';
+import { harnessVersion } from './harness-version.ts';
 import { liveLimits } from './live-limits.ts';
 import { namedAsStarted, programName } from './program-name.ts';
 import { processTerminal } from './terminal.ts';
@@ -25,18 +25,6 @@ const named = (text: string): string =>
     program.commands.map((command) => command.name()),
   );
 const terminal = processTerminal(named);
-
-export function harnessVersion(): string {
-  for (const up of ['../..', '../../..']) {
-    try {
-      const text = readFileSync(new URL(`${up}/package.json`, import.meta.url), 'utf8');
-      return (JSON.parse(text) as { version: string }).version;
-    } catch {
-      // One level further up: the compiled program lies in dist/.
-    }
-  }
-  return 'unknown';
-}
 
 /** @throws {CommandError} `USAGE` for a list without a name, which would mean all of them */
 function names(option: string): (value: string) => string[] {
@@ -370,6 +358,91 @@ Exit codes: 2 usage error, 4 the port cannot be had, 130 Ctrl-C, which is how it
   .action(async (options) => {
     const { recordCommand } = await import('./record-command.ts');
     process.exitCode = await recordCommand(terminal, { ...options, version: harnessVersion() });
+  });
+
+program
+  .command('report')
+  .description('what recordings come to, from their files alone')
+  .argument('<recording...>', 'runs, recordings of one conversation, bundles')
+  .option('--ledger', 'show where every sample went, turn by turn')
+  .option('--twin', 'show where real boards and their models part')
+  .option('--json', 'print the report as one JSON document instead of the table')
+  .addHelpText(
+    'after',
+    `
+Examples:
+  echokit-harness report recordings/runs/<run>
+  echokit-harness report recordings/golden/*.zip
+  echokit-harness report recordings/runs/<run>/cells/<cell> --json
+
+Exit codes: 0 all passed, 1 an expectation failed, 4 a recording cannot be read or judged.`,
+  )
+  .action(async (paths: string[], options) => {
+    const { reportCommand } = await import('./report-command.ts');
+    process.exitCode = reportCommand(terminal, paths, options);
+  });
+
+program
+  .command('bundle')
+  .description('a run in one file: scenario, configuration, board, recordings, versions, report')
+  .argument('<recording>', 'folder of a run, or of one recording')
+  .option('--out <file>', 'the bundle, a ZIP; default: <name>.zip here')
+  .option('--force', 'replace a file that is there')
+  .action(async (path: string, options) => {
+    const { bundleCommand } = await import('./bundle-command.ts');
+    const version = harnessVersion();
+    process.exitCode = await bundleCommand(terminal, path, { ...options, version });
+  });
+
+program
+  .command('repro')
+  .description(
+    'hold the conversations of a bundle again: the same bytes, or which input is not as it was',
+  )
+  .argument('<bundle>', 'a bundle, or the folder of a run')
+  .option('--json', 'print the comparison as one JSON document')
+  .addHelpText(
+    'after',
+    `
+In virtual time. The provider is its stand-in, or the recording where a real service spoke or time was real.
+
+Exit codes: 0 the same bytes, 1 other bytes, 4 the bundle cannot be read.`,
+  )
+  .action(async (path: string, options) => {
+    const { reproCommand } = await import('./repro-command.ts');
+    const version = harnessVersion();
+    process.exitCode = await reproCommand(terminal, path, { ...options, version });
+  });
+
+program
+  .command('promote')
+  .description('make reviewed recordings golden: CI compares with them from then on')
+  .argument('<recording>', 'folder of a run, or of one recording')
+  .option('--reason <text>', 'what was reviewed, and why it is right')
+  .option('--yes', 'do not ask')
+  .option('--out <folder>', 'where golden recordings are', 'recordings/golden')
+  .action(async (path: string, options) => {
+    const { promoteCommand } = await import('./promote-command.ts');
+    const version = harnessVersion();
+    process.exitCode = await promoteCommand(terminal, path, { ...options, version });
+  });
+
+program
+  .command('export')
+  .description('audio of recordings as Ogg/Opus, MP3, FLAC or WAV')
+  .argument('<recording>', 'a run, a recording of one conversation, or a bundle')
+  .option('--format <name>', 'ogg, mp3, flac, wav', 'ogg')
+  .option(
+    '--audio <names>',
+    'speaker, sent, user, provider, separated by commas; default: speaker',
+    list,
+    [],
+  )
+  .option('--out <folder>', 'where the files are written', '.')
+  .option('--force', 'replace files that are there')
+  .action(async (path: string, options) => {
+    const { exportCommand } = await import('./export-command.ts');
+    process.exitCode = exportCommand(terminal, path, options);
   });
 
 program

@@ -57,6 +57,11 @@ export interface OpusDecoder {
   reset(): void;
 }
 
+/** The WebAssembly that is the codec: its bytes decide the bytes of every packet. */
+export function opusFile(): string {
+  return createRequire(import.meta.url).resolve('@evan/opus/wasm/simd.wasm');
+}
+
 /** A refusal by libopus. `message` is what the firmware prints, for example `opus_decode: corrupted stream`. */
 export class OpusError extends Error {
   override readonly name = 'OpusError';
@@ -102,7 +107,7 @@ interface LibOpus {
 
 /** Compiles the codec, some milliseconds. Codecs of different calls share nothing. */
 export async function loadOpus(): Promise<Opus> {
-  const file = createRequire(import.meta.url).resolve('@evan/opus/wasm/simd.wasm');
+  const file = opusFile();
   const build = await readFile(file);
   const { instance } = await WebAssembly.instantiate(build, {
     wasi_snapshot_preview1: {

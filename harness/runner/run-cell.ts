@@ -276,7 +276,11 @@ async function seatOnCable(
   }
 }
 
-function profileOf({ cell, devices }: RunCellOptions): DeviceProfile {
+/** The board of a cell as it is emulated, with what its scenario changes about it. */
+export function profileOf({
+  cell,
+  devices,
+}: Pick<RunCellOptions, 'cell' | 'devices'>): DeviceProfile {
   const profile = devices?.get(cell.device) ?? deviceProfiles[cell.device];
   if (profile === undefined) throw new RangeError(`There is no board "${cell.device}".`);
   return { ...profile, ...quirksOf(cell) };

@@ -12,7 +12,7 @@ import type { Scenario } from '../scenario/scenario.ts';
 import { RecordingError } from '../trace/recording-reader.ts';
 import { inputsFolder, type RecordingWriter } from '../trace/recording-writer.ts';
 import type { ProviderEntry } from './provider-catalog.ts';
-import { type ExternalServer, isExternal } from './server-side.ts';
+import type { ExternalServer } from './server-side.ts';
 
 const providerFile = 'provider.json';
 const boardFile = 'board.json';
@@ -43,11 +43,16 @@ export function keepInputs(
   }
   const own = devices?.get(device);
   if (own !== undefined) writer.input(boardFile, json(own));
-  if (!isExternal(provider)) keepProvider(writer, provider);
+  if (!('serverUrl' in provider)) keepProvider(writer, provider);
 }
 
 /** The part of it that `run --replay` needs. */
 export function keepProvider(writer: RecordingWriter, provider: ProviderEntry): void {
+  writer.input(providerFile, keptProvider(provider));
+}
+
+/** The text of `provider.json`. */
+export function keptProvider(provider: ProviderEntry): string {
   const { name, endpoint, otherServices, personality, tts } = provider;
   const kept: KeptProvider = {
     name,
@@ -57,7 +62,7 @@ export function keepProvider(writer: RecordingWriter, provider: ProviderEntry): 
     config: tts.config,
     ...(personality !== undefined && { personality }),
   };
-  writer.input(providerFile, json(kept, tts.secrets));
+  return json(kept, tts.secrets);
 }
 
 export interface RunInputs {

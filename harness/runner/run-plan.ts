@@ -3,14 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DeviceProfile } from '../device/device-profile.ts';
 import { blameUnderruns, type UnderrunBlame } from '../metrics/blame.ts';
-import { type BoardMeasurement, measureBoard } from '../metrics/board-measurement.ts';
+import type { BoardMeasurement } from '../metrics/board-measurement.ts';
 import { readConversation } from '../metrics/conversation.ts';
-import { type CellMeasurement, measureCell } from '../metrics/measure.ts';
+import type { CellMeasurement } from '../metrics/measure.ts';
 import { measureRoom, type RoomMeasurement } from '../metrics/room-measurement.ts';
 import { endpointName } from '../network/laboratory-network.ts';
 import type { RecordedTraffic } from '../replay/recorded-exchange.ts';
 import { type Cell, cellName, externalServer, type Plan } from '../scenario/plan.ts';
-import type { Expectation, Scenario } from '../scenario/scenario.ts';
+import type { Scenario } from '../scenario/scenario.ts';
 import { compatOf } from '../server/compat.ts';
 import type { Personality } from '../stand-ins/personality.ts';
 import type {
@@ -28,16 +28,15 @@ import {
   roomFile,
 } from '../trace/recording-writer.ts';
 import { type TraceHeader, traceFormatVersion } from '../trace/trace-event.ts';
-import { type BoardFailure, judge, type Verdict } from '../verdict/judge.ts';
-import { judgeChecks } from '../verdict/trace-checks.ts';
+import type { BoardFailure, Verdict } from '../verdict/judge.ts';
 import type { BoardSource } from './board-on-cable.ts';
-import { consoleLines } from './console-lines.ts';
+import { inputDigests } from './input-digests.ts';
 import type { Laboratory } from './laboratory.ts';
-import { missedDisturbances, missedFaults } from './missed-disturbances.ts';
 import { checkPersonalities } from './personality-choice.ts';
 import { exampleTable, type ProviderEntry, providerEntry } from './provider-catalog.ts';
+import { judgeRecording } from './recording-verdict.ts';
 import type { RequestBudget } from './request-budget.ts';
-import { isSilentRoom, runCell, userVoice } from './run-cell.ts';
+import { isSilentRoom, profileOf, runCell, userVoice } from './run-cell.ts';
 import { keepInputs } from './run-inputs.ts';
 import { type ExternalServer, isExternal } from './server-side.ts';
 
@@ -177,28 +176,8 @@ async function recordCell(
   }
   // What is judged is what was recorded, never what is still in memory.
   const recorded = readRecording(folder);
-  const measurement = measureCell(recorded);
-  const onBoard = measureBoard(recorded);
+  const { measurement, board: onBoard, verdict } = judgeRecording(recorded, cell.scenario);
   const room = measureRoom(recorded);
-  const verdict = judge(measurement, expectationsOf(cell), {
-    live: plan.live,
-    external: isExternal(provider),
-    boardFailures: onBoard?.failures ?? [],
-    checks: judgeChecks(cell.scenario.checks, {
-      events: recorded.events,
-      console: consoleLines(recorded.events, cell.scenario.device.quirksOff),
-    }),
-    missedDisturbances: [
-      ...missedDisturbances(cell.scenario, recorded.events),
-      // A provider that is not ours has no planted faults; in a recording they have happened.
-      ...(plan.live || isExternal(provider) || options.recorded !== undefined
-        ? []
-        : missedFaults(cell.scenario, recorded.events)),
-    ],
-    replayDeviations: recorded.events.flatMap((event) =>
-      event.source === 'harness' && event.type === 'replayDeviation' ? [event] : [],
-    ),
-  });
   const manifest: RecordingManifest = {
     formatVersion: traceFormatVersion,
     verdict: verdict.outcome,
@@ -234,6 +213,11 @@ async function recordCell(
     ...(recorded.room !== undefined && { room: roomFile }),
     ...(personality !== undefined && { personality: provenance(personality) }),
     ...(onBoard !== null && { board: boardFacts(onBoard, writer.hasBoardSpeaker) }),
+    inputs: inputDigests(cell, {
+      profile: profileOf({ cell, devices: options.devices }),
+      ...(!isExternal(provider) && { provider }),
+      ...(personality !== undefined && { personality }),
+    }),
     environment: { ...environment, voice: spokenBy.join(', ') },
   };
   writer.finish(manifest);
@@ -350,8 +334,4 @@ function traceHeader(
     ...(replay ? { replay: 'strict' } : {}),
     ...(board === undefined ? {} : { board }),
   };
-}
-
-function expectationsOf({ scenario }: Cell): Expectation[] {
-  return [...scenario.expect, ...scenario.turns.flatMap((turn) => turn.expect)];
 }

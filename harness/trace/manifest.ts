@@ -17,7 +17,26 @@ export type RecordingManifest = {
   readonly personality?: ManifestPersonality;
   /** Of a real board. Absent: it was emulated. */
   readonly board?: ManifestBoard;
+  /** What went into the run. Absent in older recordings. */
+  readonly inputs?: ManifestInputs;
   readonly environment: ManifestEnvironment;
+};
+
+/**
+ * Of everything that decides how a run goes, the first 16 hexadecimal digits of a SHA-256. The same inputs, seed and
+ * environment give the same bytes; when they do not, these say which one is another.
+ */
+export type ManifestInputs = {
+  /** Text and WAV files of the scenario. */
+  readonly scenario: string;
+  /** Configuration of the adapter, without credentials. Absent: the server was not ours. */
+  readonly provider?: string;
+  /** What its stand-in was. Absent: there was none. */
+  readonly personality?: string;
+  /** Constants and quirks of the board. */
+  readonly board: string;
+  /** The link between board and server. */
+  readonly network: string;
 };
 
 export type ManifestPlan = {
@@ -82,8 +101,12 @@ export type ManifestBoard = {
 export type ManifestEnvironment = {
   /** Of this program. */
   readonly version?: string;
+  /** Of the code of this program that ran, as {@link ManifestInputs}. */
+  readonly program?: string;
   /** Of Node. */
   readonly node?: string;
+  /** Of the Opus codec, as {@link ManifestInputs}. */
+  readonly opus?: string;
   readonly platform?: string;
   /** ISO 8601. */
   readonly startedAt?: string;

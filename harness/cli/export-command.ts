@@ -1,0 +1,77 @@
+import { existsSync, mkdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import {
+  type ExportFormatName,
+  exportAudio,
+  exportFormats,
+} from '../audio-files/exported-audio.ts';
+import { openFfmpeg } from '../audio-files/ffmpeg.ts';
+import { writeWhole } from '../bundle/bundle-folder.ts';
+import { recordingFolders } from '../runner/recorded-run.ts';
+import { readRecording } from '../trace/recording-reader.ts';
+import { CommandError, exitCode } from './exit-code.ts';
+import { ffmpegPath } from './ffmpeg-path.ts';
+import { openRunFolder } from './recorded-run-folder.ts';
+import type { Terminal } from './terminal.ts';
+
+export const exportedAudio = ['speaker', 'sent', 'user', 'provider'] as const;
+
+export interface ExportCommandOptions {
+  readonly format: string;
+  /** What of {@link exportedAudio}. */
+  readonly audio: readonly string[];
+  /** Folder for the files. */
+  readonly out: string;
+  readonly force?: boolean;
+}
+
+/** `export`: audio of recordings as files that any player opens. Returns the exit code. */
+export function exportCommand(
+  terminal: Terminal,
+  path: string,
+  { format, audio, out, force = false }: ExportCommandOptions,
+): number {
+  if (!(format in exportFormats)) {
+    const names = Object.keys(exportFormats).join(', ');
+    throw usage(`There is no format "${format}".`, `formats: ${names}`);
+  }
+  const wanted = audio.length === 0 ? ['speaker'] : audio;
+  const unknown = wanted.find((name) => !(exportedAudio as readonly string[]).includes(name));
+  if (unknown !== undefined) {
+    throw usage(`A recording has no audio "${unknown}".`, `audio: ${exportedAudio.join(', ')}`);
+  }
+  const run = openRunFolder(path);
+  try {
+    const ffmpeg = openFfmpeg(ffmpegPath());
+    const folders = recordingFolders(run.path);
+    mkdirSync(out, { recursive: true });
+    for (const folder of folders) {
+      const { speaker, sent, user, provider } = readRecording(folder);
+      const clips: [string, Int16Array][] = [
+        ['speaker', speaker],
+        ['sent', sent],
+        ['user', user],
+        ...[...provider].map(([request, samples]): [string, Int16Array] => [
+          `provider-${request}`,
+          samples,
+        ]),
+      ];
+      const cell = run.isBundle && folder === run.path ? run.name : basename(folder);
+      for (const [name, samples] of clips) {
+        if (!wanted.includes(name.split('-')[0]!) || samples.length === 0) continue;
+        const target = join(out, `${cell}.${name}.${format}`);
+        if (!force && existsSync(target)) throw usage(`${target} is there already.`, 'add --force');
+        const file = exportAudio(ffmpeg, samples, format as ExportFormatName);
+        writeWhole(target, file);
+        terminal.print(`${target}  ${(samples.length / 16_000).toFixed(2)} s`);
+      }
+    }
+    return exitCode.passed;
+  } finally {
+    run.close();
+  }
+}
+
+function usage(message: string, hint: string): CommandError {
+  return new CommandError('USAGE', exitCode.usage, message, hint);
+}

@@ -1,0 +1,166 @@
+/** The report of recordings, from their files and nothing else: no server, no board, no provider is needed for it. */
+import { existsSync, readFileSync } from 'node:fs';
+import { basename, join, relative, sep } from 'node:path';
+import { parse } from 'smol-toml';
+import {
+  buildRunReport,
+  type CellReport,
+  type ReportedCell,
+  type RunReport,
+} from '../report/run-report.ts';
+import { measureRoom } from '../metrics/room-measurement.ts';
+import { recordingFolders } from '../runner/recorded-run.ts';
+import { judgeRecording } from '../runner/recording-verdict.ts';
+import { readInputs } from '../runner/run-inputs.ts';
+import type { ScenarioCatalog } from '../scenario/load.ts';
+import type { Cell } from '../scenario/plan.ts';
+import type { Scenario } from '../scenario/scenario.ts';
+import { ScenarioError } from '../scenario/scenario-error.ts';
+import type { ManifestPlan, RecordingManifest } from '../trace/manifest.ts';
+import { RecordingError, readRecording } from '../trace/recording-reader.ts';
+import type { TraceHeader } from '../trace/trace-event.ts';
+
+export interface RecordedReport {
+  readonly report: RunReport;
+  /** What a reader must know of the recordings, one line each. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * @param path of a recording or of a run
+ * @param name of the report; default: that of the folder
+ * @throws {RecordingError} for a folder without a recording, or one that cannot be read
+ */
+export function recordedReport(
+  path: string,
+  catalog: ScenarioCatalog,
+  name: string = basename(path),
+): RecordedReport {
+  const notes: string[] = [];
+  const folders = recordingFolders(path);
+  const headers: TraceHeader[] = [];
+  const manifests: RecordingManifest[] = [];
+  const cells = folders.map((folder): ReportedCell => {
+    const recording = readRecording(folder);
+    const { header, partial } = recording;
+    const manifest = readManifest(folder);
+    headers.push(header);
+    if (manifest !== undefined) manifests.push(manifest);
+    if (partial) notes.push(`${folder} is partial: the run was stopped before its end.`);
+    const scenario = scenarioOf(folder, catalog, notes);
+    const { measurement, board, verdict } = judgeRecording(recording, scenario);
+    const room = measureRoom(recording);
+    return {
+      cell: cellOf(header, scenario ?? unknownScenario(header, manifest)),
+      measurement,
+      verdict,
+      recording: relative(path, folder).split(sep).join('/') || '.',
+      host: header.live ?? null,
+      ...(board !== null && { board }),
+      ...(room !== null && { room }),
+    };
+  });
+  const [first] = headers;
+  const environment = manifests[0]?.environment ?? {};
+  const report = buildRunReport({
+    cells,
+    run: {
+      id: name,
+      // Recordings know the seed of each conversation, not that of their run.
+      seed: first!.seed,
+      time: first!.time,
+      live: headers.some(({ live }) => live !== undefined),
+      ...(headers.some(({ replay }) => replay !== undefined) && { replay: 'strict' as const }),
+      ...(environment.startedAt !== undefined && { startedAt: environment.startedAt }),
+    },
+    environment,
+  });
+  return {
+    report: { ...report, cells: report.cells.map((cell, index) => placed(cell, folders[index]!)) },
+    notes,
+  };
+}
+
+/** Where the files were when the report was made is nobody's business: a scenario is named from its recording on. */
+function placed(cell: CellReport, folder: string): CellReport {
+  const expectations = cell.expectations.map((expectation) => ({
+    ...expectation,
+    at: {
+      ...expectation.at,
+      file: expectation.at.file.startsWith(folder)
+        ? relative(folder, expectation.at.file).split(sep).join('/')
+        : expectation.at.file,
+    },
+  }));
+  return { ...cell, expectations };
+}
+
+export function readManifest(folder: string): RecordingManifest | undefined {
+  const path = join(folder, 'manifest.toml');
+  if (!existsSync(path)) return undefined;
+  return parse(readFileSync(path, 'utf8')) as unknown as RecordingManifest;
+}
+
+function scenarioOf(
+  folder: string,
+  catalog: ScenarioCatalog,
+  notes: string[],
+): Scenario | undefined {
+  try {
+    return readInputs(folder, catalog).scenario;
+  } catch (error) {
+    const known = error instanceof ScenarioError || error instanceof RecordingError;
+    if (!known) throw error;
+    const why =
+      error instanceof RecordingError
+        ? 'it does not hold its scenario'
+        : 'this version does not read its scenario';
+    notes.push(`${folder}: what was expected is not known, ${why} [${error.code}].`);
+    return undefined;
+  }
+}
+
+function cellOf(header: TraceHeader, scenario: Scenario): Cell {
+  const { provider, device, network, seed } = header;
+  const server = (header.server ?? 'harness') as Cell['server'];
+  return { scenario, provider, device, network, server, seed };
+}
+
+/** What the recording itself tells of a scenario that it does not hold. */
+function unknownScenario(header: TraceHeader, manifest: RecordingManifest | undefined): Scenario {
+  const plan: Partial<ManifestPlan> = manifest?.plan ?? {};
+  const { title = header.scenario, file = header.scenario, quirksOff = [] } = plan;
+  const { noiseDbfs, echoDb, echoDelayMs = 0 } = plan;
+  return {
+    name: header.scenario,
+    file,
+    source: { text: '', files: [] },
+    title,
+    tags: [],
+    matrix: { providers: [], devices: [], networks: [], servers: [] },
+    personalities: new Map(),
+    standIn: {},
+    device: {
+      quirksOff,
+      playerRhythm: 'even',
+      scheme: 'ws',
+      ...(noiseDbfs !== undefined && { noiseDbfs }),
+      ...(echoDb !== undefined && { echo: { db: echoDb, delayMs: echoDelayMs } }),
+    },
+    server: {
+      asr: 'stream',
+      recognitionMs: 0,
+      asrService: 'script',
+      llmService: 'script',
+      vad: {},
+      model: 'harness',
+      compatExcept: [],
+      packetMs: 120,
+      compression: false,
+      ignoredParameters: [],
+    },
+    turns: [],
+    checks: [],
+    expect: [],
+  };
+}

@@ -40,6 +40,8 @@ test.after.always(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+// Each command listens for Ctrl-C until its process ends.
+process.setMaxListeners(50);
 const version = '0.0.0-test';
 
 /** Keeps what is printed. */

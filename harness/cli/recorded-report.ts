@@ -2,13 +2,13 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, join, relative, sep } from 'node:path';
 import { parse } from 'smol-toml';
+import { measureRoom } from '../metrics/room-measurement.ts';
 import {
   buildRunReport,
   type CellReport,
   type ReportedCell,
   type RunReport,
 } from '../report/run-report.ts';
-import { measureRoom } from '../metrics/room-measurement.ts';
 import { recordingFolders } from '../runner/recorded-run.ts';
 import { judgeRecording } from '../runner/recording-verdict.ts';
 import { readInputs } from '../runner/run-inputs.ts';

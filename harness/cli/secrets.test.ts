@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { encode } from '@msgpack/msgpack';
 import test from 'ava';
+import { unpackBundle } from '../bundle/bundle-file.ts';
 import {
   ScriptedService,
   type ServiceAnswer,
@@ -203,6 +204,14 @@ test.serial(
     t.true(echoed.length >= 5, 'what the services said is in the recordings');
     for (const { name, content } of files) t.deepEqual(traces(content), [], name);
     t.deepEqual(traces(Buffer.from(stdout)), []);
+    const [run] = readdirSync(out);
+    const file = join(program.folder, 'canaries.zip');
+    const bundled = await program.start(['bundle', join(out, run!), '--out', file]).ended;
+    t.is(bundled.exit, 0, bundled.stderr);
+    for (const [name, content] of unpackBundle(readFileSync(file), file).files) {
+      t.deepEqual(traces(Buffer.from(content)), [], `${name} of the bundle`);
+    }
+    t.deepEqual(traces(Buffer.from(bundled.stdout + bundled.stderr)), []);
     t.deepEqual(traces(Buffer.from(stderr)), []);
     t.true(JSON.parse(stdout).cells.length === 5, 'the document is whole');
   },

@@ -5,7 +5,7 @@
  */
 import { nearestName } from './nearest-name.ts';
 import type { ConfigKey, ConfigTable } from './platform.ts';
-import { publicUrl, redact } from './transport/provider-failure.ts';
+import { publicUrl, redact, urlCredentials } from './transport/provider-failure.ts';
 
 /** Listed with what to do in `harness/README.md`. */
 export type ConfigErrorCode =
@@ -314,6 +314,9 @@ class TableCheck {
     if (text === undefined) return undefined;
     const name = variable ?? this.#name(path);
     if (rule.secret === true && text !== '') this.secrets.push(text);
+    if (rule.kind === 'url' && URL.canParse(text)) {
+      this.secrets.push(...urlCredentials(new URL(text)));
+    }
     if (rule.required === true && rule.secret !== true && text === '') {
       return this.#unusable(
         'CONFIG_BAD_VALUE',

@@ -360,3 +360,12 @@ test('the nearest name is near', (t) => {
   t.is(nearestName('apikey', ['api_key', 'voice']), 'api_key');
   t.is(nearestName('speed', ['api_key', 'voice']), undefined);
 });
+
+test('credentials in a URL count as secrets, as they are written and as they are meant', (t) => {
+  const { secrets } = readTtsConfig({
+    platform: 'gsv',
+    url: 'http://user:pass%2Fword@127.0.0.1:9094/v1/audio/speech?key=K4711&voice=v',
+    speaker: 'texan',
+  });
+  t.deepEqual([...secrets].sort(), ['K4711', 'pass%2Fword', 'pass/word']);
+});

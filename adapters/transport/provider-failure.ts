@@ -283,6 +283,24 @@ export function publicUrl(url: URL): string {
   return copy.href;
 }
 
+/** What {@link publicUrl} leaves out, as it is written in the URL and as it is meant. */
+export function urlCredentials(url: URL): string[] {
+  const parameters = [...url.searchParams].filter(([name]) => secretParameters.test(name));
+  const found = [url.password, ...parameters.map(([, value]) => value)];
+  return found
+    .filter((text) => text !== '')
+    .flatMap((text) => (text.includes('%') ? [text, decoded(text)] : [text]));
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    // A percent sign that stands for itself.
+    return text;
+  }
+}
+
 /** `what` and, when there is one, what to try next, as sentences. */
 export function sentence(what: string, hint?: string): string {
   const end = /[.!?…]$/.test(what) ? what : `${what}.`;

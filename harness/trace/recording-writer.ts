@@ -9,7 +9,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { stringify } from 'smol-toml';
-import { type MaskedStream, SecretMask } from './secret-mask.ts';
+import { type MaskedStream, type MaskedWire, SecretMask } from './secret-mask.ts';
 import type { TraceEvent, TraceHeader } from './trace-event.ts';
 import { encodeWav, WavWriter } from './wav-file.ts';
 import { type WireEvent, type WireSide, wireFolder } from './wire-traffic.ts';
@@ -268,7 +268,7 @@ const lastWireEvents: readonly WireEvent['type'][] = [
 class ConnectionFile {
   readonly #events: number;
   readonly #data: Record<'sent' | 'received', number>;
-  readonly #masked: Record<'sent' | 'received', MaskedStream>;
+  readonly #masked: Record<'sent' | 'received', MaskedWire>;
   #closed = false;
 
   constructor(path: string, mask: SecretMask) {
@@ -278,8 +278,7 @@ class ConnectionFile {
       sent: openSync(`${path}.sent`, 'w'),
       received: openSync(`${path}.received`, 'w'),
     };
-    const masked = (file: number): MaskedStream =>
-      mask.stream((bytes) => void writeSync(file, bytes));
+    const masked = (file: number): MaskedWire => mask.wire((bytes) => void writeSync(file, bytes));
     this.#masked = { sent: masked(this.#data.sent), received: masked(this.#data.received) };
   }
 

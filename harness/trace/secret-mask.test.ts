@@ -133,6 +133,52 @@ test('a stream with fields is masked alike however it is cut, and keeps its leng
   );
 });
 
+test('a secret is found on the wire wherever chunks of HTTP and pieces cut it', (t) => {
+  const head = 'HTTP/1.1 401 No\r\nSet-Cookie: nobody-knows\r\nTransfer-Encoding: chunked\r\n\r\n';
+  const audio = Buffer.from([13, 10, 255, 0, 13, 10, 13]);
+  const body = (value: string, unknown: string): string =>
+    `{"m":"${value}","api_key":"${unknown}","x":"a\\r\\nb"} \r\nabc\r\n end`;
+  const chunked = (text: string, sizes: readonly number[]): string => {
+    let at = 0;
+    const chunks = [...sizes, text.length].flatMap((size) => {
+      const chunk = text.slice(at, at + size);
+      at += size;
+      return chunk === '' ? [] : [`${chunk.length.toString(16)}\r\n${chunk}\r\n`];
+    });
+    return `${chunks.join('')}0\r\n\r\n`;
+  };
+  const stars = (text: string): string => '*'.repeat(text.length);
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 1, max: 20 }), { maxLength: 30 }),
+      fc.array(fc.integer({ min: 1, max: 25 }), { maxLength: 60 }),
+      (chunkSizes, pieceSizes) => {
+        const bytesOf = (cookie: string, value: string, unknown: string): Buffer =>
+          Buffer.concat([
+            Buffer.from(head.replace('nobody-knows', cookie)),
+            Buffer.from(chunked(body(value, unknown), chunkSizes)),
+            audio,
+          ]);
+        const plain = 'sk-live-4711-x';
+        const whole = bytesOf('nobody-knows', plain, 'nobody');
+        const written: Buffer[] = [];
+        const wire = new SecretMask([plain]).wire((bytes) => written.push(Buffer.from(bytes)));
+        let at = 0;
+        for (const size of [...pieceSizes, whole.length]) {
+          wire.push(Buffer.from(whole.subarray(at, at + size)));
+          at += size;
+        }
+        wire.end();
+        t.is(
+          Buffer.concat(written).toString('latin1'),
+          bytesOf(stars('nobody-knows'), stars(plain), stars('nobody')).toString('latin1'),
+        );
+      },
+    ),
+    { numRuns: 200, seed: 7 },
+  );
+});
+
 test('what is too short to be a secret is left alone', (t) => {
   t.is(new SecretMask(['abc', '']).text('abcdef'), 'abcdef');
 });

@@ -48,6 +48,76 @@ export class SecretMask {
   stream(write: (bytes: Uint8Array) => void): MaskedStream {
     return new MaskedStream(this.#bytes, write);
   }
+
+  /** The same for the bytes of a connection: a secret may also be cut by the chunks of HTTP (RFC 9112, section 7.1). */
+  wire(write: (bytes: Uint8Array) => void): MaskedWire {
+    return new MaskedWire(this, write);
+  }
+}
+
+/** The line that ends a chunk, and the size of the next one. Elsewhere such lines mean nothing, and pass as well. */
+const chunkLines = /\r\n[\da-f]{1,8}(?:;[^\r\n]{0,80})?\r\n/gi;
+/** The beginning of such a line at the end of what has come. */
+const chunkLineAtEnd = /\r(?:\n(?:[\da-f]{1,8}(?:;[^\r\n]{0,80})?\r?)?)?$/i;
+
+/** Takes the lines between chunks out, has the rest masked, and puts them back where they were. */
+export class MaskedWire {
+  readonly #write: (bytes: Uint8Array) => void;
+  readonly #content: MaskedStream;
+  /** Lines that are not written yet, and how many bytes of content come before each. */
+  readonly #lines: { readonly at: number; readonly bytes: Buffer }[] = [];
+  #pushed = 0;
+  #written = 0;
+  #held: Buffer = Buffer.alloc(0);
+
+  constructor(mask: SecretMask, write: (bytes: Uint8Array) => void) {
+    this.#write = write;
+    this.#content = mask.stream((bytes) => this.#pass(bytes));
+  }
+
+  push(piece: Uint8Array): void {
+    const bytes = Buffer.concat([this.#held, piece]);
+    const text = bytes.toString('latin1');
+    let at = 0;
+    for (const { index, 0: line } of text.matchAll(chunkLines)) {
+      this.#take(bytes.subarray(at, index));
+      at = index + line.length;
+      this.#lines.push({ at: this.#pushed, bytes: bytes.subarray(index, at) });
+    }
+    const tail = Math.max(at, text.length - 100);
+    const begun = text.slice(tail).search(chunkLineAtEnd);
+    const end = begun < 0 ? text.length : tail + begun;
+    this.#take(bytes.subarray(at, end));
+    this.#held = Buffer.from(bytes.subarray(end));
+  }
+
+  end(): void {
+    this.#take(this.#held);
+    this.#content.end();
+    for (const { bytes } of this.#lines) this.#write(bytes);
+  }
+
+  #take(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    this.#pushed += bytes.length;
+    this.#content.push(bytes);
+  }
+
+  #pass(bytes: Uint8Array): void {
+    let from = 0;
+    for (;;) {
+      const line = this.#lines[0];
+      const to = line === undefined ? bytes.length : line.at - this.#written;
+      if (line === undefined || to > bytes.length - from) break;
+      if (to > 0) this.#write(bytes.subarray(from, from + to));
+      this.#write(line.bytes);
+      this.#lines.shift();
+      this.#written += to;
+      from += to;
+    }
+    if (from < bytes.length) this.#write(bytes.subarray(from));
+    this.#written += bytes.length - from;
+  }
 }
 
 /** Holds back what may be the beginning of a secret until the next piece shows whether it is. */

@@ -106,7 +106,7 @@ export function checkSecrets(files: BundleFiles): void {
     if (path.endsWith('.wav')) continue;
     let same = true;
     let at = 0;
-    const stream = new SecretMask([]).stream((bytes) => {
+    const stream = new SecretMask([]).wire((bytes) => {
       same &&= Buffer.from(bytes).equals(content.subarray(at, at + bytes.length));
       at += bytes.length;
     });

@@ -364,7 +364,7 @@ program
   .command('report')
   .description('what recordings come to, from their files alone')
   .argument('<recording...>', 'runs, recordings of one conversation, bundles')
-  .option('--ledger', 'show where every sample went, turn by turn')
+  .addOption(ledgerOption())
   .option('--twin', 'show where real boards and their models part')
   .option('--json', 'print the report as one JSON document instead of the table')
   .addHelpText(

@@ -8,7 +8,7 @@ import { scenarioCatalog } from './scenario-files.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface ReportCommandOptions {
-  readonly ledger?: boolean;
+  readonly ledger?: 'faulty' | 'all';
   readonly twin?: boolean;
   readonly json?: boolean;
 }
@@ -38,7 +38,7 @@ export function reportCommand(
         color: terminal.color,
         width: terminal.width,
         recordingsFolder: paths.length === 1 ? paths[0]! : '.',
-        ledger: options.ledger === true,
+        ...(options.ledger !== undefined && { ledger: options.ledger }),
         twin: options.twin === true,
         nextSteps: [],
       }).trimEnd(),

@@ -234,6 +234,10 @@ program
     '--replay <recording>',
     'the recording of one conversation answers in the place of the provider',
   )
+  .option(
+    '--refresh',
+    'with --replay and --live: when a request differs from the recording, record the conversation anew; else send nothing',
+  )
   .addOption(
     new Option('--seed <number>', 'the same seed gives the same run, byte for byte')
       .default(1)
@@ -263,6 +267,7 @@ Examples:
   echokit-harness run --server ws://127.0.0.1:8080/ws/ scenarios/one-question.toml
   echokit-harness run --board kitchen scenarios/two-turns.toml --provider openai --twin
   echokit-harness run --board kitchen --link serial --baud 921600 scenarios/two-turns.toml
+  echokit-harness run --replay recordings/runs/<run>/cells/<cell> --live --refresh --config config.toml
   echokit-harness run --json | jq '.cells[].metrics.ttfa_ms.p50'
 
 Exit codes: 0 passed, 1 an expectation failed, 2 usage or scenario error, 4 environment,

@@ -14,6 +14,12 @@ import { CommandError, exitCode } from './exit-code.ts';
 import { type LiveOptions, liveAnnouncement, liveBudget, liveProviders } from './live-providers.ts';
 import { chooseProviders, unusedSections } from './provider-choice.ts';
 import {
+  differencesFrom,
+  refreshedProvider,
+  refreshLines,
+  replaySteps,
+} from './refreshed-recording.ts';
+import {
   defaultScenarioFolder,
   findScenarioFiles,
   loadScenarios,
@@ -31,6 +37,8 @@ export interface RunCommandOptions extends LiveOptions, BoardOptions {
   readonly server?: string;
   /** Folder of a recording that answers in the place of the provider. */
   readonly replay?: string;
+  /** With `replay` and `live`: what differs from the recording is recorded anew. */
+  readonly refresh?: boolean;
   /** Default: `real` with `live`, else `virtual`. */
   readonly time?: 'virtual' | 'real';
   readonly seed: number;
@@ -53,6 +61,12 @@ export async function runCommand(
   options: RunCommandOptions,
 ): Promise<number> {
   if (options.replay !== undefined) return await runOnRecording(shown, paths, options);
+  if (options.refresh === true) {
+    throw usage(
+      '--refresh records anew what differs from a recording, and there is none.',
+      'add --replay <recording>; without one, run --live records',
+    );
+  }
   const { live = false, server, board } = options;
   const real = live || server !== undefined || board !== undefined;
   const { time = real ? 'real' : 'virtual' } = options;
@@ -148,22 +162,16 @@ export async function runCommand(
 
 /** The provider of one recorded conversation in another one: another scenario, board, network or server. */
 async function runOnRecording(
-  terminal: Terminal,
+  shown: Terminal,
   paths: readonly string[],
   options: RunCommandOptions,
 ): Promise<number> {
-  const { live, provider, config, server, board, replay = '' } = options;
-  const other = Object.entries({ live, provider, config, server, board }).find(
-    ([, value]) => value !== undefined && value !== false,
-  );
-  if (other !== undefined) {
-    throw usage(
-      `--replay and --${other[0]} exclude each other: the provider is the one of the recording.`,
-      `leave --${other[0]} out`,
-    );
-  }
+  checkReplay(options);
+  const { config, provider, refresh = false, replay = '' } = options;
+  const budget = liveBudget(options);
+  const choice = chooseProviders(shown, config, [], refresh ? 'services' : 'stand-ins');
   const profiles = boardProfiles(options.device ?? []);
-  const known = scenarioCatalog([...chooseProviders(terminal).entries.keys()]);
+  const known = scenarioCatalog([...choice.entries.keys()]);
   const catalog = { ...known, devices: [...known.devices, ...profiles.byName.keys()] };
   const [folder = replay, another] = recordingFolders(replay);
   if (another !== undefined) {
@@ -172,7 +180,11 @@ async function runOnRecording(
       'name the folder of one cell: recordings/runs/<run>/cells/<cell>',
     );
   }
-  const { header, provider: entry, devices, traffic } = openRecordedAnswers(folder);
+  const recorded = openRecordedAnswers(folder);
+  const { header, devices, traffic } = recorded;
+  const entry = refresh
+    ? refreshedProvider(choice, provider, recorded.provider.name)
+    : recorded.provider;
   const withRecorded = {
     ...catalog,
     providers: [...catalog.providers, entry.name],
@@ -189,26 +201,68 @@ async function runOnRecording(
     networks: options.network ?? [header.network],
     servers: options.serverModel ?? [isTap ? 'echokit-server' : (header.server ?? 'harness')],
     seed: header.seed,
-    time: options.time ?? 'virtual',
+    time: refresh ? 'real' : (options.time ?? 'virtual'),
+    live: refresh,
     catalog: withRecorded,
   });
   // What was drawn in the recorded conversation is drawn again: ids of requests, the air.
   const plan = { ...planned, cells: planned.cells.map((one) => ({ ...one, seed: header.seed })) };
+  const secrets = [...(choice.config?.secrets ?? []), ...entry.tts.secrets];
+  const terminal = maskedTerminal(shown, new SecretMask(secrets));
   const say = options.quiet === true ? () => {} : (text: string) => terminal.say(text);
-  say(
-    `${progressHeader(plan, header.seed, undefined)}: the provider is the recording of ${header.scenario}`,
-  );
-  const { board: _, ...shown } = options;
-  const signal = interruptSignal(terminal, 'the recording of this conversation is being finished.');
-  return await carryOut(terminal, plan, {
-    ...shown,
-    signal,
+  const { board: _, ...rest } = options;
+  const means = {
+    ...rest,
+    signal: interruptSignal(terminal, 'the recording of this conversation is being finished.'),
     seed: header.seed,
+    secrets,
     providers: new Map([[entry.name, entry]]),
     devices: new Map([...devices, ...profiles.byName]),
-    recorded: () => traffic,
     nextSteps: () => [],
-  });
+  };
+  if (budget !== undefined) {
+    if (plan.cells.length === 0) throw nothingLeft(plan, options);
+    const differences = await differencesFrom(traffic, plan, { ...means, terminal });
+    if (means.signal.aborted) return exitCode.interrupted;
+    for (const line of refreshLines(differences, header.scenario, traffic)) say(line);
+    if (differences.length > 0) {
+      say(progressHeader(plan, header.seed, undefined));
+      say(liveAnnouncement(means.providers, budget, planNeeds(plan, means.providers)).join('\n'));
+      return await carryOut(terminal, plan, { ...means, budget, nextSteps: replaySteps });
+    }
+  }
+  const strict: Plan = refresh ? { ...plan, time: 'virtual', live: false } : plan;
+  say(
+    `${progressHeader(strict, header.seed, undefined)}: the provider is the recording of ${header.scenario}`,
+  );
+  return await carryOut(terminal, strict, { ...means, recorded: () => traffic });
+}
+
+/** Which options have a meaning beside `--replay`, with `--refresh` and without. */
+function checkReplay(options: RunCommandOptions): void {
+  const { live = false, refresh = false, provider, config, server, board, time } = options;
+  if (refresh && !live) {
+    throw usage(
+      '--refresh asks the real service when a request differs from the recording, and without --live none is asked.',
+      'add --live and name the service with --config or --provider; or leave --refresh out: the differences are told',
+    );
+  }
+  if (live && !refresh) {
+    throw usage(
+      '--replay and --live exclude each other: the provider is the one of the recording.',
+      'leave --live out; or add --refresh: what differs from the recording is then recorded anew with the real service',
+    );
+  }
+  const besides = refresh ? { server, board, time } : { provider, config, server, board };
+  const other = Object.entries(besides).find(([, value]) => value !== undefined);
+  if (other === undefined) return;
+  const [name] = other;
+  throw usage(
+    name === 'time'
+      ? '--refresh and --time exclude each other: the recording is tried in virtual time, a real service answers in real time.'
+      : `--replay and --${name} exclude each other: the provider is the one of the recording.`,
+    `leave --${name} out`,
+  );
 }
 
 function usage(message: string, hint: string): CommandError {

@@ -174,6 +174,7 @@ failure.kind = "none"
   t.deepEqual(scenario, {
     name: 'x',
     file: 'x.toml',
+    source: { text, files: [] },
     title: 'T',
     description: 'D',
     tags: ['a', 'b'],

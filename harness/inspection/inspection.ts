@@ -217,6 +217,8 @@ class CellInspector {
     for (const finding of findings) {
       const piece = pieceAt(played, finding.at + rest);
       if (piece === undefined) continue;
+      // Tops that were cut off before overshoot in a codec.
+      if (finding.kind === 'clipping' && this.#isClipped(sentence)) continue;
       // A decoder stumbles where a packet is missing or comes twice: that has been told.
       const short = finding.samples <= jointSamples;
       if (short && joints.some((at) => Math.abs(at - finding.at) <= jointSamples)) continue;
@@ -232,6 +234,12 @@ class CellInspector {
         }),
       });
     }
+  }
+
+  #isClipped({ turn, number }: Sentence): boolean {
+    return this.#defects.some(
+      ({ kind, place }) => kind === 'clipping' && place.turn === turn && place.sentence === number,
+    );
   }
 
   #isRest({ kind, at, samples }: Finding, own: Int16Array, { schedule }: Playback): boolean {

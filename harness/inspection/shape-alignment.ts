@@ -24,6 +24,7 @@ const floorSquare = 40 ** 2;
 const nothingCost = 0.7;
 /** Cost of a change, in hops. */
 const changeCost = 6;
+const sameFit = 0.95;
 /** Half a second at the coarse rate. */
 const nearPlaces = 2000;
 /** Coarse search at a quarter of the rate. */
@@ -42,6 +43,8 @@ export function alignByShape(before: Int16Array, sound: Int16Array, delay: numbe
 
 /** Windows of a sound that are looked for in another one. */
 const probes = 7;
+/** 100 ms: of a shorter piece of voice there are others that are as much alike. */
+const probeSamples = 1600;
 
 /**
  * Whether the sound, or what of it is most telling, is in `other`: most of its windows are found there with one lag.
@@ -49,7 +52,7 @@ const probes = 7;
  * @param least correlation of a window that is found
  */
 export function isLike(other: Int16Array, sound: Int16Array, least = searchFit): boolean {
-  const length = Math.min(searchSamples, sound.length);
+  const length = Math.min(probeSamples, sound.length);
   if (other.length < length) return false;
   const windows: number[] = [];
   for (let at = 0; at + length <= sound.length; at += length) {
@@ -195,7 +198,9 @@ class LagSearch {
           if (best === null || score > best.score) best = { lag, score };
         }
       }
-      if (best !== null && best.score >= least) return best.lag;
+      // Of a long vowel there is something like it nearby; only what is nearly the same is the place itself.
+      const enough = from === 0 && to === last ? least : Math.max(least, sameFit);
+      if (best !== null && best.score >= enough) return best.lag;
     }
     return null;
   }
@@ -205,18 +210,25 @@ class LagSearch {
     const length = wanted.length;
     const energy = wanted.reduce((sum, value) => sum + value * value, 0);
     const before = this.#coarseBefore;
-    const scored: { place: number; score: number }[] = [];
+    const places: number[] = [];
+    const scores: number[] = [];
     // Speech that is worth a search changes little from one coarse sample to the next.
     for (let place = from; place <= to; place += 2) {
       const square = this.#squares[place + length]! - this.#squares[place]!;
-      if (square < energy / 64) continue;
       let product = 0;
-      for (let i = 0; i < length; i++) product += wanted[i]! * before[place + i]!;
-      if (product <= 0) continue;
-      const score = product / Math.sqrt(square * energy);
-      if (score > 0.6) scored.push({ place, score });
+      if (square >= energy / 64) {
+        for (let i = 0; i < length; i++) product += wanted[i]! * before[place + i]!;
+      }
+      places.push(place);
+      scores.push(product <= 0 ? 0 : product / Math.sqrt(square * energy));
     }
-    return scored
+    // Of each peak the top: otherwise those of one vowel would be all there are.
+    const peaks = places.flatMap((place, i) => {
+      const score = scores[i]!;
+      const top = score > 0.6 && score >= (scores[i - 1] ?? 0) && score >= (scores[i + 1] ?? 0);
+      return top ? [{ place, score }] : [];
+    });
+    return peaks
       .sort((a, b) => b.score - a.score)
       .slice(0, 12)
       .map(({ place }) => place);

@@ -58,7 +58,9 @@ function plantAndInspect(number: number): Outcome {
     second = { ...second, rateHz, clip: voice.speakAt(text, name, rateHz).samples };
   }
   const planted = plantDefect(kind, stage, second, random);
-  const raw = random.next() < rawShare && stage !== 'received';
+  // Without Opus a message holds a second, so there are hardly any that could be lost or late.
+  const inPackets = stage === 'received' || kind === 'gap';
+  const raw = random.next() < rawShare && !inPackets;
   const { cell, providerSounds } = recordPlanted([first, planted.sentence], raw ? null : opus);
   const defects = inspectCell(cell, providerSounds);
   const found = defects.find(

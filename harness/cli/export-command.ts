@@ -44,7 +44,7 @@ export function exportCommand(
   try {
     const ffmpeg = openFfmpeg(ffmpegPath());
     const folders = recordingFolders(run.path);
-    mkdirSync(out, { recursive: true });
+    let count = 0;
     for (const folder of folders) {
       const { speaker, sent, user, provider } = readRecording(folder);
       const clips: [string, Int16Array][] = [
@@ -61,10 +61,20 @@ export function exportCommand(
         if (!wanted.includes(name.split('-')[0]!) || samples.length === 0) continue;
         const target = join(out, `${cell}.${name}.${format}`);
         if (!force && existsSync(target)) throw usage(`${target} is there already.`, 'add --force');
+        mkdirSync(out, { recursive: true });
         const file = exportAudio(ffmpeg, samples, format as ExportFormatName);
         writeWhole(target, file);
+        count += 1;
         terminal.print(`${target}  ${(samples.length / 16_000).toFixed(2)} s`);
       }
+    }
+    if (count === 0) {
+      throw new CommandError(
+        'NOTHING_MATCHED',
+        exitCode.nothingMatched,
+        `${path} has no audio of ${wanted.join(', ')}.`,
+        `a run that was killed has no speaker.wav; --audio names another: ${exportedAudio.join(', ')}`,
+      );
     }
     return exitCode.passed;
   } finally {

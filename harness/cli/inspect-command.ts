@@ -60,9 +60,8 @@ export function inspectCommand(
         : `${count} drawn: ${out}`,
     );
   }
-  return sounds.some(({ defects }) => defects.length > 0)
-    ? exitCode.expectationFailed
-    : exitCode.passed;
+  if (sounds.some(({ defects }) => defects.length > 0)) return exitCode.expectationFailed;
+  return sounds.some(({ unheard }) => unheard) ? exitCode.environment : exitCode.passed;
 }
 
 function isWav(path: string): boolean {
@@ -87,6 +86,7 @@ function inspectFolder(folder: string): InspectedSound {
     partial: cell.partial,
     views: viewSentences(cell, providerSounds),
     unreadRequests: [...cell.provider.keys()].filter((request) => !providerSounds.has(request)),
+    unheard: cell.sent.length > 0 && cell.speaker.length === 0,
     defects: inspectCell(cell, providerSounds),
   };
 }
@@ -111,6 +111,7 @@ function inspectWav(
       },
     ],
     unreadRequests: [],
+    unheard: false,
     defects: inspectFile(sound, reference, text),
   };
 }

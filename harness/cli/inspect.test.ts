@@ -1,5 +1,5 @@
 /** The command as a user starts it, on recordings of whole conversations. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -9,6 +9,7 @@ import { displayWidth } from '../report/terminal-text.ts';
 import { ConversationRunner, scenarioOf } from '../runner/recorded-conversation.contract.ts';
 import { encodeWav } from '../trace/wav-file.ts';
 import { CommandError } from './exit-code.ts';
+import { exportCommand } from './export-command.ts';
 import { inspectCommand } from './inspect-command.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'echokit-inspect-'));
@@ -30,6 +31,8 @@ function terminal(width = 80, color = false) {
     width,
   };
 }
+
+const exported = { format: 'wav', audio: [], out: join(folder, 'exported') };
 
 const talk = '[[turn]]\nsay = "How far is it?"\nreply = "It is not far from here to the sea."\n';
 
@@ -57,6 +60,18 @@ test('conversations with every way to carry PCM are read down to the provider, a
     shown.printed.join('\n'),
   );
   t.deepEqual(shown.printed, ['5 sentences inspected: nothing is wrong']);
+
+  const [{ path }] = cells as [(typeof cells)[number]];
+  const silent = join(folder, 'without-speaker');
+  cpSync(path, silent, { recursive: true });
+  rmSync(join(silent, 'speaker.wav'));
+  const again = terminal(200);
+  t.is(inspectCommand(again, [silent], {}), 4, 'a stage that was not inspected is not a clean one');
+  t.regex(again.printed[0]!, /speaker\.wav.*not inspected[\s\S]*nothing is wrong in what could be/);
+  t.is(
+    t.throws(() => exportCommand(again, silent, exported))?.message,
+    `${silent} has no audio of speaker.`,
+  );
 });
 
 test('a server that drops the rest of each block is told with stage and place, drawn and as JSON', async (t) => {

@@ -483,7 +483,7 @@ Examples:
   echokit-harness inspect clip.wav --text "It is not far from here to the sea."
   echokit-harness inspect heard.wav --against spoken.wav
 
-Exit codes: 0 nothing is wrong, 1 there are defects, 2 usage, 4 no recording or no such WAV file.`,
+Exit codes: 0 nothing is wrong, 1 there are defects, 2 usage or no such WAV file, 4 no recording, or one without what the speaker played.`,
   )
   .action(async (paths: string[], options) => {
     const { inspectCommand } = await import('./inspect-command.ts');

@@ -14,6 +14,8 @@ export interface InspectedSound {
   readonly views: readonly SoundView[];
   /** Requests whose bytes could not be read as sound; they are looked at from the adapter on. */
   readonly unreadRequests: readonly number[];
+  /** Something was sent, but what the speaker played is not in the recording: its stage was not looked at. */
+  readonly unheard: boolean;
   readonly defects: readonly Defect[];
 }
 
@@ -24,6 +26,7 @@ export interface InspectionReport {
     readonly partial: boolean;
     readonly sentences: number;
     readonly unreadRequests: readonly number[];
+    readonly unheard: boolean;
     readonly defects: readonly Defect[];
   }[];
   /** How many of each kind there are; kinds without any are left out. */
@@ -37,11 +40,12 @@ export function buildInspectionReport(sounds: readonly InspectedSound[]): Inspec
   );
   return {
     schemaVersion: inspectionSchemaVersion,
-    sounds: sounds.map(({ name, partial, views, unreadRequests, defects }) => ({
+    sounds: sounds.map(({ name, partial, views, unreadRequests, unheard, defects }) => ({
       name,
       partial,
       sentences: views.length,
       unreadRequests,
+      unheard,
       defects,
     })),
     kinds: Object.fromEntries(counts.filter(([, count]) => count > 0)),

@@ -35,12 +35,20 @@ export function renderInspection(
   const count = sounds.reduce((sum, { defects }) => sum + defects.length, 0);
   const sentences = sounds.reduce((sum, { views }) => sum + views.length, 0);
   const faulty = sounds.filter(({ defects }) => defects.length > 0).length;
+  const unheard = sounds.filter((sound) => sound.unheard);
   const found =
     count === 0
-      ? colors.green('nothing is wrong')
+      ? unheard.length === 0
+        ? colors.green('nothing is wrong')
+        : colors.yellow('nothing is wrong in what could be inspected')
       : colors.red(`${plural(count, 'defect')} in ${faulty} of ${plural(sounds.length, 'sound')}`);
   const end = `${plural(sentences, 'sentence')} inspected: ${found}`;
-  return `${[...sections, end].join('\n\n')}\n`;
+  const missing = unheard.map(({ name }) =>
+    colors.yellow(
+      `${neutralize(name)}: what the speaker played is not in it (speaker.wav); that stage was not inspected`,
+    ),
+  );
+  return `${[...sections, ...missing, end].join('\n\n')}\n`;
 }
 
 function renderSound(sound: InspectedSound, width: number, all: boolean, colors: Colors): string {

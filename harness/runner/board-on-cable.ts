@@ -259,8 +259,11 @@ export class BoardOnCable implements BoardInHand {
     const both = AbortSignal.any([signal, this.trouble]);
     const canReset = await this.#reset(both);
     if (this.#link !== undefined) await this.#awaitLink(this.#link, both);
-    // A board that runs connects when K0 is pressed.
-    if (!canReset) return;
+    if (!canReset) {
+      // A board that runs connects when K0 is pressed.
+      if (this.#link !== undefined) await this.#awaitIdle(this.#link, both);
+      return;
+    }
     const connected = await this.#until(() => this.#connections > 0, boardLimits.connectUs, both);
     if (connected) {
       // The server's answer may be under way to the board for a while, and K0 counts when its main loop runs.
@@ -292,6 +295,29 @@ export class BoardOnCable implements BoardInHand {
       'SERIAL_LINK_REFUSED',
       `${equipment.name} and this program cannot talk over the serial link: ${link.refusal}`,
       'Bring the firmware or this program up to date.',
+    );
+  }
+
+  /** A board that was not reset is as it was left, or still boots; K0 leads to Listening from Idle only. */
+  async #awaitIdle(link: LinkedBoard, signal: AbortSignal): Promise<void> {
+    const { equipment } = this.#options;
+    const { settleUs, connectUs, keyUs } = boardLimits;
+    // It tells its state when it is connected. Of one that does not, there is nothing to wait for.
+    if (!(await this.#until(() => link.state !== undefined, settleUs, signal))) return;
+    await this.#until(() => link.state !== 'starting', connectUs, signal);
+    // From an answer K0 leads to Listening, and from there to Idle.
+    for (let presses = 0; presses < 2; presses++) {
+      const from = link.state;
+      if (from !== 'listening' && from !== 'waiting' && from !== 'speaking') break;
+      equipment.tell(`it was left ${from}: pressing K0`);
+      await link.press('short', signal);
+      await this.#until(() => link.state !== from, keyUs, signal);
+    }
+    if (link.state === 'idle') return;
+    throw new BoardRunError(
+      'BOARD_NOT_IDLE',
+      `${equipment.name} was not reset, and its state is "${link.state}" and not "idle".`,
+      'Reset it by hand, or switch it off and on, and begin again when it is idle.',
     );
   }
 

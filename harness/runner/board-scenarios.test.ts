@@ -14,6 +14,8 @@ import { createRandom } from '../random/random.ts';
 import { loadScenario } from '../scenario/load.ts';
 import { planRun } from '../scenario/plan.ts';
 import type { Scenario } from '../scenario/scenario.ts';
+import type { BoardPort } from '../serial/board-port.ts';
+import { SerialLinkBridge } from '../serial/serial-link-bridge.ts';
 import { readWav } from '../trace/wav-file.ts';
 import { SpeakerTap } from './speaker-tap.ts';
 import {
@@ -21,6 +23,7 @@ import {
   type BoardRunOptions,
   boardScenario,
   catalog,
+  type Means,
   VirtualBench,
 } from './virtual-bench.contract.ts';
 
@@ -279,6 +282,57 @@ test('with --link, a board without the serial link makes the cell infra and says
   );
   t.regex(failures[0]!.message, /prints its console/);
 });
+
+for (const left of ['starting', 'listening'] as const) {
+  test(`a board that cannot be reset and was left ${left} is idle before the conversation begins`, async (t) => {
+    let plugged: Means | undefined;
+    const { link, ...equipment } = overLink(921_600).equipment!;
+    const states: string[] = [];
+    const openPort = async (): Promise<BoardPort> => {
+      const { clock, ports } = plugged!;
+      if (left === 'listening') {
+        // Whoever used it before has let it connect, has pressed K0, and has gone.
+        const port = await ports.open('tty0', 921_600);
+        const before = new SerialLinkBridge({
+          port,
+          clock,
+          dial: (_target, listener) => {
+            void clock.after(1000, () => listener.onOpen());
+            return { send() {}, hold() {}, close() {}, drop() {} };
+          },
+          settings: { newSession: () => 7, bytesPerSecond: 92_160 },
+          onEvent: (event) => {
+            if (event.kind !== 'link' || event.event.kind !== 'message') return;
+            const { message } = event.event;
+            if (message.type !== 'board-state' || states.at(-1) === message.state) return;
+            states.push(message.state);
+            if (message.state !== 'idle') return;
+            // The main loop takes keys a moment later.
+            clock.after(2_000_000, () => {
+              before.session.send({ type: 'key', key: 'k0', action: 'tap', durationMs: 150 });
+            });
+          },
+          onGone: () => {},
+        });
+        before.start();
+        for (let i = 0; i < 600 && states.at(-1) !== 'listening'; i++) await clock.sleep(50_000);
+        await before.stop();
+        await port.close();
+      }
+      return ports.open('tty0', 921_600);
+    };
+    const run = await bench.run(oneTurn, {
+      ...overLink(921_600),
+      script: (_board, _tries, means) => {
+        plugged = means;
+      },
+      equipment: { ...equipment, link, reset: undefined, openPort },
+    });
+    if (left === 'listening') t.is(states.at(-1), 'listening', states.join());
+    t.is(run.firstTry, undefined, JSON.stringify(run.firstTry?.failures));
+    t.is(run.verdict.outcome, 'pass', JSON.stringify(run.verdict.failures));
+  });
+}
 
 test('a board that crashes while it is spoken to over the link is tried again, and no port is left open', async (t) => {
   const run = await bench.run(oneTurn, {

@@ -6,6 +6,7 @@ import {
   AdpcmEncoder,
   decodeSerialLinkAudio,
   encodeSerialLinkAudio,
+  type SerialLinkBoardState,
   type SerialLinkMessage,
   type SerialLinkPeer,
 } from '../../firmware-protocol/index.ts';
@@ -66,6 +67,7 @@ export class LinkedBoard {
   #bridge: SerialLinkBridge | undefined;
   #endpoint: Endpoint | undefined;
   #refusal: string | undefined;
+  #state: SerialLinkBoardState | undefined;
   /** By the number of a message: who waits for its arrival. */
   readonly #waiting = new Map<number, (arrived: boolean) => void>();
   /** Connections in the making, and those that stand, oldest first. */
@@ -84,6 +86,11 @@ export class LinkedBoard {
   /** Why the two ends cannot talk, if they cannot. */
   get refusal(): string | undefined {
     return this.#refusal;
+  }
+
+  /** As the board has told it last; undefined while it is not connected, or when it tells none. */
+  get state(): SerialLinkBoardState | undefined {
+    return this.#state;
   }
 
   /** Where our server listens; a connection that the board wants before is refused. */
@@ -199,6 +206,10 @@ export class LinkedBoard {
         this.#settle(told.number, true);
         return;
       case 'message': {
+        if (told.message.type === 'board-state') {
+          this.#state = told.message.state;
+          onChange();
+        }
         if (told.message.type !== 'speaker') return;
         const samples = decodeSerialLinkAudio(told.message.audio);
         if (samples !== null) onSpeaker(told.message.position, samples);
@@ -296,6 +307,7 @@ export class LinkedBoard {
 
   /** What was on its way has not arrived. */
   #lost(): void {
+    this.#state = undefined;
     for (const number of [...this.#waiting.keys()]) this.#settle(number, false);
   }
 }

@@ -123,6 +123,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   picocolors: ['harness/report'],
   commander: ['harness/cli'],
   serialport: ['harness/serial'],
+  uplot: ['harness/report'],
 };
 
 interface Source {

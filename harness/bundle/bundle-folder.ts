@@ -5,7 +5,6 @@ import {
   readdirSync,
   readFileSync,
   realpathSync,
-  renameSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
@@ -52,11 +51,4 @@ export function unpackInto(folder: string, { files }: Bundle): void {
     mkdirSync(dirname(target), { recursive: true });
     writeFileSync(target, content, { flag: 'wx' });
   }
-}
-
-/** Writes a file whole or not at all. */
-export function writeWhole(path: string, content: Uint8Array): void {
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(`${path}.partial`, content);
-  renameSync(`${path}.partial`, path);
 }

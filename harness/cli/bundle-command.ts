@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs';
-import { basename } from 'node:path';
+import { existsSync, mkdirSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { BundleError, packBundle, sha256 } from '../bundle/bundle-file.ts';
-import { writeWhole } from '../bundle/bundle-folder.ts';
+import { checkWritable, writeWhole } from '../files/written-file.ts';
 import { builtInProviders } from '../runner/provider-catalog.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { exitCode } from './exit-code.ts';
@@ -25,6 +25,8 @@ export async function bundleCommand(
   if (!force && existsSync(out)) {
     throw new BundleError('BUNDLE_EXISTS', `${out} is there already.`, 'add --force, or --out');
   }
+  mkdirSync(dirname(out), { recursive: true });
+  checkWritable(out);
   const { files, notes } = await bundledRun(path, {
     catalog: scenarioCatalog(builtInProviders.map(({ name }) => name)),
     version,

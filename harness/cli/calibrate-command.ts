@@ -1,7 +1,8 @@
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'smol-toml';
 import { deviceProfiles } from '../device/device-profile.ts';
+import { checkWritable, writeWhole } from '../files/written-file.ts';
 import { type Calibration, calibrate, type LearnedConstant } from '../metrics/board-calibration.ts';
 import { measureBoard } from '../metrics/board-measurement.ts';
 import { boardProfileTable, parseBoardProfile } from '../runner/board-profile-file.ts';
@@ -21,6 +22,7 @@ export function calibrateCommand(
   folders: readonly string[],
   { out, name }: CalibrateOptions,
 ): number {
+  checkWritable(out);
   const cells = folders.flatMap(cellFolders).map(readRecording);
   const onBoards = cells.filter(({ header }) => header.board !== undefined);
   const names = [...new Set(onBoards.map(({ header }) => `${header.board} ${header.device}`))];
@@ -71,7 +73,7 @@ export function calibrateCommand(
   const text = `# Written by echokit-harness calibrate, from ${recordings} of board ${board}.\n${stringify(table)}\n`;
   // What is written can be read.
   parseBoardProfile(text, out);
-  writeFileSync(out, text);
+  writeWhole(out, text);
   terminal.say(`${out}: use it with run --device ${out}`);
   return exitCode.passed;
 }

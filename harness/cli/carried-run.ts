@@ -1,7 +1,8 @@
 /** Carries out a plan for a person: progress, recordings, report, exit code. */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { SystemClock, wallClockIso } from '../clock/system-clock.ts';
+import { writeWhole } from '../files/written-file.ts';
 import { buildRunReport } from '../report/run-report.ts';
 import { renderTerminalReport } from '../report/terminal-report.ts';
 import { type CellResult, type RunPlanOptions, runPlan } from '../runner/run-plan.ts';
@@ -97,7 +98,7 @@ export async function carryOut(
     environment,
   });
   const mask = new SecretMask(options.secrets ?? []);
-  writeReport(folder.path, mask.text(`${JSON.stringify(report, null, 2)}\n`));
+  writeWhole(join(folder.path, 'report.json'), mask.text(`${JSON.stringify(report, null, 2)}\n`));
   if (options.json === true) terminal.print(JSON.stringify(report, null, 2));
   else {
     say('');
@@ -149,12 +150,6 @@ export function newRunFolder(out: string, id: string): { id: string; path: strin
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
   }
-}
-
-function writeReport(folder: string, text: string): void {
-  const path = join(folder, 'report.json');
-  writeFileSync(`${path}.tmp`, text);
-  renameSync(`${path}.tmp`, path);
 }
 
 function placeOf(index: number, of: number): string {

@@ -1,5 +1,3 @@
-import { statSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { nearestName } from '../../adapters/nearest-name.ts';
 import { SystemClock } from '../clock/system-clock.ts';
 import type { Acoustics } from '../device/acoustics.ts';
@@ -8,6 +6,7 @@ import type { DeviceEvent } from '../device/device-event.ts';
 import { type DeviceProfile, deviceProfiles } from '../device/device-profile.ts';
 import { createEmulatedDevice, type EmulatedDevice } from '../device/emulated-device.ts';
 import { quirkIds } from '../device/quirk.ts';
+import { checkWritable, writeWhole } from '../files/written-file.ts';
 import { findAudible } from '../metrics/audibility.ts';
 import { endpointOfUrl } from '../network/endpoint-url.ts';
 import { SocketNetwork } from '../network/socket-network.ts';
@@ -188,7 +187,7 @@ function saveSpeaker(
   device: EmulatedDevice,
 ): void {
   const { samples } = device.speaker();
-  writeFileSync(path, encodeWav(samples));
+  writeWhole(path, encodeWav(samples));
   terminal.print(`${path}: ${(samples.length / 16_000).toFixed(1)} s from the speaker`);
 }
 
@@ -215,17 +214,9 @@ function usage(message: string, hint: string): CommandError {
   return new CommandError('USAGE', exitCode.usage, message, hint);
 }
 
-/** Better at the start than when the conversation is over. */
-function checkSaveFile(path: string): void {
-  const folder = dirname(path);
-  const isFolder = (name: string): boolean =>
-    statSync(name, { throwIfNoEntry: false })?.isDirectory() === true;
-  if (!isFolder(folder)) throw usage(`--save: there is no folder ${folder}.`, 'make it first');
-  if (isFolder(path)) throw usage(`--save: ${path} is a folder.`, 'name a file in it');
-}
-
 function checkArguments(url: string, options: DeviceCommandOptions): void {
-  if (options.save !== undefined) checkSaveFile(options.save);
+  // Better at the start than when the conversation is over.
+  if (options.save !== undefined) checkWritable(options.save);
   if (options.say.some((text) => text.trim() === '')) {
     throw usage(
       '--say has no text: nobody would speak.',

@@ -8,9 +8,9 @@ interface Described {
 
 /** Codes of errors that are the surroundings' fault, by their first word. */
 const environmentCodes =
-  /^(BUNDLE|EXPORT|FFMPEG|NETWORK|OFFLINE_VOICE|OPUS|DEVICE_UNREACHABLE|PTY|RECORDING|SERIAL|SOUND|BOARD|WAV)/;
+  /^(BUNDLE|EXPORT|FFMPEG|NETWORK|OFFLINE_VOICE|OPUS|OUTPUT|DEVICE_UNREACHABLE|PTY|RECORDING|SERIAL|SOUND|BOARD|WAV)/;
 const usageCodes =
-  /^(SCENARIO|USAGE|CONFIG|STAND_IN|SERIAL_ADDRESS|SERIAL_RESET_STRATEGY|BOARD_(UNKNOWN|AMBIGUOUS|REGISTRY|ENTRY|PROFILE))/;
+  /^(SCENARIO|USAGE|CONFIG|STAND_IN|SERIAL_ADDRESS|OUTPUT_(FOLDER_MISSING|IS_FOLDER)|SERIAL_RESET_STRATEGY|BOARD_(UNKNOWN|AMBIGUOUS|REGISTRY|ENTRY|PROFILE))/;
 
 /** The last words of a command that failed: what, what to try next, and the exit code. */
 export function describeError(error: unknown, version: string): { text: string; exit: number } {

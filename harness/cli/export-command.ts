@@ -6,7 +6,7 @@ import {
   exportFormats,
 } from '../audio-files/exported-audio.ts';
 import { openFfmpeg } from '../audio-files/ffmpeg.ts';
-import { writeWhole } from '../bundle/bundle-folder.ts';
+import { writeWhole } from '../files/written-file.ts';
 import { recordingFolders } from '../runner/recorded-run.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import { CommandError, exitCode } from './exit-code.ts';

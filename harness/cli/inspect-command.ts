@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { writeWhole } from '../files/written-file.ts';
 import { type FileSound, inspectFile } from '../inspection/file-inspection.ts';
 import { inspectCell } from '../inspection/inspection.ts';
 import { readProviderSounds } from '../inspection/provider-sound.ts';
@@ -138,7 +139,7 @@ function draw(sounds: readonly InspectedSound[], folder: string, all: boolean): 
       const own = defects.filter(({ place }) => place.turn === turn && place.sentence === sentence);
       if (own.length === 0 && !all) continue;
       const which = sentence === null ? '' : `--turn-${turn ?? 0}-sentence-${sentence}`;
-      writeFileSync(join(folder, `${basename(name)}${which}.svg`), drawInspection(view, own));
+      writeWhole(join(folder, `${basename(name)}${which}.svg`), drawInspection(view, own));
       count++;
     }
   }

@@ -1,8 +1,8 @@
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { packBundle } from '../bundle/bundle-file.ts';
-import { writeWhole } from '../bundle/bundle-folder.ts';
+import { writeWhole } from '../files/written-file.ts';
 import { renderTerminalReport } from '../report/terminal-report.ts';
 import { builtInProviders } from '../runner/provider-catalog.ts';
 import { recordingFolders } from '../runner/recorded-run.ts';
@@ -70,6 +70,7 @@ export async function promoteCommand(
     if (content.length > goldenBytesMax) throw tooLarge(folder, content.length);
     packed.push({ target: targets[index]!, content });
   }
+  mkdirSync(out, { recursive: true });
   for (const { target, content } of packed) {
     writeWhole(target, content);
     terminal.print(`${target}  ${(content.length / 1024).toFixed(0)} KiB`);

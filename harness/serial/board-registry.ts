@@ -2,9 +2,10 @@
  * `boards.toml`: names for boards by what they are, never by the name of a port, which follows the order of
  * plugging (pitfalls catalogue, R07).
  */
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { nearestName } from '../../adapters/nearest-name.ts';
+import { writeWhole } from '../files/written-file.ts';
 import { parseToml, TomlSyntaxError } from '../toml/toml-document.ts';
 import { BoardError } from './board-error.ts';
 
@@ -168,9 +169,7 @@ function writeRegistry(path: string, boards: readonly RegisteredBoard[]): void {
   const head =
     '# Boards of echokit-harness, by what they are. Written by `boards add` and `boards forget`.';
   mkdirSync(dirname(path), { recursive: true });
-  // A reader must not see half a file.
-  writeFileSync(`${path}.new`, `${[head, ...tables].join('\n\n')}\n`);
-  renameSync(`${path}.new`, path);
+  writeWhole(path, `${[head, ...tables].join('\n\n')}\n`);
 }
 
 function problemOf({ name, mac, usbSerial, address, wiring }: RegisteredBoard): string | undefined {

@@ -20,7 +20,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'harness/files': [],
   'harness/opus': ['firmware-protocol'],
   'harness/voice-detection': ['firmware-protocol'],
-  'harness/toml': [],
+  'harness/toml': ['adapters/nearest-name.ts'],
   'harness/device': [
     'firmware-protocol',
     'harness/clock',
@@ -58,6 +58,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'harness/toml',
     'harness/trace',
   ],
+  'harness/harness-config': ['adapters/nearest-name.ts', 'harness/server', 'harness/toml'],
   'harness/echokit-config': ['adapters', 'harness/scenario', 'harness/server', 'harness/toml'],
   'harness/conformance': [
     'firmware-protocol',
@@ -121,7 +122,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   '@bjorn3/browser_wasi_shim': ['harness/stand-ins'],
   'smol-toml': ['harness/toml', 'harness/trace', 'harness/cli'],
   fflate: ['harness/bundle'],
-  zod: ['harness/scenario', 'harness/stand-ins'],
+  zod: ['harness/harness-config', 'harness/scenario', 'harness/stand-ins', 'harness/toml'],
   picocolors: ['harness/report'],
   commander: ['harness/cli'],
   serialport: ['harness/serial'],

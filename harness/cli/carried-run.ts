@@ -6,12 +6,13 @@ import { writeWhole } from '../files/written-file.ts';
 import { buildRunReport } from '../report/run-report.ts';
 import { renderTerminalReport } from '../report/terminal-report.ts';
 import { type CellResult, type RunPlanOptions, runPlan } from '../runner/run-plan.ts';
-import type { Cell, Plan, SkippedCell } from '../scenario/plan.ts';
+import type { Plan, SkippedCell } from '../scenario/plan.ts';
 import { SecretMask } from '../trace/secret-mask.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { exitCode, exitCodeOfVerdicts } from './exit-code.ts';
 import { spentOf } from './live-providers.ts';
 import { programEnvironment } from './program-environment.ts';
+import { RunProgress } from './run-progress.ts';
 import type { Terminal } from './terminal.ts';
 
 /** How a run is shown. */
@@ -24,6 +25,8 @@ export interface ShownRunOptions {
   readonly ledger?: 'faulty' | 'all';
   readonly json?: boolean;
   readonly quiet?: boolean;
+  /** Say every event when it happens. */
+  readonly verbose?: boolean;
   readonly version: string;
 }
 
@@ -60,6 +63,12 @@ export async function carryOut(
   const environment = programEnvironment(options.version);
   const say = options.quiet === true ? () => {} : (text: string) => terminal.say(text);
   const { providers, devices, external, recorded, board, secrets, blame = false, signal } = options;
+  const progress = new RunProgress(terminal, plan, {
+    quiet: options.quiet === true,
+    verbose: options.verbose === true,
+    onBoard: board !== undefined,
+    nowUs: () => clock.nowUs(),
+  });
   const results = await runInFolder(folder.path, {
     plan,
     providers,
@@ -73,14 +82,10 @@ export async function carryOut(
     blame,
     signal,
     environment: { ...environment, startedAt },
-    onCell: (result, index) => say(progressLine(result, index, plan)),
-    ...(board !== undefined && {
-      onTry: (cell: Cell, index: number, again: boolean) =>
-        say(
-          `${placeOf(index, plan.cells.length)} ${cellWords(cell)}${again ? ', once more' : ''}: preparing`,
-        ),
-    }),
-  });
+    onCell: (result, index) => progress.ended(result, index),
+    onTry: (cell, index, again) => progress.began(cell, index, again),
+    ...(options.verbose === true && { onEvent: (event) => progress.event(event) }),
+  }).finally(() => progress.over());
 
   const report = buildRunReport({
     cells: results,
@@ -150,22 +155,4 @@ export function newRunFolder(out: string, id: string): { id: string; path: strin
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
   }
-}
-
-function placeOf(index: number, of: number): string {
-  return `[${`${index + 1}`.padStart(`${of}`.length)}/${of}]`;
-}
-
-function cellWords({ scenario, provider, server }: Cell): string {
-  const model = server === 'harness' || server === 'external' ? '' : ` × ${server}`;
-  return `${scenario.name} × ${provider}${model}`;
-}
-
-function progressLine(result: CellResult, index: number, { cells }: Plan): string {
-  const seconds = (result.durationUs / 1_000_000).toFixed(1);
-  const apart = (['device', 'network'] as const).flatMap((key) =>
-    cells.every((cell) => cell[key] === cells[0]![key]) ? [] : [result.cell[key]],
-  );
-  const words = [cellWords(result.cell), ...apart].join(' · ');
-  return `${placeOf(index, cells.length)} ${words}: ${result.verdict.outcome} (${seconds} s of conversation)`;
 }

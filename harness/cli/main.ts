@@ -252,8 +252,26 @@ program
   .option('--out <folder>', 'where runs are recorded', 'recordings/runs')
   .addOption(ledgerOption())
   .option('--blame', 'say of every underrun whose fault it was, and what shows it')
+  .option(
+    '--only <pattern>',
+    'conversations whose scenario file, title or name contains this text; * is any text; repeat it for several',
+    collect,
+  )
+  .option('--tag <names>', 'scenarios with one of these tags, separated by commas', names('--tag'))
+  .option(
+    '--exclude-tag <names>',
+    'no scenarios with one of these tags, separated by commas',
+    names('--exclude-tag'),
+  )
+  .option('--list', 'show the conversations that would be held and about how long they take')
+  .option(
+    '--harness-config <file>',
+    'defaults of these options; default: echokit-harness.toml here or above, up to the root of the repository',
+  )
+  .option('--no-harness-config', 'no defaults but those of this help')
   .option('--json', 'print the report as one JSON document instead of the table')
   .option('--quiet', 'no progress on stderr')
+  .option('--verbose', 'every event of a conversation on stderr when it happens')
   .addHelpText(
     'after',
     `
@@ -269,13 +287,22 @@ Examples:
   echokit-harness run --board kitchen --link serial --baud 921600 scenarios/two-turns.toml
   echokit-harness run --replay recordings/runs/<run>/cells/<cell> --live --refresh --config config.toml
   echokit-harness run --json | jq '.cells[].metrics.ttfa_ms.p50'
+  echokit-harness run --only long-answer --only 'two-turns*eleven' --list
+  echokit-harness run scenarios/failures --exclude-tag slow
 
 Exit codes: 0 passed, 1 an expectation failed, 2 usage or scenario error, 4 environment,
             5 nothing matched, 70 a defect of this program, 130 interrupted.`,
   )
-  .action(async (paths: string[], options) => {
+  .action(async (written: string[], given, command: Command) => {
+    const { configuredRun } = await import('./configured-run.ts');
+    const isWritten = (name: string): boolean => command.getOptionValueSource(name) === 'cli';
+    const { paths, options, defaults } = configuredRun(written, given, isWritten, process.cwd());
     const { runCommand } = await import('./run-command.ts');
-    process.exitCode = await runCommand(terminal, paths, { ...options, version: harnessVersion() });
+    process.exitCode = await runCommand(terminal, paths, {
+      ...(options as typeof given),
+      ...(defaults !== undefined && { configured: defaults }),
+      version: harnessVersion(),
+    });
   });
 
 program
@@ -495,7 +522,7 @@ program
   .description('check scenarios and EchoKit configurations and say what is wrong where')
   .argument(
     '[file...]',
-    'scenario files, folders of them, EchoKit config.toml files; default: scenarios',
+    'scenario files, folders of them, EchoKit config.toml files, echokit-harness.toml; default: scenarios',
   )
   .addOption(configOption())
   .action(async (paths: string[], options) => {
@@ -1010,7 +1037,7 @@ process.on('uncaughtException', (error: Error & { readonly code?: string }) => {
   process.exit(exitCode.defect);
 });
 
-function collect(value: string, before: string[]): string[] {
+function collect(value: string, before: readonly string[] = []): string[] {
   return [...before, value];
 }
 

@@ -1,14 +1,18 @@
 import { join, relative } from 'node:path';
+import { nearestName } from '../../adapters/nearest-name.ts';
 import type { DeviceProfile } from '../device/device-profile.ts';
+import { checkHarnessConfig } from '../harness-config/harness-config.ts';
 import { readBoardProfile } from '../runner/board-profile-file.ts';
 import { planNeeds } from '../runner/plan-needs.ts';
 import { openRecordedAnswers, openReplayables, recordingFolders } from '../runner/recorded-run.ts';
 import type { CellResult } from '../runner/run-plan.ts';
 import { type Cell, defaultMatrix, type Plan, planRun } from '../scenario/plan.ts';
 import type { Scenario } from '../scenario/scenario.ts';
+import { isSelective, selectCells, tagsOf } from '../scenario/selection.ts';
 import { SecretMask } from '../trace/secret-mask.ts';
 import { type BoardOptions, boardOnDesk } from './board-on-desk.ts';
 import { carryOut } from './carried-run.ts';
+import { type ConfiguredDefaults, configuredLine } from './configured-run.ts';
 import { configuredScenario } from './configured-scenario.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import { type LiveOptions, liveAnnouncement, liveBudget, liveProviders } from './live-providers.ts';
@@ -19,6 +23,7 @@ import {
   refreshLines,
   replaySteps,
 } from './refreshed-recording.ts';
+import { listRun } from './run-list.ts';
 import {
   defaultScenarioFolder,
   findScenarioFiles,
@@ -51,6 +56,16 @@ export interface RunCommandOptions extends LiveOptions, BoardOptions {
   readonly ledger?: 'faulty' | 'all';
   readonly json?: boolean;
   readonly quiet?: boolean;
+  /** Say every event when it happens. */
+  readonly verbose?: boolean;
+  /** Which conversations are wanted; see `Selection`. */
+  readonly only?: readonly string[];
+  readonly tag?: readonly string[];
+  readonly excludeTag?: readonly string[];
+  /** Show what would be run, and run nothing. */
+  readonly list?: boolean;
+  /** What `echokit-harness.toml` has contributed. */
+  readonly configured?: ConfiguredDefaults;
   readonly version: string;
 }
 
@@ -60,6 +75,14 @@ export async function runCommand(
   paths: readonly string[],
   options: RunCommandOptions,
 ): Promise<number> {
+  if (options.quiet === true && options.verbose === true) {
+    throw usage('--quiet and --verbose exclude each other.', 'leave one of them out');
+  }
+  const { configured } = options;
+  if (configured !== undefined) {
+    if (options.quiet !== true) shown.say(configuredLine(configured));
+    checkHarnessConfig(configured.config, configured.taken);
+  }
   if (options.replay !== undefined) return await runOnRecording(shown, paths, options);
   if (options.refresh === true) {
     throw usage(
@@ -105,11 +128,14 @@ export async function runCommand(
   const profiles = boardProfiles(options.device ?? []);
   const known = scenarioCatalog([...choice.entries.keys()]);
   const catalog = { ...known, devices: [...known.devices, ...profiles.byName.keys()] };
+  if (configured !== undefined) {
+    checkHarnessConfig(configured.config, configured.taken, catalog);
+  }
   const files = findScenarioFiles(paths.length === 0 ? [defaultScenarioFolder()] : paths);
   const scenarios = loadScenarios(files, catalog).map((scenario) =>
     configuredScenario(scenario, choice.config),
   );
-  const plan = planRun(scenarios, {
+  const whole = planRun(scenarios, {
     providers:
       server !== undefined
         ? []
@@ -127,7 +153,12 @@ export async function runCommand(
     board: board !== undefined,
     catalog,
   });
+  const plan = wantedPlan(whole, options);
   if (real && plan.cells.length === 0) throw nothingLeft(plan, options);
+  if (options.list === true) {
+    listRun(shown, plan, options);
+    return exitCode.passed;
+  }
 
   const secrets = [
     ...(choice.config?.secrets ?? []),
@@ -206,7 +237,14 @@ async function runOnRecording(
     catalog: withRecorded,
   });
   // What was drawn in the recorded conversation is drawn again: ids of requests, the air.
-  const plan = { ...planned, cells: planned.cells.map((one) => ({ ...one, seed: header.seed })) };
+  const plan = wantedPlan(
+    { ...planned, cells: planned.cells.map((one) => ({ ...one, seed: header.seed })) },
+    options,
+  );
+  if (options.list === true) {
+    listRun(shown, plan, options);
+    return exitCode.passed;
+  }
   const secrets = [...(choice.config?.secrets ?? []), ...entry.tts.secrets];
   const terminal = maskedTerminal(shown, new SecretMask(secrets));
   const say = options.quiet === true ? () => {} : (text: string) => terminal.say(text);
@@ -262,6 +300,30 @@ function checkReplay(options: RunCommandOptions): void {
       ? '--refresh and --time exclude each other: the recording is tried in virtual time, a real service answers in real time.'
       : `--replay and --${name} exclude each other: the provider is the one of the recording.`,
     `leave --${name} out`,
+  );
+}
+
+/** @throws {CommandError} `NOTHING_MATCHED` when the selection leaves nothing, with what there is */
+function wantedPlan(whole: Plan, options: RunCommandOptions): Plan {
+  const { only, tag, excludeTag } = options;
+  const selection = { only, tags: tag, excludeTags: excludeTag };
+  const plan = selectCells(whole, selection);
+  if (!isSelective(selection) || plan.cells.length + plan.skipped.length > 0) return plan;
+  const written = Object.entries({ only, tag, 'exclude-tag': excludeTag }).flatMap(
+    ([name, values = []]) => values.map((value) => `--${name} ${shellWord(value)}`),
+  );
+  const scenarios = [...new Set(whole.cells.map(({ scenario }) => scenario.name))];
+  const tags = tagsOf(whole);
+  const meant = [
+    ...(only ?? []).map((text) => nearestName(text, scenarios)),
+    ...(tag ?? []).map((text) => nearestName(text, tags)),
+  ].filter((name) => name !== undefined);
+  throw new CommandError(
+    'NOTHING_MATCHED',
+    exitCode.nothingMatched,
+    `None of ${whole.cells.length} conversations matches ${written.join(' ')}` +
+      `${meant.length === 0 ? '' : `: did you mean ${meant.map((name) => `"${name}"`).join(', ')}?`}`,
+    `scenarios: ${scenarios.join(', ')}; tags: ${tags.join(', ') || 'none'}; "echokit-harness run --list" shows every conversation`,
   );
 }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { deviceProfiles } from '../device/device-profile.ts';
 import { quirkIds } from '../device/quirk.ts';
+import { harnessConfigName } from '../harness-config/harness-config.ts';
 import { metricCatalog } from '../metrics/metric-catalog.ts';
 import { networkNames } from '../network/network-profile.ts';
 import { loadScenarioFile, type ScenarioCatalog } from '../scenario/load.ts';
@@ -31,7 +32,7 @@ export function findScenarioFiles(paths: readonly string[]): string[] {
     }
     if (!statSync(path).isDirectory()) return [path];
     return readdirSync(path)
-      .filter((name) => name.endsWith('.toml'))
+      .filter((name) => name.endsWith('.toml') && name !== harnessConfigName)
       .sort()
       .map((name) => join(path, name));
   });

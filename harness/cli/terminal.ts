@@ -1,3 +1,4 @@
+import { clipDisplay } from '../report/terminal-text.ts';
 import type { SecretMask } from '../trace/secret-mask.ts';
 
 /** The terminal as the commands see it: data on stdout, everything else on stderr. */
@@ -6,28 +7,75 @@ export interface Terminal {
   print(text: string): void;
   /** Progress and remarks. */
   say(text: string): void;
+  /**
+   * A line that stays below everything that is said, until it is another one or empty. Absent where lines cannot be
+   * rewritten: a file, a pipe, a CI job.
+   */
+  status?(line: string): void;
   readonly color: boolean;
   readonly width: number;
 }
 
+type Stream = Pick<NodeJS.WriteStream, 'write'> &
+  Partial<Pick<NodeJS.WriteStream, 'isTTY' | 'columns'>>;
+
+/** Where a program writes, and what its environment says of it. */
+export interface ProgramStreams {
+  readonly stdout: Stream;
+  readonly stderr: Stream;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** To the start of the line, and everything behind it away. */
+const clearLine = '\r\u001b[2K';
+
 /** @param named what is said, with the name of the program as the user calls it */
-export function processTerminal(named: (text: string) => string = (text) => text): Terminal {
-  const { stdout, stderr, env } = process;
-  const noColor = (env['NO_COLOR'] ?? '') !== '';
+export function processTerminal(
+  named: (text: string) => string = (text) => text,
+  { stdout, stderr, env }: ProgramStreams = process,
+): Terminal {
+  let shown = '';
+  const above = (stream: Stream, text: string): void => {
+    if (shown !== '') stderr.write(clearLine);
+    stream.write(text);
+    if (shown !== '') stderr.write(shown);
+  };
+  const status = (line: string): void => {
+    // A line that the terminal wraps could not be taken back.
+    const fitting = clipDisplay(line, Math.max(1, (stderr.columns ?? 80) - 1));
+    if (shown !== '' || fitting !== '') stderr.write(`${clearLine}${fitting}`);
+    shown = fitting;
+  };
   return {
-    print: (text) => void stdout.write(`${text}\n`),
-    say: (text) => void stderr.write(`${named(text)}\n`),
-    color: stdout.isTTY === true && !noColor && env['TERM'] !== 'dumb',
+    print: (text) => above(stdout, `${text}\n`),
+    say: (text) => above(stderr, `${named(text)}\n`),
+    ...(canRewrite(stderr, env) && { status }),
+    color: hasColor(stdout, env),
     width: Math.max(50, stdout.columns ?? 100),
   };
 }
 
+/** `NO_COLOR` goes before `FORCE_COLOR`, and both before what the stream is. Empty means not set. */
+function hasColor(stdout: Stream, env: ProgramStreams['env']): boolean {
+  const { NO_COLOR: no = '', FORCE_COLOR: force = '', TERM: term } = env;
+  if (no !== '') return false;
+  if (force !== '') return force !== '0' && force !== 'false';
+  return stdout.isTTY === true && term !== 'dumb';
+}
+
+/** A CI job may have a terminal, but what reads its log has none. */
+function canRewrite(stderr: Stream, { CI: ci = '', TERM: term }: ProgramStreams['env']): boolean {
+  return stderr.isTTY === true && term !== 'dumb' && (ci === '' || ci === 'false' || ci === '0');
+}
+
 /** The same terminal; secrets are replaced in what it shows. */
 export function maskedTerminal(terminal: Terminal, mask: SecretMask): Terminal {
+  const { status } = terminal;
   return {
     ...terminal,
     print: (text) => terminal.print(mask.text(text)),
     say: (text) => terminal.say(mask.text(text)),
+    ...(status !== undefined && { status: (line: string) => status(mask.text(line)) }),
   };
 }
 

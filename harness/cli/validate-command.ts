@@ -1,10 +1,17 @@
 import { readFileSync, statSync } from 'node:fs';
+import { basename } from 'node:path';
 import { formatConfigProblems } from '../echokit-config/config-problem.ts';
 import {
   type EchoKitConfig,
   looksLikeEchoKitConfig,
   readEchoKitConfigFile,
 } from '../echokit-config/echokit-config.ts';
+import {
+  checkHarnessConfig,
+  harnessConfigName,
+  readHarnessConfigFile,
+} from '../harness-config/harness-config.ts';
+import { runKeys } from '../harness-config/schema.ts';
 import { builtInProviders } from '../runner/provider-catalog.ts';
 import { ProblemsError } from '../toml/problem.ts';
 import { renderConfig } from './config-report.ts';
@@ -25,7 +32,7 @@ export interface ValidateCommandOptions {
 }
 
 /**
- * `validate`: says for each scenario and each EchoKit configuration what it is, or for all what is wrong
+ * `validate`: says for each scenario, `echokit-harness.toml` and EchoKit configuration what it is, or for all what is wrong
  * with them. Returns the exit code.
  */
 export async function validateCommand(
@@ -34,9 +41,24 @@ export async function validateCommand(
   options: ValidateCommandOptions,
 ): Promise<number> {
   const named = options.config === undefined ? [] : [options.config];
-  const configFiles = [...named, ...paths.filter(isConfigFile)];
-  const scenarioPaths = paths.filter((path) => !configFiles.includes(path));
+  const own = paths.filter((path) => basename(path) === harnessConfigName);
+  const others = paths.filter((path) => !own.includes(path));
+  const configFiles = [...named, ...others.filter(isConfigFile)];
+  const scenarioPaths = others.filter((path) => !configFiles.includes(path));
   let exit: number = exitCode.passed;
+  for (const file of own) {
+    try {
+      const config = readHarnessConfigFile(file);
+      checkHarnessConfig(config, new Set(runKeys));
+      terminal.print(
+        `${file}: ok, defaults of run: ${Object.keys(config.run).join(', ') || 'none'}`,
+      );
+    } catch (error) {
+      if (!(error instanceof ProblemsError)) throw error;
+      terminal.say(describeError(error, options.version).text);
+      exit = exitCode.usage;
+    }
+  }
   const providers = builtInProviders.map(({ name }) => name);
   const platforms = new Map(builtInProviders.map(({ name, tts }) => [name, tts.platform]));
   for (const file of new Set(configFiles)) {
@@ -53,7 +75,7 @@ export async function validateCommand(
       exit = exitCode.usage;
     }
   }
-  if (scenarioPaths.length > 0 || configFiles.length === 0) {
+  if (scenarioPaths.length > 0 || configFiles.length + own.length === 0) {
     const folders = scenarioPaths.length === 0 ? [defaultScenarioFolder()] : scenarioPaths;
     const catalog = scenarioCatalog([...new Set(providers)], platforms);
     for (const scenario of loadScenarios(findScenarioFiles(folders), catalog)) {

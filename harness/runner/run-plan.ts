@@ -27,7 +27,7 @@ import {
   RecordingWriter,
   roomFile,
 } from '../trace/recording-writer.ts';
-import { type TraceHeader, traceFormatVersion } from '../trace/trace-event.ts';
+import { type TraceEvent, type TraceHeader, traceFormatVersion } from '../trace/trace-event.ts';
 import type { BoardFailure, Verdict } from '../verdict/judge.ts';
 import type { BoardSource } from './board-on-cable.ts';
 import { inputDigests } from './input-digests.ts';
@@ -68,6 +68,8 @@ export interface RunPlanOptions {
   readonly onCell?: (result: CellResult, index: number) => void;
   /** Called before each try. */
   readonly onTry?: (cell: Cell, index: number, again: boolean) => void;
+  /** Called with every event when it is recorded; secrets are not yet replaced in it. */
+  readonly onEvent?: (event: TraceEvent, cell: Cell) => void;
 }
 
 export interface CellResult {
@@ -156,6 +158,8 @@ async function recordCell(
     traceHeader(cell, plan.time, host, board?.name, options.recorded !== undefined),
     [...(tts?.secrets ?? []), ...(options.secrets ?? [])],
   );
+  const { onEvent } = options;
+  if (onEvent !== undefined) writer.observe((event) => onEvent(event, cell));
   keepInputs(writer, cell, provider, options.devices);
   const { durationUs, spokenBy, personality, failedStart } = await runCell({
     cell,

@@ -1,8 +1,9 @@
 import { nearestName } from '../../adapters/nearest-name.ts';
+import { typeOf } from '../toml/shape-problems.ts';
 import type { KeyPath, SourceRange } from '../toml/source-position.ts';
 import type { Expectation } from './scenario.ts';
 import type { ScenarioProblemList } from './scenario-error.ts';
-import { isTable, typeOf, type WrittenTable } from './schema-problems.ts';
+import { isTable, type WrittenTable } from './written-table.ts';
 
 /** A metric that `[expect]` may name. The entries of the metric catalog fit. */
 export interface ExpectableMetric {

@@ -10,6 +10,7 @@ import {
   standInFaultKinds,
 } from '../stand-ins/stand-in-changes.ts';
 import { ProblemList } from '../toml/problem-list.ts';
+import { reportShapeIssues } from '../toml/shape-problems.ts';
 import { sourceExcerpt } from '../toml/source-excerpt.ts';
 import { type KeyPath, SourceMap, type SourceRange } from '../toml/source-position.ts';
 import {
@@ -40,10 +41,11 @@ import {
   disturbanceKinds,
   type ScenarioFile,
   scenarioSchema,
+  scenarioShape,
 } from './schema.ts';
-import { isTable, reportSchemaIssues, type WrittenTable } from './schema-problems.ts';
 import { readTraceChecks } from './trace-check.ts';
 import { readUserWav, UserWavError } from './user-wav.ts';
+import { isTable, type WrittenTable } from './written-table.ts';
 
 const moments: readonly string[] = [...serverEventNames, ...userMoments];
 
@@ -93,7 +95,7 @@ export function loadScenario(
   const raw: WrittenTable = parseScenario(document, file);
   const problems = new ProblemList<ScenarioErrorCode>(file, new SourceMap(document));
   const parsed = scenarioSchema.safeParse(raw);
-  if (!parsed.success) reportSchemaIssues(parsed.error.issues, raw, problems);
+  if (!parsed.success) reportShapeIssues(parsed.error.issues, raw, scenarioShape, problems);
 
   const name = basename(file, extname(file));
   if (!/^[\p{L}\p{N}][\p{L}\p{N}._-]*$/u.test(name)) {

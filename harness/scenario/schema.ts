@@ -11,8 +11,10 @@ import {
   packetLengthsMs,
 } from '../server/deviation-items.ts';
 import { faultMoments, standInFaultKinds } from '../stand-ins/stand-in-changes.ts';
+import type { FileShape } from '../toml/file-shape.ts';
 import { traceSources } from '../trace/trace-event.ts';
 import { acousticLimits } from './scenario.ts';
+import type { ScenarioErrorCode } from './scenario-error.ts';
 
 /** An hour. A longer span is most likely given in the wrong unit. */
 const longestMs = 3_600_000;
@@ -149,60 +151,23 @@ export const scenarioSchema = z.strictObject({
 /** A scenario file that has the right shape, with defaults filled in. */
 export type ScenarioFile = z.output<typeof scenarioSchema>;
 
-/** Keys from the top level down, without the numbers of array elements. */
-export type TablePath = readonly string[];
-
-/** Keys that the table at `path` may have; undefined when there is no such table. */
-export function keysOfTable(path: TablePath): readonly string[] | undefined {
-  let schema: z.ZodType = scenarioSchema;
-  for (const key of path) {
-    const shape = tableShape(schema);
-    const next = shape?.[key];
-    if (!next) return undefined;
-    schema = next;
-  }
-  const shape = tableShape(schema);
-  return shape && Object.keys(shape);
-}
-
-/** Every table of a scenario file, the top level first. */
-export function tables(): readonly TablePath[] {
-  const found: TablePath[] = [];
-  const visit = (path: TablePath): void => {
-    const keys = keysOfTable(path);
-    if (!keys) return;
-    found.push(path);
-    for (const key of keys) visit([...path, key]);
-  };
-  visit([]);
-  return found;
-}
-
-/** `[[turn]]`, `[matrix]`, `[[turn.disturb]]`; tables that are written in one line by their key. */
-export function tableName(path: TablePath): string {
-  if (path.length === 0) return 'the top level';
-  const last = path.at(-1) ?? '';
-  if (isTableList(last)) return `[[${path.join('.')}]]`;
-  if (inlineTables.has(last)) return `"${last}"`;
-  return `[${path.join('.')}]`;
-}
-
-/** Keys whose value is a list of tables. */
-export function isTableList(key: unknown): boolean {
-  return typeof key === 'string' && ['turn', 'act', 'disturb', 'check'].includes(key);
-}
-
-const inlineTables: ReadonlySet<string> = new Set(['reply_pace', 'after', 'fault', 'vad', 'with']);
-
-function tableShape(schema: z.ZodType): Readonly<Record<string, z.ZodType>> | undefined {
-  if (schema instanceof z.ZodObject) return schema.shape;
-  if (schema instanceof z.ZodArray) return tableShape(schema.element as z.ZodType);
-  if (
-    schema instanceof z.ZodOptional ||
-    schema instanceof z.ZodDefault ||
-    schema instanceof z.ZodPrefault
-  ) {
-    return tableShape(schema.unwrap() as z.ZodType);
-  }
-  return undefined;
-}
+/** How a scenario is written, for messages, its JSON Schema and its reference. */
+export const scenarioShape: FileShape<ScenarioErrorCode> = {
+  schema: scenarioSchema,
+  codes: {
+    unknownKey: 'SCENARIO_UNKNOWN_KEY',
+    wrongType: 'SCENARIO_WRONG_TYPE',
+    missingKey: 'SCENARIO_MISSING_KEY',
+    badValue: 'SCENARIO_BAD_VALUE',
+  },
+  inline: new Set(['reply_pace', 'after', 'fault', 'vad', 'with']),
+  examples: {
+    title: 'title = "One question"',
+    reply: 'reply = "It is about a quarter of a million miles away."',
+    event: 'event = "StartAudio"',
+    kind: 'kind = "stall"',
+    key: 'key = "k0"',
+    after: 'after = { event = "StartAudio", delay_ms = 600 }',
+  },
+  missing: { turn: 'a scenario needs at least one [[turn]]' },
+};

@@ -8,11 +8,12 @@ import { metricCatalog } from '../metrics/metric-catalog.ts';
 import { networkNames } from '../network/network-profile.ts';
 import { ignorableParameters, insertableMessages } from '../server/deviation-items.ts';
 import { faultMoments, standInFaultKinds } from '../stand-ins/stand-in-changes.ts';
+import { keysOfTable, tableName, tablesOfFile } from '../toml/file-shape.ts';
 import { loadScenario, loadScenarioFile, type ScenarioCatalog } from './load.ts';
 import { defaultMatrix, planRun } from './plan.ts';
 import { serverEventNames, userMoments } from './scenario.ts';
 import { scenarioErrorCodes } from './scenario-error.ts';
-import { disturbanceKinds, keysOfTable, tableName, tables } from './schema.ts';
+import { disturbanceKinds, scenarioShape } from './schema.ts';
 
 const folder = fileURLToPath(new URL('../../scenarios/', import.meta.url));
 const readme = readFileSync(`${folder}README.md`, 'utf8');
@@ -71,12 +72,17 @@ test('every shipped scenario loads, and expects what the metrics can tell', (t) 
 });
 
 test('the README names every key of every table', (t) => {
-  t.true(tables().length >= 10);
-  for (const table of tables()) {
-    const keys = keysOfTable(table) ?? [];
+  const tables = tablesOfFile(scenarioShape);
+  t.true(tables.length >= 10);
+  for (const table of tables) {
+    const keys = keysOfTable(scenarioShape, table) ?? [];
     // "after" is described once, for turns and for disturbances.
     for (const key of keys) {
-      t.regex(readme, new RegExp(`^\\| \`${key}\``, 'm'), `${tableName(table)} ${key}`);
+      t.regex(
+        readme,
+        new RegExp(`^\\| \`${key}\``, 'm'),
+        `${tableName(scenarioShape, table)} ${key}`,
+      );
     }
   }
 });
@@ -87,7 +93,7 @@ test('the README has a row for every network', (t) => {
 
 test('the README names no key that does not exist', (t) => {
   const known = new Set<string>([
-    ...tables().flatMap((table) => keysOfTable(table) ?? []),
+    ...tablesOfFile(scenarioShape).flatMap((table) => keysOfTable(scenarioShape, table) ?? []),
     ...standInFaultKinds,
     ...faultMoments,
     ...networkNames,

@@ -4,7 +4,7 @@ import { traceEventTypes, traceSources } from '../trace/trace-event.ts';
 import { readComparison } from './expectation.ts';
 import type { TraceCheck } from './scenario.ts';
 import type { ScenarioProblemList } from './scenario-error.ts';
-import { isTable, type WrittenTable } from './schema-problems.ts';
+import { isTable, type WrittenTable } from './written-table.ts';
 
 /**
  * Reads the tables of one `[[check]]` or `[[turn.check]]`. What has the wrong type was reported by the

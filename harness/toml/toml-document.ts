@@ -5,6 +5,13 @@ import type { LineColumn, SourceRange } from './source-position.ts';
 /** A table as it was written, of which nothing is known. */
 export type TomlTable = Readonly<Record<string, unknown>>;
 
+/** No list and no date. */
+export function isTomlTable(value: unknown): value is TomlTable {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || prototype === Object.prototype;
+}
+
 /** A file that cannot be read as text. */
 export class TextFileError extends Error {
   override readonly name = 'TextFileError';

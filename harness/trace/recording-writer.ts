@@ -64,6 +64,7 @@ export class RecordingWriter {
   readonly #connections = new Map<string, ConnectionFile>();
   #seq = 0;
   #closed = false;
+  #observer: ((event: TraceEvent) => void) | undefined;
 
   /**
    * @param folder the final name; an older recording there is replaced when this one is finished.
@@ -91,7 +92,14 @@ export class RecordingWriter {
 
   /** Numbers the event and appends it. */
   event(event: UnnumberedEvent): void {
-    this.#line({ seq: ++this.#seq, ...event });
+    const numbered: TraceEvent = { seq: ++this.#seq, ...event };
+    this.#line(numbered);
+    this.#observer?.(numbered);
+  }
+
+  /** Shows every further event as it is appended, before secrets are replaced in it. */
+  observe(observer: (event: TraceEvent) => void): void {
+    this.#observer = observer;
   }
 
   /** Appends to `user.wav`; returns the index of the first sample. */

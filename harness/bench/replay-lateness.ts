@@ -1,6 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type ClockLag, clockLag } from '../clock/lag-watch.ts';
+import { recordedTraffic } from '../replay/recorded-exchange.ts';
 import type { Laboratory } from '../runner/laboratory.ts';
 import type { ProviderEntry } from '../runner/provider-catalog.ts';
 import { openReplayables, recordedMeans, replayPlan } from '../runner/recorded-run.ts';
@@ -8,20 +10,25 @@ import { runPlan } from '../runner/run-plan.ts';
 import type { ScenarioCatalog } from '../scenario/load.ts';
 import type { Plan } from '../scenario/plan.ts';
 import { readRecording } from '../trace/recording-reader.ts';
-import { readWire, type WireConnection } from '../trace/wire-traffic.ts';
+import { readWire, type WireConnection, type WireStep } from '../trace/wire-traffic.ts';
 
-/** How much later than in its recording a piece of an answer comes in real time, counted from what was asked. */
+/** How late a replay is in real time. */
 export interface ReplayLateness {
-  /** Pieces measured. */
-  readonly n: number;
-  readonly p50Us: number;
-  readonly p99Us: number;
-  readonly maxUs: number;
-  /** How late alarms of this computer fired meanwhile: what it adds to anything. The worst of the conversations. */
-  readonly alarms: Pick<ReplayLateness, 'p50Us' | 'p99Us' | 'maxUs'>;
+  /** Pieces of answers that left the recording: from the instant at which each was due. */
+  readonly left: ClockLag;
+  /** The same pieces when the adapter got them, counted from what it had asked. */
+  readonly reached: ClockLag;
+  /** How late alarms fired meanwhile in the thread of the adapter, the server and the board. */
+  readonly alarms: ClockLag;
 }
 
-/** Records a plan in virtual time, replays it in real time and compares the two recordings of the wire. */
+/** Every piece of a recorded answer becomes so many, and of what is measured a 99th percentile means something. */
+const piecesOfOne = 4;
+
+/**
+ * Records a plan in virtual time, cuts the answers finer, replays that in real time and compares instants. Of the
+ * conversations the worst p50, p99 and maximum count in `left` and `alarms`.
+ */
 export async function measureReplayLateness(
   plan: Plan,
   providers: ReadonlyMap<string, ProviderEntry>,
@@ -35,36 +42,71 @@ export async function measureReplayLateness(
     const recorded = join(folder, 'recorded');
     await runPlan({ ...how, plan, providers, folder: recorded });
     const conversations = openReplayables(recorded, catalog);
+    const wires = new Map(
+      conversations.map(({ cell, folder: of }) => [cell, cutFiner(readWire(of), piecesOfOne)]),
+    );
     const replayed = join(folder, 'replayed');
-    const means = recordedMeans(conversations);
     const results = await runPlan({
       ...how,
-      ...means,
+      ...recordedMeans(conversations),
+      recorded: (cell) => recordedTraffic(wires.get(cell)!),
       plan: replayPlan(conversations, 'real'),
       folder: replayed,
     });
-    const late = conversations
-      .flatMap(({ folder: cell }) =>
-        latenesses(readWire(cell), readWire(cell.replace(recorded, replayed))),
-      )
-      .sort((a, b) => a - b);
-    const at = (share: number): number =>
-      late[Math.max(0, Math.ceil(share * late.length) - 1)] ?? Number.NaN;
-    const alarms = results
-      .flatMap(({ recording }) => readRecording(join(replayed, recording)).events)
-      .flatMap((event) => (event.source === 'harness' && event.type === 'lag' ? [event] : []));
-    const worst = (key: 'p50Us' | 'p99Us' | 'maxUs'): number =>
-      Math.max(...alarms.map((lag) => lag[key]));
+    const replays = results.map(({ cell, recording }) => {
+      const of = join(replayed, recording);
+      const { events } = readRecording(of);
+      return {
+        reached: latenesses(wires.get(cell)!, readWire(of)),
+        left: events.flatMap((event) => (event.type === 'replayLag' ? [event] : [])),
+        alarms: events.flatMap((event) => (event.type === 'lag' ? [event] : [])),
+      };
+    });
     return {
-      n: late.length,
-      p50Us: at(0.5),
-      p99Us: at(0.99),
-      maxUs: at(1),
-      alarms: { p50Us: worst('p50Us'), p99Us: worst('p99Us'), maxUs: worst('maxUs') },
+      left: worst(replays.flatMap(({ left }) => left)),
+      reached: clockLag(replays.flatMap(({ reached }) => reached)) ?? nothing,
+      alarms: worst(replays.flatMap(({ alarms }) => alarms)),
     };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+const nothing: ClockLag = { n: 0, p50Us: Number.NaN, p99Us: Number.NaN, maxUs: Number.NaN };
+
+function worst(lags: readonly ClockLag[]): ClockLag {
+  if (lags.length === 0) return nothing;
+  const most = (key: 'p50Us' | 'p99Us' | 'maxUs'): number =>
+    Math.max(...lags.map((lag) => lag[key]));
+  return {
+    n: lags.reduce((sum, { n }) => sum + n, 0),
+    p50Us: most('p50Us'),
+    p99Us: most('p99Us'),
+    maxUs: most('maxUs'),
+  };
+}
+
+/** Heads of answers stay whole. */
+const cutBytesMin = 400;
+
+/** The same bytes in more pieces, spread evenly until the next thing happens on the connection. */
+export function cutFiner(connections: readonly WireConnection[], count: number): WireConnection[] {
+  return connections.map(({ number, steps }) => ({
+    number,
+    steps: steps.flatMap((step, index): WireStep[] => {
+      const { type, atUs, data } = step;
+      if (type !== 'received' || data === undefined || data.length < cutBytesMin) return [step];
+      const untilUs = steps[index + 1]?.atUs ?? atUs;
+      return Array.from({ length: count }, (_, piece): WireStep => {
+        const part = data.subarray(
+          Math.floor((piece * data.length) / count),
+          Math.floor(((piece + 1) * data.length) / count),
+        );
+        const at = atUs + Math.floor((piece * (untilUs - atUs)) / count);
+        return { type, atUs: at, bytes: part.length, data: part };
+      });
+    }),
+  }));
 }
 
 /**

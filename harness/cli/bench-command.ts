@@ -9,6 +9,7 @@ import {
 import { measureReplayLateness, type ReplayLateness } from '../bench/replay-lateness.ts';
 import { measureServerLatency, type ServerLatency } from '../bench/server-latency.ts';
 import { measureSimulationSpeed, type SimulationSpeed } from '../bench/simulation-speed.ts';
+import type { ClockLag } from '../clock/lag-watch.ts';
 import { planRun } from '../scenario/plan.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { CommandError, exitCode } from './exit-code.ts';
@@ -106,14 +107,15 @@ async function server(terminal: Terminal, signal: AbortSignal): Promise<ServerLa
 }
 
 async function replays(terminal: Terminal, signal: AbortSignal): Promise<ReplayLateness> {
-  terminal.say('replay: recorded conversations, replayed in real time, about a minute');
+  terminal.say('replay: recorded conversations, replayed in real time; two and a half minutes');
   const { entries } = chooseProviders(terminal);
   const catalog = scenarioCatalog([...entries.keys()]);
-  const plan = planRun(shipped(['two-turns'], catalog), {
+  const plan = planRun(shipped(['long-answer'], catalog), {
     seed: 1,
     time: 'virtual',
     catalog,
-    providers: ['openai-stream', 'stream_gsv', 'elevenlabs'],
+    providers: ['openai-stream', 'cosyvoice', 'elevenlabs'],
+    networks: ['ideal'],
   });
   const laboratory = await openCommandLaboratory(terminal);
   return measureReplayLateness(plan, entries, catalog, laboratory, signal);
@@ -161,11 +163,14 @@ function latencyText(latency: ServerLatency): string[] {
   ];
 }
 
-function replayText({ n, p50Us, p99Us, maxUs, alarms }: ReplayLateness): string[] {
+function replayText({ left, reached, alarms }: ReplayLateness): string[] {
+  const row = ({ p50Us, p99Us, maxUs }: ClockLag): string =>
+    `p50 ${ms(p50Us)}   p99 ${ms(p99Us)}   max ${ms(maxUs)}`;
   return [
-    `How late a replay is in real time, piece by piece of the answers (${n} pieces):`,
-    `  p50 ${ms(p50Us)}   p99 ${ms(p99Us)}   max ${ms(maxUs)}`,
-    `  alarms of this computer meanwhile: p50 ${ms(alarms.p50Us)}   p99 ${ms(alarms.p99Us)}   max ${ms(alarms.maxUs)}`,
+    `How late a replay is in real time, piece by piece of the answers (${left.n} pieces):`,
+    `  left the recording      ${row(left)}`,
+    `  reached the adapter     ${row(reached)}`,
+    `  alarms where that runs  ${row(alarms)}`,
   ];
 }
 

@@ -1,8 +1,8 @@
 import type { Alarm, Clock } from './clock.ts';
 
-/** How late alarms fired: what a busy computer adds to the instants of a run in real time. */
+/** How late alarms fired, or what hangs on them: what a busy computer adds to the instants of a run in real time. */
 export interface ClockLag {
-  /** Alarms that fired. */
+  /** How many were measured. */
   readonly n: number;
   readonly p50Us: number;
   /** Nearest rank: with fewer than 100 alarms the largest. */
@@ -30,10 +30,7 @@ export class LagWatch {
   /** Ends the watch. Null when no alarm was due yet. */
   stop(): ClockLag | null {
     this.#alarm.cancel();
-    const sorted = this.#lags.toSorted((a, b) => a - b);
-    const rank = (share: number): number => sorted[Math.ceil(share * sorted.length) - 1]!;
-    if (sorted.length === 0) return null;
-    return { n: sorted.length, p50Us: rank(0.5), p99Us: rank(0.99), maxUs: rank(1) };
+    return clockLag(this.#lags);
   }
 
   #set(): Alarm {
@@ -43,4 +40,12 @@ export class LagWatch {
       this.#alarm = this.#set();
     });
   }
+}
+
+/** Null of nothing. */
+export function clockLag(latenessesUs: readonly number[]): ClockLag | null {
+  const sorted = latenessesUs.toSorted((a, b) => a - b);
+  const rank = (share: number): number => sorted[Math.ceil(share * sorted.length) - 1]!;
+  if (sorted.length === 0) return null;
+  return { n: sorted.length, p50Us: rank(0.5), p99Us: rank(0.99), maxUs: rank(1) };
 }

@@ -13,19 +13,25 @@ const timerGranularityMs = 1;
  */
 export class SystemClock implements Clock {
   readonly kind = 'real';
-  readonly #startNs = process.hrtime.bigint();
+  /** Instant 0 on the monotonic clock of this machine, in ns. */
+  readonly startNs: bigint;
   readonly #alarms = new AlarmQueue();
   #timer: NodeJS.Timeout | undefined;
   #timerDueUs = Number.POSITIVE_INFINITY;
   #polling = false;
 
+  /** @param startNs of the clock of another thread, for the same instants as there; absent: now */
+  constructor(startNs: bigint = process.hrtime.bigint()) {
+    this.startNs = startNs;
+  }
+
   nowUs(): number {
-    return Number((process.hrtime.bigint() - this.#startNs) / 1000n);
+    return Number((process.hrtime.bigint() - this.startNs) / 1000n);
   }
 
   /** The same instant on the monotonic clock of this machine, which all its processes share. */
   monotonicUs(atUs: number): number {
-    return Number(this.#startNs / 1000n) + atUs;
+    return Number(this.startNs / 1000n) + atUs;
   }
 
   after(delayUs: number, callback: () => void): Alarm {

@@ -55,6 +55,26 @@ export interface RecordedProviderOptions {
   /** Of a clock in virtual time, which waits for what moves in memory. */
   readonly noteActivity?: () => void;
   onDeviation(deviation: ReplayDeviation): void;
+  /** A piece of an answer was handed over, so much after it was due. */
+  readonly onPiece?: (lateUs: number) => void;
+}
+
+/** The provider's end of a connection, whatever carries it. */
+export interface ProviderEnd {
+  /** Nothing reaches the client any more. */
+  readonly closed: boolean;
+  send(data: Buffer): void;
+  end(): void;
+  /** The client sees a broken connection, with the error of its socket. */
+  breakOff(code: string, message: string): void;
+}
+
+/** A connection as it goes on: what its carrier tells of the client. */
+export interface RecordedConnection {
+  /** @param atUs when the client sent it */
+  hear(chunk: Buffer, atUs: number): void;
+  /** The client is gone. */
+  close(): void;
 }
 
 export class RecordedProvider implements Dialer {
@@ -84,21 +104,47 @@ export class RecordedProvider implements Dialer {
    * @throws {NetworkError} where the recorded one was refused, or when nothing was recorded of this endpoint
    */
   async dial(target: DialTarget, signal?: AbortSignal): Promise<Duplex> {
-    const { clock } = this.#options;
-    const recorded = this.#takeDial(endpointOf(target));
-    const { outcome, delayUs, opening } = recorded;
-    if (outcome.kind === 'abandoned') return await forever(signal);
-    await clock.sleep(delayUs, signal);
-    if (outcome.kind === 'refused') {
-      throw new NetworkError(outcome.code as NetworkErrorCode, outcome.message, outcome.hint);
-    }
-    const { client, server } = createStreamPair(this.#options.noteActivity ?? (() => {}));
+    const { clock, noteActivity = () => {} } = this.#options;
+    const accept = await this.answer(target, clock.nowUs(), signal);
+    const { client, server } = createStreamPair(noteActivity);
     // Within one instant things happen in the order that they have over any other link.
     const stream = this.#links.dialed(target, client);
     this.#streams.add(stream);
     stream.once('close', () => this.#streams.delete(stream));
-    new LiveConnection({ ...this.#means(endpointOf(target)), server, client }).open(opening);
+    const connection = accept(memoryEnd(server, client));
+    server.on('data', (chunk: Buffer) => connection.hear(chunk, clock.nowUs()));
+    server.on('error', () => {});
+    // A client that has closed gets nothing more.
+    server.on('end', () => server.end());
+    server.on('close', () => connection.close());
     return stream;
+  }
+
+  /**
+   * Answers a call as the recorded one was answered, for whoever carries the connection.
+   *
+   * @param askedUs when the client called
+   * @returns what the carrier gets its connection from, once the client can write to it
+   * @throws {NetworkError} as {@link dial}
+   */
+  async answer(
+    target: DialTarget,
+    askedUs: number,
+    signal?: AbortSignal,
+  ): Promise<(end: ProviderEnd) => RecordedConnection> {
+    const { clock } = this.#options;
+    const endpoint = endpointOf(target);
+    const { outcome, delayUs, opening } = this.#takeDial(endpoint);
+    if (outcome.kind === 'abandoned') return await forever(signal);
+    await clock.sleep(askedUs + delayUs - clock.nowUs(), signal);
+    if (outcome.kind === 'refused') {
+      throw new NetworkError(outcome.code as NetworkErrorCode, outcome.message, outcome.hint);
+    }
+    return (end) => {
+      const connection = new LiveConnection({ ...this.#means(endpoint), end });
+      connection.open(opening);
+      return connection;
+    };
   }
 
   /** Tells which recorded requests were not made. To be called when the conversation is over. */
@@ -137,9 +183,11 @@ export class RecordedProvider implements Dialer {
     return { endpoint, delayUs: 0, outcome, opening: [] };
   }
 
-  #means(endpoint: string): Omit<LiveConnectionOptions, 'server' | 'client'> {
+  #means(endpoint: string): Omit<LiveConnectionOptions, 'end'> {
+    const { clock, onPiece = () => {} } = this.#options;
     return {
-      clock: this.#options.clock,
+      clock,
+      onPiece,
       begin: (kind, stream) => {
         const live = new LiveExchange(kind, endpoint, stream);
         this.#live.add(live);
@@ -227,6 +275,17 @@ export class RecordedProvider implements Dialer {
       differences,
     };
   }
+}
+
+function memoryEnd(server: Duplex, client: Duplex): ProviderEnd {
+  return {
+    get closed() {
+      return server.destroyed;
+    },
+    send: (data) => void server.write(data),
+    end: () => void server.end(),
+    breakOff: (code, message) => void client.destroy(Object.assign(new Error(message), { code })),
+  };
 }
 
 function times(count: number): string {
@@ -356,17 +415,16 @@ function withWords(
   });
 }
 
-interface LiveConnectionOptions {
-  readonly clock: Clock;
-  readonly server: Duplex;
-  readonly client: Duplex;
+interface LiveConnectionOptions
+  extends Required<Pick<RecordedProviderOptions, 'clock' | 'onPiece'>> {
+  readonly end: ProviderEnd;
   begin(kind: ExchangeKind, connection: LiveConnection): LiveExchange;
   /** @returns false: there is no answer, and the connection is to be broken */
   heard(live: LiveExchange, isWhole: boolean): boolean;
 }
 
-/** The provider's end of one connection. */
-class LiveConnection {
+/** What the provider does on one connection. */
+class LiveConnection implements RecordedConnection {
   readonly #options: LiveConnectionOptions;
   readonly #bytes = new ClientBytes();
   readonly #requests = new RequestReader();
@@ -378,12 +436,6 @@ class LiveConnection {
 
   constructor(options: LiveConnectionOptions) {
     this.#options = options;
-    const { server } = options;
-    server.on('data', (chunk: Buffer) => this.#hear(chunk));
-    server.on('error', () => {});
-    // A client that has closed gets nothing more.
-    server.on('end', () => server.end());
-    server.on('close', () => this.#due.splice(0));
   }
 
   /** Of the handshake, if there was one. */
@@ -405,46 +457,49 @@ class LiveConnection {
     this.#pay();
   }
 
-  #hear(chunk: Buffer): void {
+  hear(chunk: Buffer, atUs: number): void {
     for (const part of this.#bytes.push(chunk)) {
       this.#key = this.#bytes.pendingKey ?? this.#key;
-      for (const step of this.#requests.push(part)) this.#ask(step, part.last);
+      for (const step of this.#requests.push(part)) this.#ask(step, part.last, atUs);
     }
   }
 
-  #ask(step: RequestStep, isWhole: boolean): void {
-    const { clock, begin, heard, client } = this.#options;
-    const nowUs = clock.nowUs();
+  close(): void {
+    this.#due.splice(0);
+  }
+
+  #ask(step: RequestStep, isWhole: boolean, atUs: number): void {
+    const { begin, heard, end } = this.#options;
     if (step.step === 'close') {
-      this.#current?.close(nowUs);
+      this.#current?.close(atUs);
       return;
     }
     if (step.step === 'begin') {
       // That the provider closes an idle connection was not recorded of one that is used again.
-      const end = this.#due.findIndex(({ act }) => act.kind !== 'bytes');
-      if (end >= 0) this.#due.splice(end);
+      const last = this.#due.findIndex(({ act }) => act.kind !== 'bytes');
+      if (last >= 0) this.#due.splice(last);
       this.#current = begin(step.kind, this);
     }
     const current = this.#current;
     if (current === undefined) return;
-    current.add(step.part, nowUs);
+    current.add(step.part, atUs);
     if (heard(current, isWhole)) current.advance();
-    else client.destroy(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }));
+    else end.breakOff('ECONNRESET', 'read ECONNRESET');
   }
 
   /** What is due at once is done at once, so that it comes before what the client does next in this instant. */
   #pay(): void {
-    const { clock, server } = this.#options;
+    const { clock, end } = this.#options;
     for (;;) {
       const next = this.#due[0];
-      if (next === undefined || this.#waiting || server.destroyed) return;
+      if (next === undefined || this.#waiting || end.closed) return;
       const waitUs = next.dueUs - clock.nowUs();
       if (waitUs > 0) {
         this.#wait(waitUs);
         return;
       }
       this.#due.shift();
-      this.#act(next.act);
+      this.#act(next);
       // A second piece of one instant came by itself; an end belongs to what was written before it.
       if (this.#due[0]?.act.kind === 'bytes') this.#wait(0);
     }
@@ -458,13 +513,13 @@ class LiveConnection {
     });
   }
 
-  #act(act: ProviderAct): void {
-    const { server, client } = this.#options;
-    if (act.kind === 'end') server.end();
-    else if (act.kind === 'break') {
-      client.destroy(Object.assign(new Error(act.message), { code: act.code }));
-    } else {
-      server.write(act.data);
+  #act({ dueUs, act }: Due): void {
+    const { clock, end, onPiece } = this.#options;
+    if (act.kind === 'end') end.end();
+    else if (act.kind === 'break') end.breakOff(act.code, act.message);
+    else {
+      end.send(act.data);
+      onPiece(clock.nowUs() - dueUs);
       if (this.#bytes.pendingKey !== undefined) this.#answer(act.data);
     }
   }
@@ -472,8 +527,9 @@ class LiveConnection {
   /** The answer to a handshake says how the client goes on. */
   #answer(data: Buffer): void {
     const status = Number(data.toString('latin1', 9, 12));
+    const nowUs = this.#options.clock.nowUs();
     for (const part of this.#bytes.answered(status)) {
-      for (const step of this.#requests.push(part)) this.#ask(step, part.last);
+      for (const step of this.#requests.push(part)) this.#ask(step, part.last, nowUs);
     }
   }
 }

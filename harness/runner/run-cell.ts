@@ -158,7 +158,7 @@ async function converse(
     await seat.boot(signal);
     await user.converse(signal);
     await clock.sleep(afterglowUs, signal);
-    seat.side.conclude();
+    await seat.side.conclude();
   } catch (error) {
     const stopped = stops.some(({ aborted }) => aborted);
     if (!stopped && !isBoardTrouble(error, options.board !== undefined)) throw error;

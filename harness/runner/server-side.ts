@@ -7,12 +7,14 @@ import { readFileSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../clock/clock.ts';
 import { SimulatedClock } from '../clock/simulated-clock.ts';
+import { SystemClock } from '../clock/system-clock.ts';
 import { endpointOfUrl } from '../network/endpoint-url.ts';
 import type { LaboratoryNetwork } from '../network/laboratory-network.ts';
-import type { Endpoint } from '../network/network.ts';
+import type { Dialer, Endpoint } from '../network/network.ts';
 import type { Random } from '../random/random.ts';
 import type { RecordedTraffic } from '../replay/recorded-exchange.ts';
 import { RecordedProvider, type ReplayDeviation } from '../replay/recorded-provider.ts';
+import { ThreadedProvider } from '../replay/threaded-provider.ts';
 import { TappedDialer } from '../replay/wire-tap.ts';
 import type { Cell } from '../scenario/plan.ts';
 import type { Turn } from '../scenario/scenario.ts';
@@ -71,7 +73,7 @@ export interface ServerSide {
   /** As `AdapterServer.intervene`; an external server cannot be made to do anything. */
   intervene(intervention: Intervention): boolean;
   /** The conversation has come to its end: what a replay should have asked for and did not is reported. */
-  conclude(): void;
+  conclude(): Promise<void>;
   /** Nothing is reported any more when it has resolved. */
   close(): Promise<void>;
 }
@@ -107,7 +109,7 @@ export async function openServerSide(
     endpoint: endpointOfUrl(new URL(provider.serverUrl)),
     personality: undefined,
     intervene: () => false,
-    conclude: () => {},
+    conclude: async () => {},
     close: async () => {},
   };
 }
@@ -121,7 +123,7 @@ async function openOwnServer(
   if (model === 'external') throw new RangeError('A cell of an external server needs its URL.');
   const { opus, voiceDetection, encoder } = laboratory;
   const personality = personalityOf(provider, cell);
-  const recording = recorded === undefined ? undefined : replayed(recorded, clock, record);
+  const recording = recorded === undefined ? undefined : await openReplay(recorded, clock, record);
   const standIns =
     live || recording !== undefined
       ? undefined
@@ -190,35 +192,59 @@ async function openOwnServer(
     endpoint,
     personality: standIns?.personality,
     intervene: (intervention) => server.intervene(intervention),
-    conclude: () => recording?.finish(),
+    conclude: async () => recording?.conclude(),
     async close() {
       await server.close();
       await session.close();
       await dialogue.close();
       await standIns?.close();
-      recording?.close();
+      await recording?.close();
       await listener.close();
     },
   };
 }
 
-function replayed(
+/** A recording in the place of the provider. */
+interface Replay extends Dialer {
+  conclude(): Promise<void>;
+  close(): Promise<void>;
+}
+
+async function openReplay(
   traffic: RecordedTraffic,
   clock: Clock,
   record: ServerSideMeans['record'],
-): RecordedProvider {
-  return new RecordedProvider({
+): Promise<Replay> {
+  const onDeviation = ({ code, message, exchange }: ReplayDeviation): void =>
+    record({
+      source: 'harness',
+      type: 'replayDeviation',
+      atUs: clock.nowUs(),
+      code,
+      message,
+      ...(exchange !== null && { exchange }),
+    });
+  if (clock instanceof SystemClock) {
+    const provider = await ThreadedProvider.open({ traffic, clock, onDeviation });
+    return {
+      dial: (target, signal) => provider.dial(target, signal),
+      async conclude() {
+        const lag = await provider.finish();
+        if (lag === null) return;
+        record({ source: 'harness', type: 'replayLag', atUs: clock.nowUs(), ...lag });
+      },
+      close: () => provider.close(),
+    };
+  }
+  const provider = new RecordedProvider({
     traffic,
     clock,
     ...(clock instanceof SimulatedClock && { noteActivity: () => clock.noteActivity() }),
-    onDeviation: ({ code, message, exchange }: ReplayDeviation) =>
-      record({
-        source: 'harness',
-        type: 'replayDeviation',
-        atUs: clock.nowUs(),
-        code,
-        message,
-        ...(exchange !== null && { exchange }),
-      }),
+    onDeviation,
   });
+  return {
+    dial: (target, signal) => provider.dial(target, signal),
+    conclude: async () => provider.finish(),
+    close: async () => provider.close(),
+  };
 }

@@ -132,6 +132,7 @@ const typeSet: TypeSet = {
     room: true,
     roomEnd: true,
     lag: true,
+    replayLag: true,
     end: true,
   },
 };
@@ -271,6 +272,17 @@ export type HarnessEvent = { readonly atUs: number } & (
    */
   | {
       readonly type: 'lag';
+      readonly n: number;
+      readonly p50Us: number;
+      readonly p99Us: number;
+      readonly maxUs: number;
+    }
+  /**
+   * How late pieces of answers left a recording in the place of the provider, in real time only: from the instant at which
+   * each was due. `n` pieces, nearest rank.
+   */
+  | {
+      readonly type: 'replayLag';
       readonly n: number;
       readonly p50Us: number;
       readonly p99Us: number;

@@ -1,8 +1,8 @@
 /**
- * Writes the schemas of the recording format anew from the types: `npm run schemas`. With `--check` it only says
- * whether they are those of the types.
+ * Writes what is made from the sources anew: the schemas of the recording format from the types, those of the files that people
+ * write and the reference pages from the zod schemas (`npm run schemas`). With `--check` it only says whether they are up to date.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import {
   type SchemaName,
@@ -11,17 +11,23 @@ import {
   schemaText,
 } from '../trace/type-schema.contract.ts';
 import { exitCode } from './exit-code.ts';
+import { keptReferences } from './kept-references.ts';
 import { processTerminal } from './terminal.ts';
 
 const terminal = processTerminal();
 const check = process.argv.includes('--check');
-for (const [name, schema] of Object.entries(schemasOfTypes())) {
-  const path = schemaFiles[name as SchemaName];
-  const text = schemaText(schema);
+const files = [
+  ...Object.entries(schemasOfTypes()).map(([name, schema]) => ({
+    path: schemaFiles[name as SchemaName],
+    text: schemaText(schema),
+  })),
+  ...keptReferences(),
+];
+for (const { path, text } of files) {
   if (!check) writeFileSync(path, text);
-  else if (readFileSync(path, 'utf8') !== text) {
+  else if (!existsSync(path) || readFileSync(path, 'utf8') !== text) {
     terminal.say(
-      `${relative('.', path)} is not what the types say. Write it anew: npm run schemas`,
+      `${relative('.', path)} is not what the sources say. Write it anew: npm run schemas`,
     );
     process.exitCode = exitCode.expectationFailed;
   }

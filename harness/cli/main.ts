@@ -3,9 +3,10 @@
  * The command line. Only this folder prints, exits and reads the environment; every command loads
  * what it needs when it is called, so that `--help` stays quick.
  */
-import { Command, CommanderError, Option } from 'commander';
+import { Argument, Command, CommanderError, Option } from 'commander';
 import { acousticLimits } from '../scenario/scenario.ts';
 import { packetLengthsMs } from '../server/deviation-items.ts';
+import type { CompletionList, CompletionShell } from './completion-script.ts';
 import { describeError } from './error-message.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import { harnessVersion } from './harness-version.ts';
@@ -1024,6 +1025,43 @@ program
   .action(async (options) => {
     const { benchCommand } = await import('./bench-command.ts');
     process.exitCode = await benchCommand(terminal, options);
+  });
+
+program
+  .command('completion')
+  .description('a script with which a shell completes commands, options and names')
+  .addArgument(new Argument('[shell]', 'bash, zsh or fish').choices(['bash', 'zsh', 'fish']))
+  .addOption(
+    new Option('--values <list>', 'what the script asks for')
+      .choices(['providers', 'devices', 'networks', 'tags'])
+      .hideHelp(),
+  )
+  .addHelpText(
+    'after',
+    `
+Examples:
+  eval "$(echokit-harness completion bash)"             in ~/.bashrc
+  source <(echokit-harness completion zsh)              in ~/.zshrc, behind compinit
+  echokit-harness completion fish | source              in ~/.config/fish/config.fish
+
+It completes the installed program, "echokit-harness"; npm completes the scripts of a checkout.`,
+  )
+  .action(async (shell: CompletionShell | undefined, options: { values?: CompletionList }) => {
+    if (options.values !== undefined) {
+      const { completionValues } = await import('./completion-command.ts');
+      terminal.print(completionValues(options.values, process.cwd()).join('\n'));
+      return;
+    }
+    if (shell === undefined) {
+      throw new CommandError(
+        'USAGE',
+        exitCode.usage,
+        'The shell is missing.',
+        'echokit-harness completion bash, zsh or fish',
+      );
+    }
+    const { completionScript } = await import('./completion-script.ts');
+    terminal.print(completionScript(program, shell, 'echokit-harness').trimEnd());
   });
 
 /**

@@ -1028,6 +1028,22 @@ program
   });
 
 program
+  .command('init')
+  .description('write a small project that runs: a scenario, defaults, a workflow for CI')
+  .argument('[folder]', 'where; default: here', '.')
+  .option('--force', 'replace files that are there')
+  .addHelpText(
+    'after',
+    `
+It writes echokit-harness.toml, a scenario, schemas for editors, a workflow for GitHub Actions at the root of the repository,
+and a line of .gitignore. Without --force nothing that is there is changed, but for that line.`,
+  )
+  .action(async (folder: string, options) => {
+    const { initCommand } = await import('./init-command.ts');
+    process.exitCode = initCommand(terminal, folder, { ...options, version: harnessVersion() });
+  });
+
+program
   .command('completion')
   .description('a script with which a shell completes commands, options and names')
   .addArgument(new Argument('[shell]', 'bash, zsh or fish').choices(['bash', 'zsh', 'fish']))

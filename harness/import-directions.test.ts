@@ -49,8 +49,17 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   ],
   'harness/trace': ['adapters/secret-spellings.ts', 'harness/device', 'harness/server'],
   'harness/replay': ['harness/clock', 'harness/network', 'harness/random', 'harness/trace'],
+  'harness/faults': [
+    'adapters/nearest-name.ts',
+    'harness/network',
+    'harness/serial/line-noise.ts',
+    'harness/server',
+    'harness/stand-ins',
+    'harness/virtual-board/fault.ts',
+  ],
   'harness/scenario': [
     'adapters',
+    'harness/faults',
     'harness/random',
     'harness/server/compat-items.ts',
     'harness/server/deviation-items.ts',
@@ -76,6 +85,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'harness/files',
     'harness/network',
     'harness/toml',
+    'harness/random',
   ],
   'harness/virtual-board': [
     'firmware-protocol',

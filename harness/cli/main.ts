@@ -810,6 +810,20 @@ Ports count up from --port; a stand-in has the same port whatever else is starte
   });
 
 program
+  .command('faults')
+  .description('list the faults that a scenario can plant, or explain some of them')
+  .argument('[name...]', 'faults to explain; default: a list of all')
+  .option('--json', 'print one JSON document')
+  .addHelpText(
+    'after',
+    '\nA scenario plants them with [[fault]] and [[turn.fault]]: scenarios/README.md.',
+  )
+  .action(async (names: string[], options) => {
+    const { faultsCommand } = await import('./faults-command.ts');
+    process.exitCode = faultsCommand(terminal, names, options);
+  });
+
+program
   .command('doctor')
   .description('check the installation, and with --live whether each provider works')
   .option(

@@ -24,6 +24,12 @@ export interface Clock {
    */
   sleep(delayUs: number, signal?: AbortSignal): Promise<void>;
 
+  /**
+   * Time has passed without anybody being able to do anything, as on a computer that was suspended or whose program
+   * stood still: what was due in between is late.
+   */
+  skip?(spanUs: number): void;
+
   /** Virtual time: stands still until `work`, which leaves the event loop, is done. Returns `work`. */
   hold?<T>(work: Promise<T>): Promise<T>;
 }

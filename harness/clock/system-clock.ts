@@ -15,6 +15,8 @@ export class SystemClock implements Clock {
   readonly kind = 'real';
   /** Instant 0 on the monotonic clock of this machine, in ns. */
   readonly startNs: bigint;
+  /** Time that was skipped, in ns. */
+  #skippedNs = 0n;
   readonly #alarms = new AlarmQueue();
   #timer: NodeJS.Timeout | undefined;
   #timerDueUs = Number.POSITIVE_INFINITY;
@@ -26,12 +28,12 @@ export class SystemClock implements Clock {
   }
 
   nowUs(): number {
-    return Number((process.hrtime.bigint() - this.startNs) / 1000n);
+    return Number((process.hrtime.bigint() - this.startNs + this.#skippedNs) / 1000n);
   }
 
   /** The same instant on the monotonic clock of this machine, which all its processes share. */
   monotonicUs(atUs: number): number {
-    return Number(this.startNs / 1000n) + atUs;
+    return Number((this.startNs - this.#skippedNs) / 1000n) + atUs;
   }
 
   after(delayUs: number, callback: () => void): Alarm {
@@ -48,6 +50,12 @@ export class SystemClock implements Clock {
 
   sleep(delayUs: number, signal?: AbortSignal): Promise<void> {
     return sleep((us, callback) => this.after(us, callback), delayUs, signal);
+  }
+
+  skip(spanUs: number): void {
+    this.#skippedNs += BigInt(Math.max(0, Math.round(spanUs))) * 1000n;
+    this.#disarm();
+    this.#arm();
   }
 
   #arm(): void {

@@ -85,6 +85,11 @@ export interface EmulatedDevice {
   setUp(): void;
   /** A sound at the microphone from now on, mixed with what is there. Copied. Nobody hears it before `boot`. */
   hear(samples: Int16Array): void;
+  /**
+   * The chip resets for a reason that is none of its program: a broken supply, a crash. Without effect before `boot`
+   * has finished and while the board boots again.
+   */
+  fail(cause: string): void;
   readonly state: DeviceState;
   /**
    * Everything the speaker has played until now, over all boots with zeros between them; a fresh
@@ -272,6 +277,11 @@ class Board implements FollowingDevice {
         failed(message);
       },
     );
+  }
+
+  fail(cause: string): void {
+    if (this.#phase !== 'running') return;
+    this.#reboot(cause, 'connect');
   }
 
   /** The chip restarts: what was queued is lost, and after a while the board connects, or is set up. */

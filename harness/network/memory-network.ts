@@ -25,9 +25,9 @@ export class MemoryNetwork implements LaboratoryNetwork {
   }
 
   async dial(target: DialTarget, signal?: AbortSignal): Promise<Duplex> {
-    await this.#clock.sleep(this.#links.connectUs(target), signal);
+    await this.#links.connect(target, signal);
     const accept = this.#listeners.get(endpointName(target));
-    if (accept === undefined || this.#links.away(target)) {
+    if (accept === undefined) {
       throw new NetworkError(
         'NETWORK_REFUSED',
         `Nothing answers at ${endpointName(target)} in this simulation.`,
@@ -67,7 +67,7 @@ export class MemoryNetwork implements LaboratoryNetwork {
     this.#links.set(endpoint, profile);
   }
 
-  disturb(endpoint: Endpoint, disturbance: LinkDisturbance): void {
-    this.#links.disturb(endpoint, disturbance);
+  disturb(endpoint: Endpoint, disturbance: LinkDisturbance): number {
+    return this.#links.disturb(endpoint, disturbance);
   }
 }

@@ -37,6 +37,8 @@ export class ShapedStream extends SocketLikeStream {
   #finish: ((error?: Error | null) => void) | undefined;
   #innerEnded = false;
   #endArrived = false;
+  /** The other side is gone, and nobody says so. */
+  #mute = false;
 
   constructor(inner: InnerStream, air: Air, up: LinkDirection, down: LinkDirection, clock: Clock) {
     super({ allowHalfOpen: false, readableHighWaterMark: air.profile.windowBytes ?? 64 * 1024 });
@@ -53,7 +55,9 @@ export class ShapedStream extends SocketLikeStream {
       this.#pumpDown();
     });
     inner.on('error', (error: Error) =>
-      this.#downLane.send(this.#down.arrivalUs(0, clock.nowUs()), () => this.destroy(error)),
+      this.#downLane.send(this.#down.arrivalUs(0, clock.nowUs()), () => {
+        if (!this.#mute) this.destroy(error);
+      }),
     );
     inner.on('close', () => {
       if (!this.#innerEnded)
@@ -84,7 +88,9 @@ export class ShapedStream extends SocketLikeStream {
     for (const write of this.#writes.splice(0)) write.callback(socketError('EPIPE', 'write'));
     this.#arrived.length = 0;
     // What is under way still arrives; the end of the connection travels behind it.
-    this.#upLane.send(this.#up.arrivalUs(0, this.#clock.nowUs()), () => this.#inner.destroy());
+    this.#upLane.send(this.#up.arrivalUs(0, this.#clock.nowUs()), () => {
+      if (!this.#mute) this.#inner.destroy();
+    });
     callback(error);
   }
 
@@ -93,6 +99,17 @@ export class ShapedStream extends SocketLikeStream {
     if (this.#inner.resetAndDestroy !== undefined) this.#inner.resetAndDestroy();
     else this.#inner.destroy();
     return this.destroy(socketError('ECONNRESET', 'read'));
+  }
+
+  /** From now on nothing passes in either direction, and neither end learns that it is alone. */
+  mute(): void {
+    this.#mute = true;
+  }
+
+  /** Ends the connection in order, for both ends. */
+  endBoth(): void {
+    this.#inner.destroy();
+    this.#downLane.send(this.#clock.nowUs(), () => this.#deliverEnd());
   }
 
   #later(atUs: number, action: () => void): void {
@@ -116,7 +133,9 @@ export class ShapedStream extends SocketLikeStream {
     const finish = this.#finish;
     if (finish === undefined) return;
     this.#finish = undefined;
-    this.#upLane.send(this.#up.arrivalUs(0, this.#clock.nowUs()), () => this.#inner.end());
+    this.#upLane.send(this.#up.arrivalUs(0, this.#clock.nowUs()), () => {
+      if (!this.#mute) this.#inner.end();
+    });
     finish();
   }
 
@@ -124,6 +143,12 @@ export class ShapedStream extends SocketLikeStream {
     this.#upInFlight += segment.length;
     this.#upLane.send(this.#up.arrivalUs(segment.length, this.#clock.nowUs()), () => {
       if (this.#inner.destroyed || this.#inner.writableEnded) return;
+      if (this.#mute) {
+        // What is sent is taken, and lost.
+        this.#upInFlight -= segment.length;
+        if (!this.destroyed) this.#pumpUp();
+        return;
+      }
       this.#inner.write(segment, () =>
         this.#acknowledge('down', () => {
           this.#upInFlight -= segment.length;
@@ -134,6 +159,7 @@ export class ShapedStream extends SocketLikeStream {
   }
 
   #pumpDown(): void {
+    if (this.#mute) return;
     for (;;) {
       const room = this.#windowBytes - this.#downInFlight;
       if (room <= 0) return;
@@ -143,7 +169,7 @@ export class ShapedStream extends SocketLikeStream {
       if (segment === null) break;
       this.#downInFlight += segment.length;
       this.#downLane.send(this.#down.arrivalUs(segment.length, this.#clock.nowUs()), () => {
-        if (this.destroyed) return;
+        if (this.destroyed || this.#mute) return;
         this.#arrived.push(segment);
         this.#deliver();
       });
@@ -166,7 +192,7 @@ export class ShapedStream extends SocketLikeStream {
   }
 
   #deliverEnd(): void {
-    if (this.#endArrived || this.destroyed) return;
+    if (this.#endArrived || this.destroyed || this.#mute) return;
     this.#endArrived = true;
     this.#deliver();
   }

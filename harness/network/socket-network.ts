@@ -26,13 +26,11 @@ export interface SocketNetworkOptions {
 
 /** Real sockets, in real time. Impersonated endpoints are reached over loopback. */
 export class SocketNetwork implements LaboratoryNetwork {
-  readonly #options: SocketNetworkOptions;
   readonly #links: Links;
   readonly #impersonated = new Map<string, Endpoint>();
   readonly #outside: ReadonlySet<string>;
 
   constructor(options: SocketNetworkOptions) {
-    this.#options = options;
     this.#outside = new Set(options.outside.map(endpointName));
     this.#links = new Links(options.clock, options.random);
   }
@@ -50,14 +48,7 @@ export class SocketNetwork implements LaboratoryNetwork {
           : `Only these may be reached: ${[...this.#outside].join(', ')}.`,
       );
     }
-    await this.#options.clock.sleep(this.#links.connectUs(target), signal);
-    if (this.#links.away(target)) {
-      throw new NetworkError(
-        'NETWORK_REFUSED',
-        `Nobody answers at ${name} for now.`,
-        'A disturbance of the scenario keeps the server away.',
-      );
-    }
+    await this.#links.connect(target, signal);
     const socket = await connect(stand ?? target, stand === undefined && target.secure, signal);
     return this.#links.dialed(target, socket);
   }
@@ -95,8 +86,8 @@ export class SocketNetwork implements LaboratoryNetwork {
     this.#links.set(endpoint, profile);
   }
 
-  disturb(endpoint: Endpoint, disturbance: LinkDisturbance): void {
-    this.#links.disturb(endpoint, disturbance);
+  disturb(endpoint: Endpoint, disturbance: LinkDisturbance): number {
+    return this.#links.disturb(endpoint, disturbance);
   }
 }
 

@@ -4,6 +4,7 @@ import type { EmulatedDevice } from '../device/emulated-device.ts';
 import { findAudible } from '../metrics/audibility.ts';
 import type { LinkDisturbance } from '../network/laboratory-network.ts';
 import type { Turn } from '../scenario/scenario.ts';
+import { type SuddenFaultName, suddenFaults } from '../virtual-board/fault.ts';
 
 /** The board as its user has it in hand: it can be looked at, pressed and spoken to. */
 export interface BoardInHand {
@@ -25,6 +26,12 @@ export interface BoardInHand {
   speak(samples: Int16Array, begun: (startUs: number) => void, how: Speaking): Promise<number>;
   /** Absent: its volume keys cannot be reached. */
   turnVolume?(key: 'volume-up' | 'volume-down'): void;
+  /**
+   * Breaks down now.
+   *
+   * @returns why it cannot, as a sentence without its full stop; undefined: it has
+   */
+  suffer?(failure: SuddenFaultName): string | undefined;
   /** A sound of 16 kHz mono beside what is said, from now on. Absent: there is none. */
   overhear?(samples: Int16Array): void;
 }
@@ -57,6 +64,13 @@ export function emulatedBoard(device: EmulatedDevice, clock: Clock): BoardInHand
     press: (press) => device.press('k0', press),
     turnVolume: (key) => device.press(key, 'short'),
     overhear: (samples) => device.hear(samples),
+    suffer: (failure) => {
+      const { aftermath } = suddenFaults[failure];
+      const resets = aftermath.kind === 'reset' || aftermath.kind === 'power cycle';
+      if (!resets) return 'an emulated board has neither a port nor a console';
+      device.fail(failure);
+      return undefined;
+    },
     async speak(samples, begun, { signal }) {
       begun(clock.nowUs());
       device.hear(samples);

@@ -22,6 +22,7 @@ import { SerialError } from '../serial/serial-error.ts';
 import type { StoryEvent } from '../serial/story-event.ts';
 import { explainStory } from '../serial/story-text.ts';
 import type { UnnumberedEvent } from '../trace/recording-writer.ts';
+import type { SuddenFaultName } from '../virtual-board/fault.ts';
 import type { VoiceDetection } from '../voice-detection/voice-detection.ts';
 import type { BoardInHand, Speaking } from './board-in-hand.ts';
 import { BoardRunError, type BoardRunErrorCode } from './board-run-error.ts';
@@ -58,6 +59,8 @@ export interface BoardEquipment {
   tell(text: string): void;
   /** Where our server listens. Absent: where the board says that it connects to. */
   readonly serverAddress?: Endpoint | undefined;
+  /** Makes a virtual board break down. Absent: a real one does as it likes. */
+  suffer?(failure: SuddenFaultName): void;
   /** Addresses of this machine. */
   readonly ownAddresses: readonly string[];
   /** The board that must be at the other end: its Wi-Fi station, 12 lower-case hex digits. */
@@ -170,6 +173,13 @@ export class BoardOnCable implements BoardInHand {
       onStory: (event) => this.#hear(event),
     });
     this.#tap = new ConnectionTap(options.clock, this.#tapObserver(), equipment.mac);
+  }
+
+  suffer(failure: SuddenFaultName): string | undefined {
+    const { equipment } = this.#options;
+    if (equipment.suffer === undefined) return 'a real board breaks down when it likes';
+    equipment.suffer(failure);
+    return undefined;
   }
 
   get state(): DeviceState {

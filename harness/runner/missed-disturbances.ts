@@ -51,6 +51,25 @@ export function missedDisturbances(
   );
 }
 
+/** Named faults that the trace shows nothing of but, perhaps, why they could not happen. */
+export function missedNamedFaults(
+  { turns }: Scenario,
+  events: readonly TraceEvent[],
+): MissedDisturbance[] {
+  const reports = events.flatMap((event) =>
+    event.source === 'harness' && event.type === 'faultStruck' ? [event] : [],
+  );
+  return turns.flatMap(({ number, faults }) =>
+    faults.flatMap(({ name }, at) => {
+      const own = reports.filter(({ turn, index }) => turn === number && index === at + 1);
+      if (own.some(({ obstacle }) => obstacle === undefined)) return [];
+      const why = own[0]?.obstacle ?? 'what it happens to did not come before the turn ended';
+      const message = `the planned fault "${name}" never happened in turn ${number}: ${why}`;
+      return [{ turn: number, message }];
+    }),
+  );
+}
+
 type PlannedKind = Disturbance['kind'] | Act['kind'];
 
 const plural: Readonly<Record<PlannedKind, string>> = {

@@ -21,21 +21,28 @@ export interface ProviderStandIns {
 /**
  * Makes the stand-ins of a provider answer for its endpoints, each over a link that takes as long to
  * connect as its service does. The changes of a scenario are for the speech.
+ *
+ * @param edited what the speaking stand-in gets in the place of a connection that was made to it
  */
 export async function impersonateProvider(
   provider: ProviderEntry,
   network: LaboratoryNetwork,
   options: Omit<StandInOptions, 'platform'>,
+  edited: (stream: Duplex) => Duplex = (stream) => stream,
 ): Promise<ProviderStandIns> {
   const { clock, random } = options;
   for (const { purpose, endpoint } of provider.otherServices) {
     if (sameEndpoint(endpoint, provider.endpoint)) throw sharedEndpoint(purpose, endpoint);
   }
   const closing: (() => Promise<void>)[] = [];
-  const impersonate = async (endpoint: Endpoint, standIn: ServiceStandIn): Promise<void> => {
+  const impersonate = async (
+    endpoint: Endpoint,
+    standIn: ServiceStandIn,
+    edit: (stream: Duplex) => Duplex = (stream) => stream,
+  ): Promise<void> => {
     const connectUs = standIn.connectMs * 1000;
     network.setLink(endpoint, { latencyUs: 0, jitterUs: 0, connectUs });
-    const accept = (stream: Duplex): void => standIn.accept(stream);
+    const accept = (stream: Duplex): void => standIn.accept(edit(stream));
     const listener = await network.impersonate(endpoint, accept);
     closing.push(
       () => standIn.close(),
@@ -43,7 +50,7 @@ export async function impersonateProvider(
     );
   };
   const speaking = createStandIn({ ...options, platform: provider.tts.platform });
-  await impersonate(provider.endpoint, speaking);
+  await impersonate(provider.endpoint, speaking, edited);
   for (const { purpose, endpoint } of provider.otherServices) {
     const own = { clock, random: random.fork(purpose) };
     await impersonate(endpoint, createDialogueStandIn(purpose, own));

@@ -6,7 +6,7 @@ import type { RecordedCell } from '../trace/recorded-cell.ts';
 import { judge, type Verdict } from '../verdict/judge.ts';
 import { judgeChecks } from '../verdict/trace-checks.ts';
 import { consoleLines } from './console-lines.ts';
-import { missedDisturbances, missedFaults } from './missed-disturbances.ts';
+import { missedDisturbances, missedFaults, missedNamedFaults } from './missed-disturbances.ts';
 
 export interface JudgedRecording {
   readonly measurement: CellMeasurement;
@@ -42,6 +42,9 @@ export function judgeRecording(
     missedDisturbances: [
       ...planned,
       ...(ours && scenario !== undefined ? missedFaults(scenario, events) : []),
+      ...(scenario === undefined || header.replay !== undefined
+        ? []
+        : missedNamedFaults(scenario, events)),
     ],
     replayDeviations: events.flatMap((event) =>
       event.source === 'harness' && event.type === 'replayDeviation' ? [event] : [],

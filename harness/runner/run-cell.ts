@@ -22,13 +22,15 @@ import { createRandom } from '../random/random.ts';
 import type { Cell } from '../scenario/plan.ts';
 import type { Scenario } from '../scenario/scenario.ts';
 import { readUserWav } from '../scenario/user-wav.ts';
+import { noisyPort } from '../serial/line-noise.ts';
 import { SerialError } from '../serial/serial-error.ts';
 import { overheard } from '../stand-ins/offline-voice.ts';
 import type { Personality } from '../stand-ins/personality.ts';
-import type { UnnumberedEvent } from '../trace/recording-writer.ts';
+import type { RecordingWriter, UnnumberedEvent } from '../trace/recording-writer.ts';
 import { type BoardInHand, type ConversationNetwork, emulatedBoard } from './board-in-hand.ts';
-import { BoardOnCable, type BoardSource } from './board-on-cable.ts';
+import { type BoardEquipment, BoardOnCable, type BoardSource } from './board-on-cable.ts';
 import { BoardRunError } from './board-run-error.ts';
+import { FaultInjector, type FaultTargets } from './fault-injector.ts';
 import { captureRoom } from './room-capture.ts';
 import { ScriptedUser } from './scripted-user.ts';
 import {
@@ -105,6 +107,23 @@ interface Seat {
   boardSpeaker?(): Int16Array | undefined;
 }
 
+/** What faults of the scenario are done to, beside provider and server. */
+function faultTargets(
+  board: BoardInHand,
+  network: ConversationNetwork,
+  side: ServerSide,
+  networkName: string,
+  writer: RecordingWriter,
+): FaultTargets {
+  return {
+    disturbBoard: (disturbance) => network.disturb(disturbance),
+    changeNetwork: (name, back) => network.change(back ? networkName : name),
+    intervene: (intervention) => side.intervene(intervention),
+    ...(board.suffer !== undefined && { suffer: board.suffer.bind(board) }),
+    burdenDisk: (burden) => writer.burden(burden),
+  };
+}
+
 interface Means extends Omit<ServerSideMeans, 'place'> {
   observe(event: DeviceEvent): void;
 }
@@ -127,27 +146,31 @@ async function converse(
     record({ source: 'device', ...event });
     user?.hearOf(event);
   };
-  const means = { clock, network, voice, random, record, observe };
+  const faults = new FaultInjector({ scenario, clock, random: random.fork('faults'), record });
+  const means = { clock, network, voice, random, faults, record, observe };
 
   const lagWatch = clock.kind === 'real' ? new LagWatch(clock) : undefined;
   let outcome: RunCellResult['outcome'] = 'finished';
   let failedStart: Error | undefined;
   let detail: string | undefined;
   let seat: Seat | undefined;
-  const stops = budget === undefined ? [options.signal] : [options.signal, budget.refused];
+  const stops = [options.signal, writer.failed];
+  if (budget !== undefined) stops.push(budget.refused);
   let signal = AbortSignal.any(stops);
   try {
     seat =
       options.board === undefined
         ? await emulatedSeat(options, means)
         : await seatOnCable(options, options.board, means);
-    const { trouble, side } = seat;
+    const { trouble, side, board: inHand, network: between } = seat;
     if (trouble !== undefined) signal = AbortSignal.any([...stops, trouble]);
+    Object.assign(faults.targets, faultTargets(inHand, between, side, cell.network, writer));
     user = new ScriptedUser({
       scenario,
       clock,
-      board: seat.board,
-      network: seat.network,
+      board: inHand,
+      network: between,
+      faults,
       networkName: cell.network,
       intervene: (intervention) => side.intervene(intervention),
       clip: ({ wav, say = '' }) =>
@@ -167,6 +190,7 @@ async function converse(
     detail = error instanceof Error ? error.message : String(error);
     if (!stopped) recordFailure(error, seat?.trouble, clock, record);
   } finally {
+    faults.close();
     await seat?.leave();
     const speaker = seat?.speaker() ?? new Int16Array(0);
     // What the server reports of its end belongs to no turn; the end of the recording is behind it.
@@ -215,7 +239,7 @@ async function emulatedSeat(options: RunCellOptions, means: Means): Promise<Seat
     side,
     board: emulatedBoard(device, clock),
     network: {
-      disturb: (disturbance) => network.disturb(side.endpoint, disturbance),
+      disturb: (disturbance) => void network.disturb(side.endpoint, disturbance),
       change: (name) => network.setLink(side.endpoint, networkProfiles[name]!.link),
     },
     boot: () => device.boot(),
@@ -231,8 +255,14 @@ async function seatOnCable(
   means: Means,
 ): Promise<Seat> {
   const { cell, laboratory, writer, signal } = options;
-  const { clock, network, random, record, observe } = means;
-  const equipment = source({ clock, network });
+  const { clock, network, random, faults, record, observe } = means;
+  const found = source({ clock, network });
+  const noise = random.fork('line');
+  const equipment: BoardEquipment = {
+    ...found,
+    openPort: async () => noisyPort(await found.openPort(), noise, faults.lineNoise),
+  };
+  faults.targets.hasLine = true;
   const board = new BoardOnCable({
     equipment,
     profile: profileOf(options),

@@ -24,6 +24,7 @@ import { readRecording } from '../trace/recording-reader.ts';
 import {
   boardSpeakerFile,
   microphoneFile,
+  RecordingWriteError,
   RecordingWriter,
   roomFile,
 } from '../trace/recording-writer.ts';
@@ -180,7 +181,8 @@ async function recordCell(
   }
   // What is judged is what was recorded, never what is still in memory.
   const recorded = readRecording(folder);
-  const { measurement, board: onBoard, verdict } = judgeRecording(recorded, cell.scenario);
+  const { measurement, board: onBoard, ...judged } = judgeRecording(recorded, cell.scenario);
+  const verdict = withWriteError(judged.verdict, writer.failed);
   const room = measureRoom(recorded);
   const manifest: RecordingManifest = {
     formatVersion: traceFormatVersion,
@@ -239,6 +241,22 @@ async function recordCell(
     ...(onBoard !== null && { board: onBoard }),
     ...(room !== null && { room }),
   };
+}
+
+/** A recording that could not be written to its end says nothing about what was recorded. */
+function withWriteError(verdict: Verdict, failed: AbortSignal): Verdict {
+  const error: unknown = failed.reason;
+  if (!(error instanceof RecordingWriteError)) return verdict;
+  const { code, message, hint } = error;
+  const failure = {
+    class: 'infra',
+    code,
+    message: `${message} ${hint}`,
+    turn: null,
+    expected: false,
+    seqs: [],
+  } as const;
+  return { ...verdict, outcome: 'infra', failures: [failure, ...verdict.failures] };
 }
 
 /**

@@ -28,6 +28,7 @@ test('after a restart the user waits for the board, presses K0 and goes on with 
     },
     holdK0: () => ({ release: () => {} }),
     setUp: () => {},
+    fail: () => {},
     hear: () => {
       heard += 1;
       const first = heard === 1;
@@ -66,6 +67,7 @@ test('after a restart the user waits for the board, presses K0 and goes on with 
     board: emulatedBoard(device, clock),
     network: { disturb: () => {}, change: () => {} },
     networkName: 'ideal',
+    faults: { beginTurn: () => {}, strike: () => {}, endTurn: () => {} },
     clip: () => new Int16Array(1600).fill(3000),
     recordClip: () => 0,
     record: (event) => records.push(event),

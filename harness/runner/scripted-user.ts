@@ -14,6 +14,8 @@ export interface ScriptedUserOptions {
   readonly networkName: string;
   /** Makes the server do what it does not do by itself; false when it cannot now. Absent: it never can. */
   readonly intervene?: (intervention: Intervention) => boolean;
+  /** Makes the named faults of the turns happen. */
+  readonly faults: FaultScript;
   /** 16 kHz mono. */
   readonly clip: (said: { readonly say?: string; readonly wav?: string }) => Int16Array;
   /** Appends to `user.wav`; returns the index of the first sample. */
@@ -21,8 +23,20 @@ export interface ScriptedUserOptions {
   readonly record: (event: UnnumberedEvent) => void;
 }
 
+/** Who makes named faults happen, as the user tells how far the conversation has come. */
+export interface FaultScript {
+  /** The faults of this turn may happen from now on. */
+  beginTurn(turn: Turn): void;
+  /** The moment of a fault has come. @param index its place among the faults of the turn, from 0 */
+  strike(turn: Turn, index: number): void;
+  /** Those of the turn that have not happened do not happen any more. */
+  endTurn(turn: Turn): void;
+}
+
 /** How long the user waits for the board to get ready to listen. */
 const readyLimitMs = 30_000;
+/** How often K0 is pressed to get a board to listen again. */
+const recoveryPresses = 3;
 
 /**
  * The person in the scenario: presses K0, waits until the board listens, speaks, waits for the end
@@ -107,7 +121,8 @@ export class ScriptedUser {
         outcome,
         ...(detail === undefined ? {} : { detail }),
       });
-      return outcome !== 'timeout';
+      // Who is going to press K0 in that case goes on.
+      return outcome !== 'timeout' || next?.recover === true;
     };
 
     if (this.#restarted && (await this.#until(() => this.#running, readyLimitMs, signal))) {
@@ -115,7 +130,12 @@ export class ScriptedUser {
       await this.#press('short', signal);
     }
     if (turn.after === undefined) {
-      const ready = await this.#until(() => board.state === 'Listening', readyLimitMs, signal);
+      let ready = await this.#until(() => board.state === 'Listening', readyLimitMs, signal);
+      for (let tries = 0; !ready && turn.recover && tries < recoveryPresses; tries++) {
+        // K0 of a board that waits for ever leads to Idle or to a restart; the next one starts a conversation.
+        if (this.#running) await this.#press('short', signal);
+        ready = await this.#until(() => board.state === 'Listening', readyLimitMs, signal);
+      }
       await clock.sleep(turn.pauseMs * 1000, signal);
       this.#begin(turn);
       if (!ready) return finish('timeout', `the board was ${board.state} and not Listening`);
@@ -140,6 +160,7 @@ export class ScriptedUser {
     try {
       const whileItLasts = AbortSignal.any([signal, disturbing.signal]);
       this.#scheduleDisturbances(turn, whileItLasts);
+      this.#scheduleFaults(turn, whileItLasts);
       const acts = this.#scheduleActs(turn, whileItLasts);
       await this.#speak(turn, signal);
       if (next?.after !== undefined) {
@@ -160,6 +181,7 @@ export class ScriptedUser {
     } finally {
       disturbing.abort(new Error('The turn is over.'));
       this.#listeners.delete(watch);
+      this.#options.faults.endTurn(turn);
     }
   }
 
@@ -253,6 +275,20 @@ export class ScriptedUser {
       const run = async (): Promise<void> => {
         if (!(await this.#afterEvent(disturbance.after, turn.timeoutMs, signal))) return;
         this.#disturb(disturbance, turn.number);
+      };
+      run().catch((error: unknown) => {
+        if (!signal.aborted) throw error;
+      });
+    }
+  }
+
+  #scheduleFaults(turn: Turn, signal: AbortSignal): void {
+    const { faults } = this.#options;
+    faults.beginTurn(turn);
+    for (const [index, { moment }] of turn.faults.entries()) {
+      if (moment === undefined) continue;
+      const run = async (): Promise<void> => {
+        if (await this.#afterEvent(moment, turn.timeoutMs, signal)) faults.strike(turn, index);
       };
       run().catch((error: unknown) => {
         if (!signal.aborted) throw error;

@@ -25,6 +25,7 @@ import type { OfflineVoice } from '../stand-ins/offline-voice.ts';
 import type { Personality } from '../stand-ins/personality.ts';
 import type { RecordingWriter, UnnumberedEvent } from '../trace/recording-writer.ts';
 import { openDialogueServices } from './dialogue-services.ts';
+import type { FaultInjector } from './fault-injector.ts';
 import type { Laboratory } from './laboratory.ts';
 import { personalityOf } from './personality-choice.ts';
 import { endpointsOf, type ProviderEntry } from './provider-catalog.ts';
@@ -92,6 +93,8 @@ export interface ServerSideMeans {
   readonly network: LaboratoryNetwork;
   readonly voice: OfflineVoice;
   readonly random: Random;
+  /** What is planned to go wrong. */
+  readonly faults: FaultInjector;
   record(event: UnnumberedEvent): void;
 }
 
@@ -117,7 +120,7 @@ export async function openServerSide(
 async function openOwnServer(
   { cell, live, recorded, budget, laboratory, writer }: ServerSideOptions,
   provider: ProviderEntry,
-  { clock, network, voice, random, record, place }: ServerSideMeans,
+  { clock, network, voice, random, faults, record, place }: ServerSideMeans,
 ): Promise<ServerSide> {
   const { scenario, server: model } = cell;
   if (model === 'external') throw new RangeError('A cell of an external server needs its URL.');
@@ -127,15 +130,25 @@ async function openOwnServer(
   const standIns =
     live || recording !== undefined
       ? undefined
-      : await impersonateProvider(provider, network, {
-          voice,
-          encoder,
-          clock,
-          random: random.fork('stand-in'),
-          changes: scenario.standIn,
-          ...(personality !== undefined && { personality }),
-          onFault: (report) => record({ source: 'harness', type: 'fault', ...report }),
-        });
+      : await impersonateProvider(
+          provider,
+          network,
+          {
+            voice,
+            encoder,
+            clock,
+            random: random.fork('stand-in'),
+            changes: scenario.standIn,
+            plannedFault: faults.plannedWords,
+            ...(personality !== undefined && { personality }),
+            onFault: (report) => {
+              if (faults.wordsReport(report)) return;
+              record({ source: 'harness', type: 'fault', ...report });
+            },
+          },
+          (stream) => faults.providerStream(stream),
+        );
+  faults.targets.disturbProvider = (disturbance) => network.disturb(provider.endpoint, disturbance);
   const wire = new TappedDialer(recording ?? network, clock, (connection, event, data) =>
     writer.wireEvent(connection, event, data),
   );
@@ -184,8 +197,12 @@ async function openOwnServer(
   });
   const listener =
     place === undefined
-      ? await network.impersonate(serverEndpoint, (stream: Duplex) => server.accept(stream))
-      : await network.listen(place.endpoint, (stream) => server.accept(place.attach(stream)));
+      ? await network.impersonate(serverEndpoint, (stream: Duplex) =>
+          server.accept(faults.serverStream(stream)),
+        )
+      : await network.listen(place.endpoint, (stream) =>
+          server.accept(faults.serverStream(place.attach(stream))),
+        );
   const endpoint = place === undefined ? serverEndpoint : listener.endpoint;
   return {
     url: `ws://${endpoint.host}:${endpoint.port}/ws/`,

@@ -94,18 +94,28 @@ export class ConnectionTap {
 
   /** Trouble at our end of the connections: the air of a real board cannot be disturbed. */
   disturb(disturbance: LinkDisturbance): void {
-    if (disturbance.kind === 'away') {
-      const { durationUs = Number.POSITIVE_INFINITY } = disturbance;
-      this.#awayUntilUs = this.#clock.nowUs() + durationUs;
-    }
-    for (const stream of [...this.#live]) {
-      if (disturbance.kind !== 'stall') {
-        stream.resetAndDestroy();
-        continue;
+    switch (disturbance.kind) {
+      case 'lift':
+        this.#awayUntilUs = 0;
+        return;
+      case 'half-open':
+        for (const stream of this.#live) stream.hold('both');
+        return;
+      case 'stall':
+        for (const stream of this.#live) {
+          stream.hold(disturbance.direction);
+          this.#clock.after(disturbance.durationUs, () => stream.release(disturbance.direction));
+        }
+        return;
+      case 'drop':
+        break;
+      default: {
+        // Whatever keeps a board from connecting, at this end it is sent away.
+        const { durationUs = Number.POSITIVE_INFINITY } = disturbance;
+        this.#awayUntilUs = this.#clock.nowUs() + durationUs;
       }
-      stream.hold(disturbance.direction);
-      this.#clock.after(disturbance.durationUs, () => stream.release(disturbance.direction));
     }
+    for (const stream of [...this.#live]) stream.resetAndDestroy();
   }
 }
 

@@ -76,6 +76,8 @@ test('the smallest scenario gets every default', (t) => {
         timeoutMs: 60_000,
         acts: [],
         disturbances: [],
+        faults: [],
+        recover: false,
         expect: [],
       },
     ],
@@ -247,6 +249,8 @@ failure.kind = "none"
           { kind: 'ping', after: { event: 'EndAudio', delayMs: 0 } },
           { kind: 'message', message: 'EndVad', after: { event: 'Speech', delayMs: 1 } },
         ],
+        faults: [],
+        recover: false,
         expect: [{ metric: 'underruns.count', operator: '==', value: 0, turn: 1, at: at(71, 1) }],
       },
       {
@@ -260,6 +264,8 @@ failure.kind = "none"
         timeoutMs: 60_000,
         acts: [],
         disturbances: [],
+        faults: [],
+        recover: false,
         expect: [],
       },
     ],
@@ -329,7 +335,7 @@ test('SCENARIO_UNKNOWN_KEY: the whole text of a message', (t) => {
   4 | reply = "Hello."
   5 | reply_pase = { first_token_ms = 100 }
     | ^^^^^^^^^^
-  keys of [[turn]]: say, wav, heard, reply, reply_pace, after, pause_ms, timeout_ms, act, disturb, check, expect`,
+  keys of [[turn]]: say, wav, heard, reply, reply_pace, after, pause_ms, timeout_ms, act, disturb, fault, recover, check, expect`,
   );
 });
 

@@ -1,5 +1,7 @@
 import { basename, dirname, extname, isAbsolute, join } from 'node:path';
 import { nearestName } from '../../adapters/nearest-name.ts';
+import type { PlannedFault } from '../faults/fault.ts';
+import { readPlannedFault } from '../faults/planned-fault.ts';
 import { personalities, personalityNames } from '../stand-ins/personality-catalog.ts';
 import { isImpossibleFault } from '../stand-ins/stand-in.ts';
 import {
@@ -110,6 +112,7 @@ export function loadScenario(
   checkNames(raw, catalog, problems);
   checkWavFiles(raw, found, problems);
   checkFault(raw, catalog, problems);
+  checkNamedFaults(raw, problems);
   checkCombinations(raw, problems);
   const expect = readExpectations(
     raw.expect,
@@ -234,6 +237,26 @@ function checkNames(
       checkAfter(disturb.after, [...path, 'after']);
       check('network', disturb.to, [...path, 'to'], catalog.networks);
     });
+  });
+}
+
+/** Named faults, with the keys that each of them has. */
+function checkNamedFaults(raw: WrittenTable, problems: ScenarioProblemList): void {
+  const check = (list: unknown, path: KeyPath): void => {
+    for (const [table, index] of tablesOf(list)) {
+      // What has no name at all is told by the schema.
+      if (typeof table.name !== 'string' || table.name.trim() === '') continue;
+      const read = readPlannedFault({ ...table }, moments);
+      if ('injection' in read) continue;
+      for (const { code, key, ofValue, message, hint } of read) {
+        const range = problems.source.nearest([...path, index, key]);
+        problems.add(code, ofValue ? range.value : range.key, message, hint);
+      }
+    }
+  };
+  check(raw.fault, ['fault']);
+  tablesOf(raw.turn).forEach(([turn, index]) => {
+    check(turn.fault, ['turn', index, 'fault']);
   });
 }
 
@@ -496,7 +519,9 @@ function toScenario(
       compression: data.server.compression,
       ignoredParameters: data.server.ignores,
     },
-    turns: data.turn.map((turn, index) => toTurn(turn, index, found, turnExpect[index] ?? [])),
+    turns: data.turn.map((turn, index) =>
+      toTurn(turn, index, found, turnExpect[index] ?? [], data.fault),
+    ),
     checks,
     expect,
   };
@@ -558,6 +583,7 @@ function toTurn(
   index: number,
   found: (written: string) => string,
   expect: readonly Expectation[],
+  always: ScenarioFile['fault'],
 ): Turn {
   const { say, wav, after } = data;
   return {
@@ -575,6 +601,10 @@ function toTurn(
     timeoutMs: data.timeout_ms,
     acts: data.act.map(toAct),
     disturbances: data.disturb.map(toDisturbance),
+    faults: [...always, ...data.fault].map(
+      (table) => readPlannedFault(table, moments) as PlannedFault,
+    ),
+    recover: data.recover,
     expect,
   };
 }

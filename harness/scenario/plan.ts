@@ -157,7 +157,15 @@ export function changesStandIn({ standIn, personalities }: Scenario): boolean {
 }
 
 function untellable(cell: Cell, whose: string): SkippedCell[] {
-  const { file } = cell.scenario;
+  const { file, turns } = cell.scenario;
+  const told: readonly string[] = ['provider-words', 'provider-wire'];
+  const faulty = turns
+    .flatMap(({ faults }) => faults)
+    .find(({ injection }) => told.includes(injection.layer));
+  if (faulty !== undefined) {
+    const reason = `${file} plants the fault "${faulty.name}", which only a stand-in can show, and not ${whose}`;
+    return [{ cell, reason }];
+  }
   if (!changesStandIn(cell.scenario)) return [];
   return [
     {
@@ -173,7 +181,11 @@ function unplayable(cell: Cell): SkippedCell[] {
   const what = [
     ...(device.quirksOff.length > 0 ? ['switches off quirks of the firmware'] : []),
     ...(device.noiseDbfs !== undefined || device.echo !== undefined ? ['makes the room'] : []),
-    ...(turns.some(({ disturbances }) => disturbances.some(({ kind }) => kind === 'change'))
+    ...(turns.some(
+      ({ disturbances, faults }) =>
+        disturbances.some(({ kind }) => kind === 'change') ||
+        faults.some(({ injection }) => injection.layer === 'board-network'),
+    )
       ? ['changes the network']
       : []),
   ];

@@ -1,3 +1,4 @@
+import type { PlannedFault } from '../faults/fault.ts';
 import type { CompatId, ServerModel } from '../server/compat-items.ts';
 import type {
   IgnorableParameter,
@@ -152,6 +153,10 @@ export interface Turn {
   readonly acts: readonly Act[];
   /** Trouble on the link between board and server. */
   readonly disturbances: readonly Disturbance[];
+  /** Named faults, those of the whole conversation included. */
+  readonly faults: readonly PlannedFault[];
+  /** The user presses K0 first when the board does not listen by then. */
+  readonly recover: boolean;
   readonly expect: readonly Expectation[];
 }
 

@@ -105,6 +105,13 @@ const check = z.strictObject({
     ),
 });
 
+/** A named fault; `harness/faults` knows the keys that each of them has. */
+const namedFault = z.looseObject({
+  name: text.describe(
+    'Of the fault; "echokit-harness faults" lists them. Its other keys are the parameters of the fault.',
+  ),
+});
+
 const turn = z.strictObject({
   say: text
     .optional()
@@ -141,6 +148,13 @@ const turn = z.strictObject({
     .array(disturb)
     .default([])
     .describe('Trouble on the link between board and server, and with the server.'),
+  fault: z.array(namedFault).default([]).describe('Named faults that happen in this turn.'),
+  recover: z
+    .boolean()
+    .default(false)
+    .describe(
+      'The user presses K0, up to three times, when the board does not listen by then; without it the conversation ends with a turn that has timed out.',
+    ),
   check: z
     .array(check)
     .default([])
@@ -331,6 +345,7 @@ export const scenarioSchema = z.strictObject({
     })
     .prefault({})
     .describe('How the server behaves.'),
+  fault: z.array(namedFault).default([]).describe('Named faults that happen in every turn.'),
   turn: z.array(turn).min(1).describe('The turns in their order, at least one.'),
   check: z
     .array(check)

@@ -23,6 +23,7 @@ export interface WrittenTable {
   readonly expect?: unknown;
   readonly fault?: unknown;
   readonly moment?: unknown;
+  readonly name?: unknown;
   readonly hello_wav?: unknown;
   readonly kind?: unknown;
   readonly matrix?: unknown;

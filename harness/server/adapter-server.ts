@@ -43,7 +43,11 @@ export interface AdapterServerOptions
 export type Intervention =
   | { readonly kind: 'ping' }
   /** A message in between; it belongs to no turn. */
-  | { readonly kind: 'message'; readonly event: InsertableMessage };
+  | { readonly kind: 'message'; readonly event: InsertableMessage }
+  /** Closes the connection with this code. */
+  | { readonly kind: 'close'; readonly code: number }
+  /** Says goodbye to everybody with code 1001, as a server that is being shut down. */
+  | { readonly kind: 'shutdown' };
 
 /** What a callback is told, as JSON. */
 export interface RecordNotice {
@@ -155,9 +159,15 @@ export function createAdapterServer(options: AdapterServerOptions): AdapterServe
       http.emit('connection', stream);
     },
     intervene(intervention) {
+      if (intervention.kind === 'shutdown') {
+        const open = [...links].filter((link) => link.open);
+        for (const link of open) link.terminate();
+        return open.length > 0;
+      }
       const link = [...links].findLast(({ open }) => open);
       if (link === undefined) return false;
       if (intervention.kind === 'ping') link.ping();
+      else if (intervention.kind === 'close') link.close(intervention.code);
       else link.write(emptyMessage(intervention.event), { turn: 0 });
       return true;
     },

@@ -171,6 +171,11 @@ export class DeviceLink {
     this.#socket.ping();
   }
 
+  /** Closes in order. Nothing further is sent. */
+  close(code: number): void {
+    this.#socket.close(code);
+  }
+
   /** Ends the connection without waiting for the peer. */
   terminate(): void {
     // The close frame reaches the board when the socket has room for it.

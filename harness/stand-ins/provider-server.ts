@@ -9,7 +9,7 @@ import {
   type PlantedFault,
   plantFault,
 } from './planted-fault.ts';
-import type { FaultMoment, StandInFaultKind } from './stand-in-changes.ts';
+import type { FaultMoment, StandInFault, StandInFaultKind } from './stand-in-changes.ts';
 import type {
   ServiceOptions,
   ServiceStandIn,
@@ -18,6 +18,11 @@ import type {
   StandInRequest,
 } from './stand-in-contract.ts';
 import { changedProfile, type TimingProfile } from './timing-profile.ts';
+
+/** A connection that wants to know which request the bytes written from now on answer; 0: none that counts. */
+interface AnswerCarrier {
+  beginAnswer?(request: number): void;
+}
 
 /** A log entry while the request is served. */
 export type OpenRequest = { -readonly [Key in keyof StandInRequest]: StandInRequest[Key] } & {
@@ -74,6 +79,8 @@ export class ServiceServer<Options extends ServiceOptions = ServiceOptions>
   readonly #streams = new Set<Duplex>();
   #service: ProviderService | undefined;
   readonly #faults = new WeakMap<OpenRequest, PlantedFault>();
+  /** The connection of an entry, where it wants to know which answer it carries. */
+  readonly #carriers = new WeakMap<OpenRequest, AnswerCarrier>();
   #countedRequests = 0;
 
   constructor(service: string, options: Options, connectMs: number) {
@@ -122,10 +129,13 @@ export class ServiceServer<Options extends ServiceOptions = ServiceOptions>
    * fault that cannot happen is reported and forgotten.
    */
   expose(entry: OpenRequest, table: FaultTable): void {
-    const planted = this.#plant(entry, table);
-    if (planted === undefined) return;
+    const fault = this.#planned(entry);
+    if (fault === undefined) return;
+    const planted = plantFault(fault, table);
     if ('kind' in planted) this.#faults.set(entry, planted);
-    else this.#report(entry, { obstacle: `${this.service}: ${planted.obstacle}` });
+    else {
+      this.#report(entry, fault.kind, { obstacle: `${this.service}: ${planted.obstacle}` });
+    }
   }
 
   /** The fault that will happen to this request, until it has. */
@@ -149,7 +159,7 @@ export class ServiceServer<Options extends ServiceOptions = ServiceOptions>
     if (kinds.length > 0 && !kinds.some((kind) => kind === fault.kind)) return undefined;
     this.#faults.delete(entry);
     entry.fault = fault.kind;
-    this.#report(entry, { moment });
+    this.#report(entry, fault.kind, { moment });
     return fault.kind as Kind;
   }
 
@@ -165,6 +175,9 @@ export class ServiceServer<Options extends ServiceOptions = ServiceOptions>
       messages: [],
     };
     this.log.push(entry);
+    const carrier = this.#carriers.get(connection);
+    if (carrier !== undefined) this.#carriers.set(entry, carrier);
+    carrier?.beginAnswer?.(entry.request!);
     this.expose(entry, table);
     return { entry, random: this.options.random.fork(`${this.service}/speech/${entry.request}`) };
   }
@@ -179,7 +192,8 @@ export class ServiceServer<Options extends ServiceOptions = ServiceOptions>
     ...kinds: Kind[]
   ): Kind | undefined {
     entry.request = this.#countedRequests + 1;
-    const planted = this.#plant(entry, table);
+    const fault = this.#planned(entry);
+    const planted = fault === undefined ? undefined : plantFault(fault, table);
     if (planted !== undefined && 'kind' in planted) this.#faults.set(entry, planted);
     const struck = this.strike(entry, 'answer', ...kinds);
     this.#faults.delete(entry);
@@ -188,16 +202,22 @@ export class ServiceServer<Options extends ServiceOptions = ServiceOptions>
     return struck;
   }
 
-  #plant(entry: OpenRequest, table: FaultTable): ReturnType<typeof plantFault> | undefined {
+  /** The fault that is meant for a request: of the plan, or of the changes of the scenario. */
+  #planned({ request }: OpenRequest): StandInFault | undefined {
+    if (request === undefined) return undefined;
+    const planned = this.options.plannedFault?.(request);
+    if (planned !== undefined) return planned;
     const fault = this.options.changes?.fault;
-    if (fault === undefined || entry.request === undefined) return undefined;
-    const meant = fault.request === undefined || fault.request === entry.request;
-    return meant ? plantFault(fault, table) : undefined;
+    const meant = fault?.request === undefined || fault.request === request;
+    return meant ? fault : undefined;
   }
 
-  #report({ request }: OpenRequest, what: Pick<FaultReport, 'moment' | 'obstacle'>): void {
-    const kind = this.options.changes?.fault?.kind;
-    if (request === undefined || kind === undefined) return;
+  #report(
+    { request }: OpenRequest,
+    kind: StandInFaultKind,
+    what: Pick<FaultReport, 'moment' | 'obstacle'>,
+  ): void {
+    if (request === undefined) return;
     this.options.onFault?.({ atUs: this.options.clock.nowUs(), request, kind, ...what });
   }
 
@@ -261,6 +281,9 @@ export class ServiceServer<Options extends ServiceOptions = ServiceOptions>
       outcome: 'open',
     };
     this.log.push(entry);
+    const carrier = incoming.socket as Duplex & AnswerCarrier;
+    this.#carriers.set(entry, carrier);
+    carrier.beginAnswer?.(entry.request ?? 0);
     const label = counted ? `speech/${entry.request}` : `other/${this.log.length}`;
     return { entry, url, random: this.options.random.fork(`${this.service}/${label}`) };
   }

@@ -5,7 +5,7 @@ import type { ClipEncoder } from './clip-encoder.ts';
 import type { OfflineVoice } from './offline-voice.ts';
 import type { Personality } from './personality.ts';
 import type { FaultReport } from './planted-fault.ts';
-import type { StandInChanges, StandInFaultKind } from './stand-in-changes.ts';
+import type { StandInChanges, StandInFault, StandInFaultKind } from './stand-in-changes.ts';
 import type { TimingProfile } from './timing-profile.ts';
 
 /**
@@ -47,7 +47,9 @@ export interface ServiceOptions {
   readonly credentials?: string;
   /** Called once for each entry of the log, when it has ended. */
   readonly onRequest?: (request: StandInRequest) => void;
-  /** Called when the fault of `changes` happens to a request, or turns out to be impossible for it. */
+  /** The fault that is planned for a request with this ordinal; goes before that of `changes`. */
+  readonly plannedFault?: (request: number) => StandInFault | undefined;
+  /** Called when the fault of `changes`, or a planned one, happens to a request, or turns out to be impossible for it. */
   readonly onFault?: (report: FaultReport) => void;
 }
 

@@ -62,6 +62,8 @@ export class RecordingWriter {
   readonly #provider = new Map<number, WavWriter>();
   readonly #wire = new Map<string, WireFile>();
   readonly #connections = new Map<string, ConnectionFile>();
+  readonly #failed = new AbortController();
+  #burden: (() => void) | undefined;
   #seq = 0;
   #closed = false;
   #observer: ((event: TraceEvent) => void) | undefined;
@@ -90,11 +92,26 @@ export class RecordingWriter {
     return this.#hasBoardSpeaker;
   }
 
+  /**
+   * Aborts, with a {@link RecordingWriteError}, when something could not be written. What comes behind it is left out:
+   * the recording ends there.
+   */
+  get failed(): AbortSignal {
+    return this.#failed.signal;
+  }
+
+  /** Is called before every write from now on; what it throws the write has failed with. For planted faults. */
+  burden(burden: (() => void) | undefined): void {
+    this.#burden = burden;
+  }
+
   /** Numbers the event and appends it. */
   event(event: UnnumberedEvent): void {
-    const numbered: TraceEvent = { seq: ++this.#seq, ...event };
-    this.#line(numbered);
-    this.#observer?.(numbered);
+    this.#append(() => {
+      const numbered: TraceEvent = { seq: ++this.#seq, ...event };
+      this.#line(numbered);
+      this.#observer?.(numbered);
+    });
   }
 
   /** Shows every further event as it is appended, before secrets are replaced in it. */
@@ -105,7 +122,7 @@ export class RecordingWriter {
   /** Appends to `user.wav`; returns the index of the first sample. */
   userAudio(samples: Int16Array): number {
     const offset = this.#user.samples;
-    this.#user.write(samples);
+    this.#append(() => this.#user.write(samples));
     return offset;
   }
 
@@ -115,40 +132,48 @@ export class RecordingWriter {
    * @param position index of the first sample, never before what is there; what is left out is silence
    */
   microphoneAudio(position: number, samples: Int16Array): void {
-    this.#microphone ??= new WavWriter(join(this.#partial, microphoneFile));
-    this.#microphone.write(new Int16Array(position - this.#microphone.samples));
-    this.#microphone.write(samples);
+    this.#append(() => {
+      this.#microphone ??= new WavWriter(join(this.#partial, microphoneFile));
+      this.#microphone.write(new Int16Array(position - this.#microphone.samples));
+      this.#microphone.write(samples);
+    });
   }
 
   /** Appends to `room.wav`, which is made when it is first called. */
   roomAudio(samples: Int16Array): void {
-    this.#room ??= new WavWriter(join(this.#partial, roomFile));
-    this.#room.write(samples);
+    this.#append(() => {
+      this.#room ??= new WavWriter(join(this.#partial, roomFile));
+      this.#room.write(samples);
+    });
   }
 
   sentAudio(samples: Int16Array): void {
-    this.#sent.write(samples);
+    this.#append(() => this.#sent.write(samples));
   }
 
   /** Appends normalized audio of one request to `provider/<request>.wav`. */
   providerAudio(request: number, samples: Int16Array): void {
-    let file = this.#provider.get(request);
-    if (file === undefined) {
-      file = new WavWriter(join(this.#partial, 'provider', `${request}.wav`));
-      this.#provider.set(request, file);
-    }
-    file.write(samples);
+    this.#append(() => {
+      let file = this.#provider.get(request);
+      if (file === undefined) {
+        file = new WavWriter(join(this.#partial, 'provider', `${request}.wav`));
+        this.#provider.set(request, file);
+      }
+      file.write(samples);
+    });
   }
 
   /** Appends raw traffic to `provider/<request>.sent` or `.received`, and its instant to an index. */
   wire(record: WireRecord): void {
     const name = `${record.request}.${record.direction}`;
-    let file = this.#wire.get(name);
-    if (file === undefined) {
-      file = new WireFile(join(this.#partial, 'provider', name), this.#mask);
-      this.#wire.set(name, file);
-    }
-    file.append(record);
+    this.#append(() => {
+      let file = this.#wire.get(name);
+      if (file === undefined) {
+        file = new WireFile(join(this.#partial, 'provider', name), this.#mask);
+        this.#wire.set(name, file);
+      }
+      file.append(record);
+    });
   }
 
   /**
@@ -167,12 +192,14 @@ export class RecordingWriter {
     // What is still open is closed after the recording.
     if (this.#closed) return;
     const path = join(wireFolder(side), `${connection}`);
-    let file = this.#connections.get(path);
-    if (file === undefined) {
-      file = new ConnectionFile(join(this.#partial, path), this.#mask);
-      this.#connections.set(path, file);
-    }
-    file.append(event, data);
+    this.#append(() => {
+      let file = this.#connections.get(path);
+      if (file === undefined) {
+        file = new ConnectionFile(join(this.#partial, path), this.#mask);
+        this.#connections.set(path, file);
+      }
+      file.append(event, data);
+    });
   }
 
   /**
@@ -224,9 +251,46 @@ export class RecordingWriter {
     rmSync(this.#partial, { recursive: true, force: true });
   }
 
+  /** Nothing is written behind something that could not be. */
+  #append(write: () => void): void {
+    if (this.#failed.signal.aborted) return;
+    try {
+      this.#burden?.();
+      write();
+    } catch (error) {
+      if (!isFileError(error)) throw error;
+      this.#failed.abort(new RecordingWriteError(this.#partial, error));
+    }
+  }
+
   #line(record: TraceEvent): void {
     writeSync(this.#trace, `${this.#mask.text(JSON.stringify(record))}\n`);
   }
+}
+
+export class RecordingWriteError extends Error {
+  override readonly name = 'RecordingWriteError';
+  readonly code: 'RECORDING_DISK_FULL' | 'RECORDING_NOT_WRITTEN';
+  readonly hint: string;
+
+  constructor(folder: string, cause: NodeJS.ErrnoException) {
+    const full = cause.code === 'ENOSPC' || cause.code === 'EDQUOT';
+    super(
+      full
+        ? `The disk is full: the recording ${folder} ends here (${cause.code}).`
+        : `The recording ${folder} cannot be written any more (${cause.code}): it ends here.`,
+      { cause },
+    );
+    this.code = full ? 'RECORDING_DISK_FULL' : 'RECORDING_NOT_WRITTEN';
+    this.hint = full
+      ? 'make room, or name a folder on another disk with --out; then run it again'
+      : 'look at the disk and the rights of the folder, or name another one with --out; then run it again';
+  }
+}
+
+/** Of the system, by its code: `ENOSPC`. */
+function isFileError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'code' in error && /^E[A-Z]+$/.test(String(error.code));
 }
 
 /** Raw bytes in one file, and per piece a line `{atUs, kind, offset, bytes}` in `<file>.jsonl`. */

@@ -125,6 +125,7 @@ const typeSet: TypeSet = {
     turnStart: true,
     intervention: true,
     fault: true,
+    faultStruck: true,
     replayDeviation: true,
     turnEnd: true,
     boardFailure: true,
@@ -237,6 +238,18 @@ export type HarnessEvent = { readonly atUs: number } & (
       readonly request: number;
       readonly kind: string;
       readonly moment?: string;
+      readonly obstacle?: string;
+    }
+  /**
+   * A named fault of the scenario has happened in a turn, or cannot: `obstacle` says why. `index`: its place among the
+   * faults of the turn, from 1. `request`: of the provider, which it happened to.
+   */
+  | {
+      readonly type: 'faultStruck';
+      readonly turn: number;
+      readonly index: number;
+      readonly name: string;
+      readonly request?: number;
       readonly obstacle?: string;
     }
   /** What was asked of the recording in the provider's place parts from it. `exchange`: of its requests, from 1. */

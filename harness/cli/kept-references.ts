@@ -5,6 +5,7 @@ import { deviceProfiles } from '../device/device-profile.ts';
 import { quirkIds } from '../device/quirk.ts';
 import { metricFamilies } from '../metrics/metric-catalog.ts';
 import { networkNames } from '../network/network-profile.ts';
+import { errorReference } from '../reference/error-reference.ts';
 import {
   harnessConfigJsonSchema,
   jsonSchemaText,
@@ -57,6 +58,10 @@ export function keptReferences(): KeptFile[] {
       text: jsonSchemaText(harnessConfigJsonSchema(names)),
     },
     withGenerated(pathOf('docs/scenario-reference.md'), reference),
+    withGenerated(
+      pathOf('docs/troubleshooting.md'),
+      errorReference(readFileSync(pathOf('harness/README.md'), 'utf8'), '../harness'),
+    ),
   ];
 }
 

@@ -6,7 +6,7 @@ import { Ajv } from 'ajv';
 import test from 'ava';
 import { parse } from 'smol-toml';
 import { keptReferences, offeredNames } from '../cli/kept-references.ts';
-import { harnessConfigSchema } from '../harness-config/schema.ts';
+import { harnessConfigSchema, runKeys } from '../harness-config/schema.ts';
 import { metricCatalog } from '../metrics/metric-catalog.ts';
 import { loadScenario, type ScenarioCatalog } from '../scenario/load.ts';
 import { defaultMatrix } from '../scenario/plan.ts';
@@ -25,7 +25,7 @@ const catalog: ScenarioCatalog = { ...names, metrics: metricCatalog };
 
 test('the shipped schemas and pages are what the sources say', (t) => {
   const kept = keptReferences();
-  t.is(kept.length, 3);
+  t.is(kept.length, 4);
   for (const { path, text: made } of kept) {
     t.true(readFileSync(path, 'utf8') === made, `${relative(root, path)}: npm run schemas`);
   }
@@ -122,6 +122,23 @@ test('the reference has every table, every key, every metric', (t) => {
   }
   for (const { family } of metricCatalog)
     t.true(page.includes(`| \`${family.name}\``), family.name);
+});
+
+test('every error code of the table has a heading with what it means and what to do', (t) => {
+  const table = text('harness/README.md').split('\n## Error codes\n')[1] ?? '';
+  const codes = [...table.matchAll(/^\| `([A-Z][A-Z0-9_]+)` +\|/gm)].map(([, code]) => code!);
+  t.true(codes.length > 120);
+  const page = text('docs/troubleshooting.md');
+  const headings = [...page.matchAll(/^### ([A-Z][A-Z0-9_]+)\n\n\S.*\S \*\*What to do:\*\* \S/gm)];
+  t.deepEqual(
+    headings.map(([, code]) => code!),
+    codes,
+  );
+});
+
+test('the README of echokit-harness.toml has a row for every key and for no other', (t) => {
+  const rows = [...text('harness/harness-config/README.md').matchAll(/^\| `([a-z_]+)` +\|/gm)];
+  t.deepEqual(rows.map(([, key]) => key!).sort(), [...runKeys].sort());
 });
 
 test('descriptions tell the defaults that apply', (t) => {

@@ -47,9 +47,9 @@ function tablesBelow(
 
 function tableName(path: readonly string[], schema: JsonSchema, style: KeyReferenceStyle): string {
   const key = path.at(-1) ?? '';
-  if (style.inline.has(key)) return `"${key}"`;
   const name = path.join('.');
-  return schema.type === 'array' ? `[[${name}]]` : `[${name}]`;
+  if (schema.type === 'array') return `[[${name}]]`;
+  return style.inline.has(key) ? `"${key}"` : `[${name}]`;
 }
 
 function tablePart({ name, schema }: DescribedTable, style: KeyReferenceStyle): string {

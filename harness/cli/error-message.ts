@@ -10,7 +10,7 @@ interface Described {
 const environmentCodes =
   /^(BUNDLE|EXPORT|FFMPEG|NETWORK|OFFLINE_VOICE|OPUS|OUTPUT|DEVICE_UNREACHABLE|PTY|RECORDING|SERIAL|SOUND|BOARD|WAV)/;
 const usageCodes =
-  /^(SCENARIO|USAGE|CONFIG|HARNESS_CONFIG|STAND_IN|SERIAL_ADDRESS|OUTPUT_(FOLDER_MISSING|IS_FOLDER)|SERIAL_RESET_STRATEGY|BOARD_(UNKNOWN|AMBIGUOUS|REGISTRY|ENTRY|PROFILE))/;
+  /^(SCENARIO|USAGE|BASELINE|COMPARISON|CONFIG|HARNESS_CONFIG|STAND_IN|SERIAL_ADDRESS|OUTPUT_(FOLDER_MISSING|IS_FOLDER)|SERIAL_RESET_STRATEGY|BOARD_(UNKNOWN|AMBIGUOUS|REGISTRY|ENTRY|PROFILE))/;
 
 /** The last words of a command that failed: what, what to try next, and the exit code. */
 export function describeError(error: unknown, version: string): { text: string; exit: number } {
@@ -18,6 +18,9 @@ export function describeError(error: unknown, version: string): { text: string; 
   const { code, hint } = error as Error & Described;
   const lines = [`${error.message}${codes(error)}`];
   if (typeof hint === 'string') lines.push(`hint: ${hint}`);
+  if (code === 'COMPARISON_NOTHING_IN_COMMON') {
+    return { text: lines.join('\n'), exit: exitCode.nothingMatched };
+  }
   if (error instanceof CommandError) return { text: lines.join('\n'), exit: error.exitCode };
   if (typeof code === 'string' && usageCodes.test(code)) {
     return { text: lines.join('\n'), exit: exitCode.usage };

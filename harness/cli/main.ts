@@ -4,6 +4,7 @@
  * what it needs when it is called, so that `--help` stays quick.
  */
 import { Argument, Command, CommanderError, Option } from 'commander';
+import { type ConditionName, conditionNames } from '../comparison/comparable-run.ts';
 import { acousticLimits } from '../scenario/scenario.ts';
 import { packetLengthsMs } from '../server/deviation-items.ts';
 import type { CompletionList, CompletionShell } from './completion-script.ts';
@@ -88,6 +89,20 @@ function whole(name: string, minimum: number, maximum: number): (value: string) 
     }
     return number;
   };
+}
+
+/** @throws {CommandError} `USAGE` for a name that is none of a condition */
+function conditions(value: string): ConditionName[] {
+  return list(value).map((name) => {
+    const known = conditionNames.find((one) => one === name);
+    if (known !== undefined) return known;
+    throw new CommandError(
+      'USAGE',
+      exitCode.usage,
+      `--allow-different names "${name}".`,
+      `what may differ: ${conditionNames.join(', ')}`,
+    );
+  });
 }
 
 function level(
@@ -264,6 +279,12 @@ program
     'no scenarios with one of these tags, separated by commas',
     names('--exclude-tag'),
   )
+  .addOption(
+    new Option(
+      '--repeat <times>',
+      'hold each conversation so often, each time with draws of its own; in real time interleaved; default: 1',
+    ).argParser(whole('--repeat', 1, 999)),
+  )
   .option('--list', 'show the conversations that would be held and about how long they take')
   .option(
     '--harness-config <file>',
@@ -413,6 +434,49 @@ Exit codes: 0 all passed, 1 an expectation failed, 4 a recording cannot be read 
   .action(async (paths: string[], options) => {
     const { reportCommand } = await import('./report-command.ts');
     process.exitCode = reportCommand(terminal, paths, options);
+  });
+
+program
+  .command('compare')
+  .description('what moved from A to B, by how much, how sure; and whether a gate was passed')
+  .argument('<A>', 'before: a run, report.json, a bundle, a folder of runs, or a baseline')
+  .argument('<B>', 'after: the same')
+  .option(
+    '--gate <metric=tolerance>',
+    'how much worse a metric may get, such as ttfb_ms.p50=+10%; "off" takes a gate away; repeat it for several',
+    collect,
+    [],
+  )
+  .option(
+    '--allow-different <what>',
+    `what may differ, separated by commas: ${conditionNames.join(', ')}`,
+    conditions,
+  )
+  .option('--by-scenario', 'compare each scenario by itself')
+  .option('--all', 'show every metric, also those that did not move')
+  .addOption(
+    new Option('--seed <number>', 'of the draws behind the intervals')
+      .default(1)
+      .argParser(whole('--seed', 0, 2 ** 31 - 1)),
+  )
+  .option('--json', 'print the comparison as one JSON document')
+  .addHelpText(
+    'after',
+    `
+Examples:
+  echokit-harness compare recordings/runs/<before> recordings/runs/<after>
+  echokit-harness compare main recordings/runs/<run> --gate audible_at_speaker_ms.p50=+10%
+  echokit-harness compare before.zip after.zip --allow-different scenario,texts
+  echokit-harness compare main recordings/runs/<run> --json | jq '.gates[] | select(.verdict != "pass")'
+
+A gate that cannot be decided with so few conversations is shown with how many it needs, and is no failure.
+
+Exit codes: 0 no gate was passed, 2 usage error, or more than the program differs, 3 a regression,
+            4 a recording cannot be read, 5 the two have nothing in common.`,
+  )
+  .action(async (a: string, b: string, options) => {
+    const { compareCommand } = await import('./compare-command.ts');
+    process.exitCode = compareCommand(terminal, a, b, options);
   });
 
 program

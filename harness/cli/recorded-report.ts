@@ -56,6 +56,7 @@ export function recordedReport(
       verdict,
       recording: relative(path, folder).split(sep).join('/') || '.',
       host: header.live ?? null,
+      ...(manifest?.inputs !== undefined && { inputs: manifest.inputs }),
       ...(board !== null && { board }),
       ...(room !== null && { room }),
     };
@@ -121,9 +122,17 @@ function scenarioOf(
 }
 
 function cellOf(header: TraceHeader, scenario: Scenario): Cell {
-  const { provider, device, network, seed } = header;
+  const { provider, device, network, seed, repetition } = header;
   const server = (header.server ?? 'harness') as Cell['server'];
-  return { scenario, provider, device, network, server, seed };
+  return {
+    scenario,
+    provider,
+    device,
+    network,
+    server,
+    seed,
+    ...(repetition !== undefined && { repetition }),
+  };
 }
 
 /** What the recording itself tells of a scenario that it does not hold. */

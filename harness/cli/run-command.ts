@@ -47,6 +47,8 @@ export interface RunCommandOptions extends LiveOptions, BoardOptions {
   /** Default: `real` with `live`, else `virtual`. */
   readonly time?: 'virtual' | 'real';
   readonly seed: number;
+  /** How often each conversation is held, each time with draws of its own. Default: once. */
+  readonly repeat?: number;
   readonly out: string;
   /** Show where a real board and its model part. */
   readonly twin?: boolean;
@@ -151,6 +153,7 @@ export async function runCommand(
     live,
     external: server !== undefined,
     board: board !== undefined,
+    ...(options.repeat !== undefined && { repeat: options.repeat }),
     catalog,
   });
   const plan = wantedPlan(whole, options);

@@ -44,6 +44,12 @@ const run = z.strictObject({
     .max(2 ** 31 - 1)
     .optional()
     .describe('The same seed gives the same run, byte for byte.'),
+  repeat: z
+    .int()
+    .min(1)
+    .max(999)
+    .optional()
+    .describe('Hold each conversation so often, each time with draws of its own.'),
   out: text.optional().describe('Folder in which runs are recorded. Relative to this file.'),
   only: names
     .optional()

@@ -19,7 +19,15 @@ export interface MetricFamily {
   readonly inTurn: boolean;
   /** List of observations that shows it, when that is another one than its own. */
   readonly evidence?: string;
+  /** In which direction it gets worse: later, choppier, shorter. Null: in neither by itself, such as loudness. */
+  readonly worse: 'higher' | 'lower' | null;
 }
+
+/**
+ * Raise it when the same recording gives another number than before: a definition has changed. Numbers of different
+ * versions are not compared without saying so.
+ */
+export const metricsVersion = 1;
 
 /** Families, beside those of requests and their chunks, that an external server keeps to itself. */
 const serverFamilies: ReadonlySet<string> = new Set([
@@ -63,7 +71,9 @@ export interface MetricDefinition {
   readonly valueType: 'number' | 'text';
 }
 
-function span(name: string, definition: string): MetricFamily {
+type UndirectedFamily = Omit<MetricFamily, 'worse'>;
+
+function span(name: string, definition: string): UndirectedFamily {
   return { name, kind: 'distribution', unit: 'ms', definition, per: 'turn', inTurn: true };
 }
 
@@ -71,8 +81,8 @@ function number(
   name: string,
   unit: MetricUnit,
   definition: string,
-  more: Partial<MetricFamily> = {},
-): MetricFamily {
+  more: Partial<UndirectedFamily> = {},
+): UndirectedFamily {
   return { name, kind: 'number', unit, definition, per: 'cell', inTurn: true, ...more };
 }
 
@@ -81,13 +91,40 @@ function spread(
   unit: MetricUnit,
   per: MetricFamily['per'],
   definition: string,
-): MetricFamily {
+): UndirectedFamily {
   return { name, kind: 'distribution', unit, definition, per, inTurn: true };
 }
 
 const cellOnly = { inTurn: false } as const;
 
-export const metricFamilies: readonly MetricFamily[] = [
+const lowerIsWorse: ReadonlySet<string> = new Set([
+  'tail_margin_ms',
+  'audio_seconds.provider',
+  'audio_seconds.sent',
+  'audio_seconds.played',
+  'requests.reused',
+  'turns.ok',
+]);
+
+const neitherIsWorse: ReadonlySet<string> = new Set([
+  'unattributed_ms',
+  'echo_correlation',
+  'seam_ms',
+  'pause_ms',
+  'chunks',
+  'burst_share',
+  'requests.count',
+  'loudness_lufs',
+  'peak_dbfs',
+  'dc_offset',
+  'speaker_loudness_lufs',
+  'speaker_peak_dbfs',
+  'turns.total',
+  'turns.interrupted',
+  'failure.kind',
+]);
+
+const undirectedFamilies: readonly UndirectedFamily[] = [
   span(
     'audible_at_speaker_ms',
     'the user’s last voiced sample at the microphone → first audible sample leaves the player',
@@ -255,6 +292,15 @@ export const metricFamilies: readonly MetricFamily[] = [
     kind: 'text',
   },
 ];
+
+export const metricFamilies: readonly MetricFamily[] = undirectedFamilies.map((family) => ({
+  ...family,
+  worse: neitherIsWorse.has(family.name)
+    ? null
+    : lowerIsWorse.has(family.name)
+      ? 'lower'
+      : 'higher',
+}));
 
 export const metricCatalog: readonly MetricDefinition[] = metricFamilies.flatMap(
   (family): MetricDefinition[] => {

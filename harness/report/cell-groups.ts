@@ -38,11 +38,16 @@ export function placeOf({
     : [`board ${board.name} (${device})`, 'its own air'];
 }
 
-/** The cell in words: scenario, provider, board, network, and the server where it is another one. */
+/** The cell in words: scenario, provider, board, network, the server where it is another one, the repetition. */
 export function cellTitle(
-  cell: Pick<CellReport, 'scenario' | 'provider' | 'device' | 'network' | 'server' | 'board'>,
+  cell: Pick<CellReport, 'scenario' | 'provider' | 'device' | 'network' | 'server' | 'board'> &
+    Pick<Partial<CellReport>, 'repetition'>,
 ): string {
-  const { scenario, provider, server } = cell;
+  const { scenario, provider, server, repetition } = cell;
   const parts = [scenario, provider, ...placeOf(cell)];
-  return [...parts, ...(isUsual(server) ? [] : [server])].join(' · ');
+  return [
+    ...parts,
+    ...(isUsual(server) ? [] : [server]),
+    ...(repetition === undefined ? [] : [`repetition ${repetition}`]),
+  ].join(' · ');
 }

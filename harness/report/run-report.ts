@@ -6,11 +6,12 @@ import type { UnderrunBlame } from '../metrics/blame.ts';
 import type { BoardMeasurement } from '../metrics/board-measurement.ts';
 import { spanNames } from '../metrics/latency-spans.ts';
 import type { CellMeasurement, MeasureSettings, TurnMeasurement } from '../metrics/measure.ts';
-import { metricFamilies } from '../metrics/metric-catalog.ts';
+import { metricFamilies, metricsVersion } from '../metrics/metric-catalog.ts';
 import type { RoomMeasurement } from '../metrics/room-measurement.ts';
 import type { MetricSummary } from '../metrics/summary.ts';
 import type { Cell } from '../scenario/plan.ts';
 import type { Expectation } from '../scenario/scenario.ts';
+import type { ManifestInputs } from '../trace/manifest.ts';
 import type { Verdict, VerdictFailure } from '../verdict/judge.ts';
 import { type BlameReport, blameReport } from './blame-report.ts';
 import { type BoardReport, boardReport } from './board-report.ts';
@@ -27,6 +28,8 @@ export const reportSchemaVersion = 1;
 /** Holds only what JSON can say: a number that could not be measured is null, never NaN. */
 export interface RunReport {
   readonly schemaVersion: typeof reportSchemaVersion;
+  /** By which definitions it was measured; other versions may give other numbers. Absent in older reports: 1. */
+  readonly metricsVersion?: number;
   readonly run: RunFacts;
   /** In the order of the plan. */
   readonly cells: readonly CellReport[];
@@ -93,6 +96,12 @@ export interface CellReport {
   /** What a microphone heard of the conversation. Absent: the room was not captured. */
   readonly room?: RoomMeasurement;
   readonly seed: number;
+  /** From 1, in a run that repeats its cells. Absent: it does not. */
+  readonly repetition?: number;
+  /** Digests of what decided how it went, as in the manifest of its recording. Absent: not known. */
+  readonly inputs?: ManifestInputs;
+  /** How much worse than a baseline its scenario allows it to be. Absent: its scenario says nothing. */
+  readonly gates?: readonly { readonly metric: string; readonly tolerance: string }[];
   readonly verdict: Verdict['outcome'];
   /** The first failure that no expectation asked for; a missed expectation is not one of them. */
   readonly failure?: VerdictFailure;
@@ -105,6 +114,8 @@ export interface CellReport {
    * recording. Names without a value are left out, and so is what is measured per chunk.
    */
   readonly values: Readonly<Record<string, readonly number[]>>;
+  /** Where each of `values` belongs, at the same index. */
+  readonly places: Readonly<Record<string, readonly ValuePlace[]>>;
   readonly expectations: readonly ExpectationReport[];
   /** Where every sample went, from the provider to the speaker. */
   readonly ledger: CellLedgerReport;
@@ -113,6 +124,13 @@ export interface CellReport {
   readonly settings: MeasureSettings;
   /** Folder of the recording, relative to the folder of the run, with `/` as separator. */
   readonly recording: string;
+}
+
+export interface ValuePlace {
+  /** Null: to no turn. */
+  readonly turn: number | null;
+  /** Of a request: its connection was open before. Absent: it is of no request. */
+  readonly reused?: boolean;
 }
 
 export interface TurnReport {
@@ -174,6 +192,7 @@ export interface ReportedCell {
   /** Relative to the folder of the run. */
   readonly recording: string;
   readonly host: string | null;
+  readonly inputs?: ManifestInputs;
   /** When somebody asked for it. */
   readonly blame?: readonly UnderrunBlame[];
   /** Of a real board. */
@@ -190,6 +209,7 @@ export function buildRunReport(source: {
 }): RunReport {
   return finite({
     schemaVersion: reportSchemaVersion,
+    metricsVersion,
     run: source.run,
     cells: source.cells.map(cellReport),
     notRun: (source.notRun ?? []).map(({ cell, reason }) => ({
@@ -231,6 +251,7 @@ function cellReport({
   verdict,
   recording,
   host,
+  inputs,
   blame,
   board,
   room,
@@ -252,12 +273,17 @@ function cellReport({
     ...(board !== undefined && { board: boardReport(board, firstTry) }),
     ...(room !== undefined && { room }),
     seed: cell.seed,
+    ...(cell.repetition !== undefined && { repetition: cell.repetition }),
+    ...(inputs !== undefined && { inputs }),
+    ...(cell.scenario.gates !== undefined && {
+      gates: cell.scenario.gates.map(({ metric, tolerance }) => ({ metric, tolerance })),
+    }),
     verdict: verdict.outcome,
     ...(failure === undefined ? {} : { failure }),
     failures: verdict.failures,
     turns: measurement.turns.map((turn) => turnReport(turn, measurement)),
     metrics: metricTree(measurement.metrics),
-    values: distributionValues(measurement),
+    ...distributionValues(measurement),
     expectations: verdict.expectations.map(({ expectation, ...judged }) => ({
       metric: expectation.metric,
       operator: expectation.operator,
@@ -306,14 +332,22 @@ function turnReport(
   };
 }
 
-function distributionValues({ observations }: CellMeasurement): Record<string, number[]> {
+function distributionValues({
+  observations,
+}: CellMeasurement): Pick<CellReport, 'values' | 'places'> {
   const values: Record<string, number[]> = {};
+  const places: Record<string, ValuePlace[]> = {};
+  const reused = new Set(observations['requests.reused']?.map(({ request }) => request));
   for (const { name, kind, per } of metricFamilies) {
     const observed = observations[name];
     if (kind !== 'distribution' || per === 'chunk' || observed === undefined) continue;
     values[name] = observed.map(({ value }) => value);
+    places[name] = observed.map(({ turn, request }) => ({
+      turn,
+      ...(request !== undefined && { reused: reused.has(request) }),
+    }));
   }
-  return values;
+  return { values, places };
 }
 
 /**

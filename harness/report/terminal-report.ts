@@ -166,7 +166,8 @@ function scenarioTables(cells: readonly CellReport[], width: number, colors: Col
   if (places > 1 && !checked && groupBy(cells, one).size === 1) return [];
   return [...groupBy(cells, conditionsOf)].flatMap(([conditions, group], i) => {
     const title = neutralize(`${conditions} — ${group[0]!.title}`);
-    const rows = group.map((cell): [string, CellReport[]] => [rowLabel(cell), [cell]]);
+    // Repetitions stand in one row.
+    const rows = [...groupBy(group, rowLabel)];
     return [
       ...(i === 0 ? [] : ['']),
       ...comparisonTable(title, rows, width, colors),

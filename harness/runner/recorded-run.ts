@@ -38,9 +38,17 @@ export function openReplayables(path: string, catalog: ScenarioCatalog): Replaya
 function openReplayable(folder: string, catalog: ScenarioCatalog): ReplayableConversation {
   const { header, provider, traffic, devices } = openRecordedAnswers(folder);
   const { scenario } = readInputs(folder, catalog);
-  const { device, network, seed } = header;
+  const { device, network, seed, repetition } = header;
   const server = (header.server ?? 'harness') as Cell['server'];
-  const cell = { scenario, provider: provider.name, device, network, server, seed };
+  const cell = {
+    scenario,
+    provider: provider.name,
+    device,
+    network,
+    server,
+    seed,
+    ...(repetition !== undefined && { repetition }),
+  };
   return { folder, header, cell, provider, devices, traffic };
 }
 

@@ -16,6 +16,7 @@ import type { Personality } from '../stand-ins/personality.ts';
 import type {
   ManifestBoard,
   ManifestEnvironment,
+  ManifestInputs,
   ManifestPersonality,
   ManifestPlan,
   RecordingManifest,
@@ -81,6 +82,8 @@ export interface CellResult {
   readonly recording: string;
   /** Host and port of the real service that spoke; null: a stand-in did. */
   readonly host: string | null;
+  /** Digests of what decided how it went. */
+  readonly inputs: ManifestInputs;
   /** Length of the conversation on its own clock. */
   readonly durationUs: number;
   /** Who spoke for the user and for the provider's stand-in, as in the manifest. */
@@ -184,6 +187,11 @@ async function recordCell(
   const { measurement, board: onBoard, ...judged } = judgeRecording(recorded, cell.scenario);
   const verdict = withWriteError(judged.verdict, writer.failed);
   const room = measureRoom(recorded);
+  const inputs = inputDigests(cell, {
+    profile: profileOf({ cell, devices: options.devices }),
+    ...(!isExternal(provider) && { provider }),
+    ...(personality !== undefined && { personality }),
+  });
   const manifest: RecordingManifest = {
     formatVersion: traceFormatVersion,
     verdict: verdict.outcome,
@@ -203,6 +211,7 @@ async function recordCell(
         ? {}
         : { compat: [...compatOf(cell.server, except)] }),
       seed: cell.seed,
+      ...(cell.repetition !== undefined && { repetition: cell.repetition }),
       time: plan.time,
       live: plan.live,
       ...(host === null ? {} : { host }),
@@ -219,11 +228,7 @@ async function recordCell(
     ...(recorded.room !== undefined && { room: roomFile }),
     ...(personality !== undefined && { personality: provenance(personality) }),
     ...(onBoard !== null && { board: boardFacts(onBoard, writer.hasBoardSpeaker) }),
-    inputs: inputDigests(cell, {
-      profile: profileOf({ cell, devices: options.devices }),
-      ...(!isExternal(provider) && { provider }),
-      ...(personality !== undefined && { personality }),
-    }),
+    inputs,
     environment: { ...environment, voice: spokenBy.join(', ') },
   };
   writer.finish(manifest);
@@ -233,6 +238,7 @@ async function recordCell(
     verdict,
     recording,
     host,
+    inputs,
     durationUs,
     spokenBy,
     ...(options.blame === true && {
@@ -341,7 +347,7 @@ function traceHeader(
   board?: string,
   replay = false,
 ): TraceHeader {
-  const { scenario, provider, device, network, server, seed } = cell;
+  const { scenario, provider, device, network, server, seed, repetition } = cell;
   return {
     type: 'header',
     formatVersion: traceFormatVersion,
@@ -351,6 +357,7 @@ function traceHeader(
     network,
     seed,
     time,
+    ...(repetition === undefined ? {} : { repetition }),
     ...(server === 'harness' ? {} : { server }),
     ...(live === null ? {} : { live }),
     ...(replay ? { replay: 'strict' } : {}),

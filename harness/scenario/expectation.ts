@@ -1,6 +1,6 @@
 import { nearestName } from '../../adapters/nearest-name.ts';
 import { typeOf } from '../toml/shape-problems.ts';
-import type { KeyPath, SourceRange } from '../toml/source-position.ts';
+import type { KeyPath, SourceMap, SourceRange } from '../toml/source-position.ts';
 import type { Expectation } from './scenario.ts';
 import type { ScenarioProblemList } from './scenario-error.ts';
 import { isTable, type WrittenTable } from './written-table.ts';
@@ -37,7 +37,7 @@ export function readExpectations(
   return leaves(table, []).flatMap(([keys, value]) => {
     const at = [...path, ...keys];
     const metric = keys.join('.');
-    const name = dottedRange(at, problems);
+    const name = dottedRange(at, problems.source);
     if (!checkMetric(metric, name, turn, metrics, problems)) return [];
     const known = metrics.find((one) => typeof one !== 'string' && one.path === metric);
     const type = known === undefined || typeof known === 'string' ? undefined : known.valueType;
@@ -54,16 +54,16 @@ export function readExpectations(
   });
 }
 
-function leaves(table: WrittenTable, path: readonly string[]): [string[], unknown][] {
+export function leaves(table: WrittenTable, path: readonly string[]): [string[], unknown][] {
   return Object.entries(table).flatMap(([key, value]): [string[], unknown][] =>
     isTable(value) ? leaves(value, [...path, key]) : [[[...path, key], value]],
   );
 }
 
 /** The whole dotted key as far as it stands on the line of its last part. */
-function dottedRange(path: KeyPath, problems: ScenarioProblemList): SourceRange {
-  const { text } = problems.source;
-  const { start, end } = problems.source.nearest(path).key;
+export function dottedRange(path: KeyPath, source: SourceMap): SourceRange {
+  const { text } = source;
+  const { start, end } = source.nearest(path).key;
   const before = text.slice(text.lastIndexOf('\n', start - 1) + 1, start);
   const prefix = /(?:(?:[\w-]+|"[^"]*"|'[^']*')[ \t]*\.[ \t]*)+$/.exec(before)?.[0] ?? '';
   return { start: start - prefix.length, end };

@@ -23,6 +23,7 @@ import {
   TomlSyntaxError,
 } from '../toml/toml-document.ts';
 import { type ExpectableMetric, readExpectations } from './expectation.ts';
+import { type GateableMetric, type GateRule, readGateTable } from './gate.ts';
 import type {
   Act,
   Disturbance,
@@ -132,6 +133,14 @@ export function loadScenario(
       problems,
     ),
   );
+  const gates = readGateTable(
+    raw.gate,
+    ['gate'],
+    catalog.metrics.filter(isGateableMetric),
+    file,
+    problems.source,
+    (kind, range, message, hint) => problems.add(gateCodes[kind], range, message, hint),
+  );
   const checks = readTraceChecks(raw.check, ['check'], undefined, file, problems);
   for (const [turn, index] of tablesOf(raw.turn)) {
     const path = ['turn', index, 'check'];
@@ -141,7 +150,30 @@ export function loadScenario(
   if (first !== undefined) throw new ScenarioError([first, ...others]);
   if (!parsed.success) throw new Error('A schema issue was not reported.', { cause: parsed.error });
   const source = { text: document, files: namedFiles(parsed.data, found) };
-  return toScenario(parsed.data, { name, file, source, found }, checks, expect, turnExpect);
+  const scenario = toScenario(
+    parsed.data,
+    { name, file, source, found },
+    checks,
+    expect,
+    turnExpect,
+  );
+  return withGates(scenario, gates);
+}
+
+const gateCodes = {
+  'unknown-metric': 'SCENARIO_UNKNOWN_NAME',
+  'bad-tolerance': 'SCENARIO_BAD_VALUE',
+  'wrong-type': 'SCENARIO_WRONG_TYPE',
+} as const;
+
+function isGateableMetric(
+  metric: string | ExpectableMetric,
+): metric is GateableMetric & ExpectableMetric {
+  return typeof metric !== 'string' && 'unit' in metric;
+}
+
+function withGates(scenario: Scenario, gates: readonly GateRule[]): Scenario {
+  return gates.length === 0 ? scenario : { ...scenario, gates };
 }
 
 function parseScenario(text: string, file: string): WrittenTable {

@@ -1,5 +1,5 @@
 import { nearestName } from '../../adapters/nearest-name.ts';
-import { createRandom } from '../random/random.ts';
+import { createRandom, type Random } from '../random/random.ts';
 import { type ServerModel, serverModels } from '../server/compat-items.ts';
 import type { ScenarioCatalog } from './load.ts';
 import type { Scenario } from './scenario.ts';
@@ -31,19 +31,27 @@ export interface Cell {
   readonly network: string;
   /** Whose behavior the server between them has; `external`: it is not ours, and its own. */
   readonly server: ServerModel | typeof externalServer;
-  /** Derived from the plan's seed and the scenario's name only, so that cells are comparable. */
+  /** Derived from the plan's seed, the scenario's name and the repetition only, so that cells are comparable. */
   readonly seed: number;
+  /** From 1, when the plan has several. */
+  readonly repetition?: number;
 }
 
 /** The provider, and the server, of a cell whose server is not ours. */
 export const externalServer = 'external';
 
-/** File-name safe: `one-question--elevenlabs--diy--good-wifi`. The usual server is not named. */
+/**
+ * File-name safe: `one-question--elevenlabs--diy--good-wifi`, `…--r002` for a repetition. The usual server is not named.
+ */
 export function cellName(cell: Cell): string {
-  const { scenario, provider, device, network, server } = cell;
+  const { scenario, provider, device, network, server, repetition } = cell;
   const parts = [scenario.name, provider, device, network];
   const named = server !== 'harness' && server !== externalServer;
-  return [...parts, ...(named ? [server] : [])].join('--');
+  return [
+    ...parts,
+    ...(named ? [server] : []),
+    ...(repetition === undefined ? [] : [`r${`${repetition}`.padStart(3, '0')}`]),
+  ].join('--');
 }
 
 export interface Matrix {
@@ -84,6 +92,8 @@ export interface PlanOptions {
   readonly external?: boolean;
   /** A real board plays. Only in real time. What a scenario changes about an emulated one is skipped. */
   readonly board?: boolean;
+  /** How often each cell is run, each time with draws of its own. Default: 1. */
+  readonly repeat?: number;
   readonly defaults?: Matrix;
   /** The names that exist; those of the command line are checked against it. */
   readonly catalog: Pick<ScenarioCatalog, 'providers' | 'devices' | 'networks'>;
@@ -91,7 +101,7 @@ export interface PlanOptions {
 
 /**
  * Every cell of every scenario, ordered by scenario as given, then by provider, device, network and
- * server as listed. A name listed twice makes one cell. What a scenario changes about a stand-in has no
+ * server as listed, repetitions behind each other; those of real time are interleaved. A name listed twice makes one cell. What a scenario changes about a stand-in has no
  * meaning for a real service: with `live` such cells are skipped.
  *
  * @throws {ScenarioError} `SCENARIO_UNKNOWN_NAME` for names of the command line,
@@ -148,7 +158,34 @@ export function planRun(scenarios: readonly Scenario[], options: PlanOptions): P
     ...(options.board === true ? cells.flatMap(unplayable) : []),
   ].filter((one, i, all) => all.findIndex(({ cell }) => cell === one.cell) === i);
   const kept = cells.filter((cell) => !skipped.some((other) => other.cell === cell));
-  return { seed, time, live, cells: kept, skipped };
+  return { seed, time, live, cells: repeated(kept, options), skipped };
+}
+
+/**
+ * The first repetition draws what a run without repetitions draws. In real time they are interleaved: every round
+ * holds each cell once, in an order of its own, so that neither a bad minute of a service nor the place behind
+ * another one falls on one provider alone.
+ */
+function repeated(cells: readonly Cell[], { repeat = 1, seed, time }: PlanOptions): Cell[] {
+  if (repeat === 1) return [...cells];
+  const round = (cell: Cell, repetition: number): Cell => {
+    const label = `scenario/${cell.scenario.name}/repetition/${repetition}`;
+    const own = repetition === 1 ? cell.seed : createRandom(seed, label).integer(0, 0x7fff_ffff);
+    return { ...cell, seed: own, repetition };
+  };
+  const rounds = Array.from({ length: repeat }, (_, i) => cells.map((cell) => round(cell, i + 1)));
+  if (time === 'virtual') return cells.flatMap((_, i) => rounds.map((all) => all[i]!));
+  return rounds.flatMap((all, i) => shuffled(all, createRandom(seed, `order/${i + 1}`)));
+}
+
+/** Fisher and Yates. */
+function shuffled<T>(items: readonly T[], random: Random): T[] {
+  const mixed = [...items];
+  for (let last = mixed.length - 1; last > 0; last--) {
+    const other = random.integer(0, last);
+    [mixed[last], mixed[other]] = [mixed[other]!, mixed[last]!];
+  }
+  return mixed;
 }
 
 /** Whether the scenario says how a stand-in behaves, which no real service can be told. */

@@ -7,6 +7,7 @@ import type {
 } from '../server/deviation-items.ts';
 import type { StandInChanges } from '../stand-ins/stand-in-changes.ts';
 import type { TraceSource } from '../trace/trace-event.ts';
+import type { GateRule } from './gate.ts';
 
 /**
  * A scripted conversation as data: what a scenario file says, defaults filled in, units in names.
@@ -40,6 +41,8 @@ export interface Scenario {
   readonly checks: readonly TraceCheck[];
   /** Judged for every cell. */
   readonly expect: readonly Expectation[];
+  /** How much worse than a baseline it may get; in the place of the rules of the run. Absent: those are in force. */
+  readonly gates?: readonly GateRule[];
 }
 
 export interface ScenarioSource {

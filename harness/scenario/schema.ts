@@ -35,6 +35,9 @@ const after = z.strictObject({
 /** Judged by `expectation.ts`, which knows the metrics. */
 const expect = z.unknown().optional();
 
+/** Judged by `gate.ts`. */
+const gate = z.unknown().optional();
+
 /** What can go wrong in a turn; `load.ts` has the keys that each of them has. */
 export const disturbanceKinds = ['stall', 'drop', 'away', 'change', 'ping', 'message'] as const;
 export type DisturbanceKind = (typeof disturbanceKinds)[number];
@@ -354,6 +357,9 @@ export const scenarioSchema = z.strictObject({
       'What must and must not be in the recording: events of the trace, or lines on the console.',
     ),
   expect: expect.describe('What must hold for the whole conversation: metrics and comparisons.'),
+  gate: gate.describe(
+    'How much worse than before a metric may get, for comparisons: "+10%", "+50ms", "off".',
+  ),
 });
 
 /** A scenario file that has the right shape, with defaults filled in. */

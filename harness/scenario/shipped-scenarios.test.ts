@@ -112,7 +112,7 @@ test('the README names every fault, event and message', (t) => {
 });
 
 test('the examples of the README load', (t) => {
-  const [whole, personality, both, expectations, checks] = [
+  const [whole, personality, both, expectations, gates, checks] = [
     ...readme.matchAll(/```toml\n(.*?)```/gs),
   ].map((match) => match[1]);
   t.is(loadScenario(whole ?? '', 'example.toml', catalog).turns.length, 2);
@@ -122,4 +122,5 @@ test('the examples of the README load', (t) => {
   t.deepEqual(load(both).matrix.servers, ['harness', 'echokit-server']);
   t.is(load(checks).checks.length, 2);
   t.is(load(expectations).expect.length, 5);
+  t.is(load(gates).gates?.length, 4);
 });

@@ -22,6 +22,7 @@ export interface WrittenTable {
   readonly event?: unknown;
   readonly expect?: unknown;
   readonly fault?: unknown;
+  readonly gate?: unknown;
   readonly moment?: unknown;
   readonly name?: unknown;
   readonly hello_wav?: unknown;

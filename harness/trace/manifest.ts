@@ -57,6 +57,8 @@ export type ManifestPlan = {
   /** Items in which the server behaves as the EchoKit server. Absent for `harness` and `external`. */
   readonly compat?: readonly string[];
   readonly seed: number;
+  /** From 1, in a run that repeats its cells. Absent: it does not. */
+  readonly repetition?: number;
   readonly time: 'virtual' | 'real';
   /** Absent in the oldest recordings: a stand-in spoke. */
   readonly live?: boolean;

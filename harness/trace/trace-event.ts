@@ -20,6 +20,8 @@ export interface TraceHeader {
   readonly network: string;
   readonly seed: number;
   readonly time: 'virtual' | 'real';
+  /** From 1, of a conversation that was held several times. Absent: once. */
+  readonly repetition?: number;
   /** Whose behavior the server had. Absent: its own. */
   readonly server?: string;
   /** Host and port of the real service that spoke. Absent: a stand-in did. */

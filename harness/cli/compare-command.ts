@@ -1,0 +1,67 @@
+import type { ConditionName } from '../comparison/comparable-run.ts';
+import { compareRuns } from '../comparison/compare-runs.ts';
+import type { Comparison } from '../comparison/comparison.ts';
+import { metricCatalog } from '../metrics/metric-catalog.ts';
+import { renderComparison } from '../report/comparison-text.ts';
+import { type GateRule, readGate } from '../scenario/gate.ts';
+import { openComparable } from './comparable-source.ts';
+import { CommandError, exitCode } from './exit-code.ts';
+import type { Terminal } from './terminal.ts';
+
+export interface CompareCommandOptions {
+  /** As written: `ttfb_ms.p50=+10%`. */
+  readonly gate?: readonly string[];
+  readonly allowDifferent?: readonly ConditionName[];
+  readonly seed: number;
+  readonly byScenario?: boolean;
+  readonly all?: boolean;
+  readonly json?: boolean;
+}
+
+/** `compare`: what moved from A to B, and whether a gate was passed. Returns the exit code. */
+export function compareCommand(
+  terminal: Terminal,
+  a: string,
+  b: string,
+  options: CompareCommandOptions,
+): number {
+  const gates = gatesOfOptions(options.gate ?? []);
+  const sides = [a, b].map(openComparable);
+  for (const { notes } of sides) for (const note of notes) terminal.say(note);
+  const comparison = compareRuns(sides[0]!.run, sides[1]!.run, {
+    gates,
+    allow: new Set(options.allowDifferent),
+    seed: options.seed,
+    byScenario: options.byScenario === true,
+  });
+  if (options.json === true) terminal.print(JSON.stringify(comparison, null, 2));
+  else {
+    const { color, width } = terminal;
+    const all = options.all === true;
+    terminal.print(renderComparison(comparison, { color, width, all }).trimEnd());
+  }
+  return exitCodeOfComparison(comparison);
+}
+
+/** An undecided gate is told and not failed: too few conversations are nobody's regression. */
+export function exitCodeOfComparison({ verdict }: Comparison): number {
+  return verdict === 'regression' ? exitCode.regression : exitCode.passed;
+}
+
+/** @throws {CommandError} `USAGE` for what is no gate */
+export function gatesOfOptions(written: readonly string[]): GateRule[] {
+  return written.map((text) => {
+    const [, metric = '', tolerance = ''] = /^([^=]*)=(.*)$/s.exec(text) ?? [];
+    if (metric === '') {
+      throw new CommandError(
+        'USAGE',
+        exitCode.usage,
+        `--gate is "${text}"; it must be a metric and how much worse it may get.`,
+        'for example --gate "ttfb_ms.p50=+10%"',
+      );
+    }
+    const rule = readGate(metric.trim(), tolerance, metricCatalog);
+    if ('limits' in rule) return rule;
+    throw new CommandError('USAGE', exitCode.usage, `--gate: ${rule.message}.`, rule.hint);
+  });
+}

@@ -197,3 +197,53 @@ test('what a real board cannot be told is skipped with the reason, and the rest 
     ['scenarios/changed.toml changes the network, which a real board cannot be told'],
   );
 });
+
+test('repetitions have draws of their own, the first those of a run without any', (t) => {
+  const scenarios = [scenario('one'), scenario('two')];
+  const options = {
+    seed: 5,
+    time: 'virtual',
+    catalog,
+    providers: ['openai', 'elevenlabs'],
+  } as const;
+  const once = planRun(scenarios, options);
+  const { cells } = planRun(scenarios, { ...options, repeat: 3 });
+  t.is(cells.length, 3 * once.cells.length);
+  t.deepEqual(
+    cells.slice(0, 4).map((cell) => [cellName(cell), cell.repetition]),
+    [
+      ['one--openai--diy--good-wifi--r001', 1],
+      ['one--openai--diy--good-wifi--r002', 2],
+      ['one--openai--diy--good-wifi--r003', 3],
+      ['one--elevenlabs--diy--good-wifi--r001', 1],
+    ],
+  );
+  t.deepEqual(
+    cells.filter(({ repetition }) => repetition === 1).map(({ seed }) => seed),
+    once.cells.map(({ seed }) => seed),
+  );
+  t.is(new Set(cells.map(({ seed }) => seed)).size, 6, 'one for each repetition of a scenario');
+  t.is(once.cells[0]?.repetition, undefined);
+});
+
+test('in real time repetitions are interleaved: every round holds each cell once, in an order of its own', (t) => {
+  const scenarios = ['a', 'b', 'c', 'd'].map((name) => scenario(name));
+  const providers = ['openai', 'elevenlabs'];
+  const options = { seed: 5, time: 'real', catalog, providers, repeat: 4 } as const;
+  const { cells } = planRun(scenarios, options);
+  const rounds = [0, 1, 2, 3].map((round) => cells.slice(8 * round, 8 * round + 8));
+  const orders = rounds.map((round, i) => {
+    t.true(round.every(({ repetition }) => repetition === i + 1));
+    return round.map(({ scenario: { name }, provider }) => `${name}/${provider}`);
+  });
+  t.deepEqual(
+    orders.map((order) => new Set(order).size),
+    [8, 8, 8, 8],
+  );
+  t.is(new Set(orders.map((order) => order.join())).size, 4, 'four different orders');
+  t.deepEqual(planRun(scenarios, options).cells, cells, 'the same seed, the same order');
+  t.notDeepEqual(
+    planRun(scenarios, { ...options, seed: 6 }).cells.map(cellName),
+    cells.map(cellName),
+  );
+});

@@ -88,6 +88,7 @@ function inspectFolder(folder: string): InspectedSound {
     views: viewSentences(cell, providerSounds),
     unreadRequests: [...cell.provider.keys()].filter((request) => !providerSounds.has(request)),
     unheard: cell.sent.length > 0 && cell.speaker.length === 0,
+    pauses: [],
     defects: inspectCell(cell, providerSounds),
   };
 }
@@ -113,7 +114,7 @@ function inspectWav(
     ],
     unreadRequests: [],
     unheard: false,
-    defects: inspectFile(sound, reference, text),
+    ...inspectFile(sound, reference, text),
   };
 }
 

@@ -136,6 +136,18 @@ test('WAV files alone and against another one, and what makes no sense', (t) => 
       [['click', null, 4000, 250]],
     );
   }
+  // A speaker that had nothing to play for a second.
+  const waiting = join(folder, 'waiting.wav');
+  const silence = new Int16Array(16_000);
+  writeFileSync(waiting, encodeWav(Int16Array.of(...sound, ...silence, ...sound.subarray(1))));
+  const told = terminal();
+  t.is(inspectCommand(told, [waiting], { json: true }), 0);
+  const { pauses } = (JSON.parse(told.printed[0]!) as InspectionReport).sounds[0]!;
+  t.deepEqual(pauses, [{ atMs: 1000, lengthMs: 1000, abrupt: true }]);
+  const shown = terminal(200);
+  t.is(inspectCommand(shown, [waiting], {}), 0);
+  t.regex(shown.printed[0]!, /1 pause, 1\.00 s of digital silence: 1\.00 s at 1\.00 s in the/);
+  t.regex(shown.printed[0]!, /1 sentence inspected: nothing is wrong$/);
   const usage = (paths: string[], options: object) =>
     t.throws(() => inspectCommand(terminal(), paths, options), { instanceOf: CommandError }).code;
   t.is(usage([folder], { against: right }), 'USAGE');

@@ -218,12 +218,39 @@ test('against a right one, a file at another rate shows what is missing, in its 
   const right = { file: 'right.wav', samples: hum(32_000, 6), rateHz: 16_000 };
   const cut = joined([right.samples.subarray(0, 12_000), right.samples.subarray(12_800)]);
   const wrong = { file: 'wrong.wav', samples: resample(cut, 16_000, 32_000), rateHz: 32_000 };
-  const [found, ...others] = inspectFile(wrong, right, null);
+  const [found, ...others] = inspectFile(wrong, right, null).defects;
   t.deepEqual(others, []);
   t.like(found, { kind: 'dropped', stage: null });
   t.true(Math.abs(found!.place.sample - 24_000) < 200, `${found!.place.sample}`);
   t.true(Math.abs(found!.lengthMs - 50) < 1, `${found!.lengthMs}`);
-  t.deepEqual(inspectFile(right, right, null), []);
+  t.deepEqual(inspectFile(right, right, null), { defects: [], pauses: [] });
+});
+
+test('long silences of a file alone are pauses, and no defects; short ones are holes', (t) => {
+  const sound = hum(48_000, 7);
+  const faded = sound.map((sample, i) => Math.round(sample * Math.min(1, (48_000 - i) / 8000)));
+  faded[faded.length - 1] = 1;
+  const samples = joined([
+    new Int16Array(16_000),
+    faded,
+    // The speaker waits for the next answer, then for samples that come too late, then for 16 ms.
+    new Int16Array(32_000),
+    sound.subarray(0, 16_000),
+    new Int16Array(5120),
+    sound.subarray(16_000, 32_000),
+    new Int16Array(256),
+    sound.subarray(32_000),
+    new Int16Array(16_000),
+  ]);
+  const { defects, pauses } = inspectFile({ file: 'a.wav', samples, rateHz: 16_000 }, null, null);
+  t.deepEqual(
+    defects.map(({ kind, place, lengthMs }) => [kind, place.sample, lengthMs]),
+    [['inserted', 133_120, 16]],
+  );
+  t.deepEqual(pauses, [
+    { atMs: 4000, lengthMs: 2000, abrupt: false },
+    { atMs: 7000, lengthMs: 320, abrupt: true },
+  ]);
 });
 
 testWithFfmpeg('ffmpeg reads the PNG files as they were meant', (t) => {

@@ -218,7 +218,10 @@ class CellInspector {
       const piece = pieceAt(played, finding.at + rest);
       if (piece === undefined) continue;
       // Tops that were cut off before overshoot in a codec.
-      if (finding.kind === 'clipping' && this.#isClipped(sentence)) continue;
+      if (finding.kind === 'clipping' && this.#hasTold('clipping', sentence)) continue;
+      // A codec for speech has a high-pass, which bends the waves of a voice that is an octave too low.
+      const bent = this.#opus && this.#hasTold('wrong-rate', sentence);
+      if (bent && finding.samples < wordsSamples) continue;
       // A decoder stumbles where a packet is missing or comes twice: that has been told.
       const short = finding.samples <= jointSamples;
       if (short && joints.some((at) => Math.abs(at - finding.at) <= jointSamples)) continue;
@@ -236,9 +239,9 @@ class CellInspector {
     }
   }
 
-  #isClipped({ turn, number }: Sentence): boolean {
+  #hasTold(kind: Defect['kind'], { turn, number }: Sentence): boolean {
     return this.#defects.some(
-      ({ kind, place }) => kind === 'clipping' && place.turn === turn && place.sentence === number,
+      ({ kind: told, place }) => told === kind && place.turn === turn && place.sentence === number,
     );
   }
 

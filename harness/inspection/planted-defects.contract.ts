@@ -4,13 +4,15 @@ import type { Random } from '../random/random.ts';
 import { resample } from '../stand-ins/band-limited-resampler.ts';
 import type { OfflineVoice } from '../stand-ins/offline-voice.ts';
 import type { DefectKind, SoundStage } from './defect.ts';
-import { joined, type PlantedSentence } from './planted-recording.contract.ts';
+import { aheadMs, joined, type PlantedSentence } from './planted-recording.contract.ts';
 
 export interface PlantedDefect {
   readonly kind: DefectKind;
   readonly stage: SoundStage;
   /** Where in the sentence it begins; null: it concerns all of it. */
   readonly atMs: number | null;
+  /** How large it is, in words; null: it has no size of its own. */
+  readonly size: string | null;
   /** The recording's second sentence; the first is clean. */
   readonly sentence: PlantedSentence;
 }
@@ -19,7 +21,8 @@ type Plant = (
   stage: SoundStage,
   clean: CleanClip,
   random: Random,
-) => Omit<PlantedDefect, 'kind' | 'stage'>;
+  sizes: SizeDraw,
+) => Omit<PlantedDefect, 'kind' | 'stage' | 'size'>;
 
 export interface CleanClip {
   readonly text: string;
@@ -93,7 +96,7 @@ export function cleanClip(speaker: OfflineVoice, random: Random, other?: CleanCl
   return { text, voice, rateHz, speaker, clip: speaker.speakAt(text, voice, rateHz).samples };
 }
 
-/** Forms in which services deliver speech without a fault. */
+/** Forms in which services and networks deliver speech without a fault of its samples. */
 export const cleanForms = [
   'as it is',
   'padded',
@@ -102,18 +105,25 @@ export const cleanForms = [
   'loud',
   'noise floor',
   'through MP3',
+  'through Opus',
+  'through µ-law',
+  'stalled network',
 ] as const;
+export type CleanForm = (typeof cleanForms)[number];
 
+/** A clean clip in one of its forms; of a stalled network the messages are late, and the board has a gap. */
 export function inForm(
-  form: (typeof cleanForms)[number],
+  form: CleanForm,
   clean: CleanClip,
   random: Random,
   ffmpeg: Ffmpeg | undefined,
-): CleanClip {
+): CleanClip & Pick<PlantedSentence, 'delivery'> {
   const { clip, rateHz } = clean;
   const scaled = (gain: number): Int16Array => clip.map((sample) => Math.round(sample * gain));
   const peak = clip.reduce((most, sample) => Math.max(most, Math.abs(sample)), 1);
   const seconds = (value: number): Int16Array => new Int16Array(Math.round(value * rateHz));
+  const through = (...codec: readonly string[]): CleanClip =>
+    ffmpeg === undefined ? clean : { ...clean, clip: coded(clip, rateHz, codec, ffmpeg) };
   switch (form) {
     case 'as it is':
       return clean;
@@ -137,17 +147,32 @@ export function inForm(
       const level = random.between(1, 12);
       return { ...clean, clip: clip.map((sample) => limited(sample + level * random.normal())) };
     }
-    case 'through MP3': {
-      if (ffmpeg === undefined) return clean;
-      const raw = ['-f', 's16le', '-ar', String(rateHz), '-ac', '1'];
-      const bytes = Buffer.from(clip.buffer, clip.byteOffset, clip.byteLength);
-      const mp3 = ffmpeg.run([...raw, '-i', 'pipe:0', '-b:a', '64k', '-f', 'mp3', 'pipe:1'], bytes);
-      const pcm = ffmpeg.run(['-f', 'mp3', '-i', 'pipe:0', ...raw, 'pipe:1'], mp3);
-      const decoded = new Int16Array(pcm.length >> 1);
-      for (let i = 0; i < decoded.length; i++) decoded[i] = pcm.readInt16LE(2 * i);
-      return { ...clean, clip: decoded };
+    case 'through MP3':
+      return through('-b:a', `${[32, 48, 64, 128][random.integer(0, 3)]}k`, '-f', 'mp3');
+    case 'through Opus':
+      return through('-c:a', 'libopus', '-b:a', `${random.integer(24, 64)}k`, '-f', 'ogg');
+    case 'through µ-law':
+      return through('-c:a', 'pcm_mulaw', '-f', 'wav');
+    case 'stalled network': {
+      const frame = random.integer(2, Math.max(2, Math.floor(lengthMs(clean) / 120) - 2));
+      const ms = frame * aheadMs + random.between(32, 2000);
+      return { ...clean, delivery: { kind: 'stall', frame, ms } };
     }
   }
+}
+
+/** Encoded and decoded. */
+function coded(
+  clip: Int16Array,
+  rateHz: number,
+  codec: readonly string[],
+  ffmpeg: Ffmpeg,
+): Int16Array {
+  const raw = ['-f', 's16le', '-ar', String(rateHz), '-ac', '1'];
+  const bytes = Buffer.from(clip.buffer, clip.byteOffset, clip.byteLength);
+  const encoded = ffmpeg.run([...raw, '-i', 'pipe:0', ...codec, 'pipe:1'], bytes);
+  const pcm = ffmpeg.run(['-i', 'pipe:0', ...raw, 'pipe:1'], encoded);
+  return Int16Array.from({ length: pcm.length >> 1 }, (_, i) => pcm.readInt16LE(2 * i));
 }
 
 /** Every kind at every stage at which it can happen and be known. */
@@ -168,21 +193,71 @@ export const plantedPlaces: readonly { readonly kind: DefectKind; readonly stage
   stages.split(' ').map((stage) => ({ kind, stage: stage as SoundStage })),
 );
 
+/**
+ * With what a stage can be compared: with nothing; with one whose samples it keeps; with one whose shape it keeps, behind a
+ * codec or a conversion of the rate.
+ */
+type Means = 'alone' | 'kept' | 'shape';
+
+interface PlantedSize {
+  readonly unit: 'ms' | 'dBFS' | 'dB';
+  readonly smallest: Readonly<Partial<Record<Means, number>>>;
+  readonly largest: number;
+}
+
+/** What the inspection promises to find: from the smallest on. The README has the same table. */
+export const plantedSizes = {
+  dropped: { unit: 'ms', smallest: { kept: 0.0625, shape: 1.5 }, largest: 120 },
+  repeated: { unit: 'ms', smallest: { alone: 27, kept: 2, shape: 2.5 }, largest: 200 },
+  silence: { unit: 'ms', smallest: { alone: 2.5, kept: 1, shape: 2 }, largest: 150 },
+  noise: { unit: 'ms', smallest: { kept: 1, shape: 8 }, largest: 300 },
+  /** Level of the noise. */
+  loudness: { unit: 'dBFS', smallest: { kept: -40, shape: -24 }, largest: -12 },
+  /** Height of the spike. */
+  click: { unit: 'dBFS', smallest: { alone: -6, kept: -30, shape: -16 }, largest: -0.5 },
+  /** How much of the tops is cut off. */
+  clipping: { unit: 'dB', smallest: { alone: 2, kept: 2, shape: 2 }, largest: 18 },
+  'byte-swap': { unit: 'ms', smallest: { alone: 100, kept: 100, shape: 100 }, largest: 2000 },
+  leak: { unit: 'ms', smallest: { alone: 40, kept: 70, shape: 100 }, largest: 600 },
+  'missing-words': { unit: 'ms', smallest: { kept: 160, shape: 160 }, largest: 800 },
+  /** Beyond what the board has in its buffer. */
+  gap: { unit: 'ms', smallest: { kept: 32, shape: 32 }, largest: 3000 },
+} as const satisfies Record<string, PlantedSize>;
+export type SizeName = keyof typeof plantedSizes;
+
+/** Draws a size: small ones as often as large ones, by their ratio. */
+type SizeDraw = (name: SizeName) => number;
+
+/** @param raw the board gets PCM, so samples are kept on their way to it */
 export function plantDefect(
   kind: DefectKind,
   stage: SoundStage,
   clean: CleanClip,
   random: Random,
+  raw: boolean,
 ): PlantedDefect {
-  return { kind, stage, ...plants[kind]!(stage, clean, random) };
+  const kept = stage === 'sent' || (stage === 'played' ? raw : clean.rateHz === 16_000);
+  const means: Means = stage === 'provider' ? 'alone' : kept ? 'kept' : 'shape';
+  const drawn: string[] = [];
+  const sizes: SizeDraw = (name) => {
+    const { unit, largest, smallest }: PlantedSize = plantedSizes[name];
+    const least = smallest[means]!;
+    const size =
+      unit === 'ms' ? least * (largest / least) ** random.next() : random.between(least, largest);
+    drawn.push(`${size.toFixed(unit === 'ms' ? 2 : 1)} ${unit}`);
+    return size;
+  };
+  const planted = plants[kind]!(stage, clean, random, sizes);
+  return { kind, stage, size: drawn.length === 0 ? null : drawn.join(', '), ...planted };
 }
 
 type Change = NonNullable<PlantedSentence['change']>['change'];
 
+/** The stages after the provider's are longer by what fills the last packet, so places are in ms. */
 function changed(
   { text, clip, rateHz }: CleanClip,
   stage: SoundStage,
-  atShare: number,
+  atMs: number,
   change: Change,
 ) {
   const sentence: PlantedSentence = {
@@ -191,24 +266,24 @@ function changed(
     rateHz,
     change: { stage: stage as 'sent', change },
   };
-  return { atMs: (atShare * clip.length * 1000) / rateHz, sentence };
+  return { atMs, sentence };
 }
 
 const plants: Partial<Record<DefectKind, Plant>> = {
-  dropped: (stage, clean, random) => {
+  dropped: (stage, clean, random, size) => {
     if (stage === 'received') {
       const frame = loudFrame(clean, random);
       const kind = random.next() < 0.5 ? 'lost' : 'undecodable';
       return { atMs: frame * 120, sentence: { ...clean, delivery: { kind, frame, frames: 1 } } };
     }
-    const share = voicedShare(clean, random);
-    const ms = random.between(2, 120);
-    return changed(clean, stage, share, (samples, rateHz) => {
-      const [at, count] = span(samples, share, ms, rateHz);
+    const atMs = voicedMs(clean, random);
+    const ms = size('dropped');
+    return changed(clean, stage, atMs, (samples, rateHz) => {
+      const [at, count] = span(atMs, ms, rateHz);
       return joined([samples.subarray(0, at), samples.subarray(at + count)]);
     });
   },
-  repeated: (stage, clean, random) => {
+  repeated: (stage, clean, random, size) => {
     if (stage === 'received') {
       const frame = loudFrame(clean, random);
       return {
@@ -216,37 +291,36 @@ const plants: Partial<Record<DefectKind, Plant>> = {
         sentence: { ...clean, delivery: { kind: 'twice', frame } },
       };
     }
-    const share = voicedShare(clean, random);
-    // Blind, a shorter one cannot be told from the period of a voice.
-    const ms = random.between(stage === 'provider' ? 30 : 12, 200);
-    return changed(clean, stage, share, (samples, rateHz) => {
-      const [at, count] = span(samples, share, ms, rateHz);
+    const atMs = voicedMs(clean, random);
+    const ms = size('repeated');
+    return changed(clean, stage, atMs, (samples, rateHz) => {
+      const [at, count] = span(atMs, ms, rateHz);
       const from = Math.max(0, at - count);
       return joined([samples.subarray(0, at), samples.subarray(from, at), samples.subarray(at)]);
     });
   },
-  inserted: (stage, clean, random) => {
+  inserted: (stage, clean, random, size) => {
     if (stage === 'received') {
       const frame = loudFrame(clean, random);
       return { atMs: frame * 120, sentence: { ...clean, delivery: { kind: 'empty', frame } } };
     }
-    const share = voicedShare(clean, random);
+    const atMs = voicedMs(clean, random);
     const noise = stage !== 'provider' && random.next() < 0.5;
-    const ms = noise ? random.between(15, 300) : random.between(3, 150);
-    const level = noise ? random.between(1500, 9000) : 0;
-    return changed(clean, stage, share, (samples, rateHz) => {
-      const [at] = span(samples, share, ms, rateHz);
+    const ms = size(noise ? 'noise' : 'silence');
+    const level = noise ? 32_768 * gainOf(size('loudness')) : 0;
+    return changed(clean, stage, atMs, (samples, rateHz) => {
+      const [at] = span(atMs, ms, rateHz);
       const count = Math.round((ms * rateHz) / 1000);
       const piece = Int16Array.from({ length: count }, () => limited(level * random.normal()));
       return joined([samples.subarray(0, at), piece, samples.subarray(at)]);
     });
   },
-  click: (stage, clean, random) => {
-    const share = voicedShare(clean, random);
-    const height = random.between(0.5, 0.95) * 32_767 * (random.next() < 0.5 ? 1 : -1);
+  click: (stage, clean, random, size) => {
+    const atMs = voicedMs(clean, random);
+    const height = 32_767 * gainOf(size('click')) * (random.next() < 0.5 ? 1 : -1);
     const width = random.integer(1, 2);
-    return changed(clean, stage, share, (samples, rateHz) => {
-      const [at] = span(samples, share, 1, rateHz);
+    return changed(clean, stage, atMs, (samples, rateHz) => {
+      const [at] = span(atMs, 1, rateHz);
       const copy = samples.slice();
       // Against the wave, so that the top of it does not swallow the spike.
       const sign = Math.sign(copy[at]!) === Math.sign(height) ? -1 : 1;
@@ -254,14 +328,15 @@ const plants: Partial<Record<DefectKind, Plant>> = {
       return copy;
     });
   },
-  clipping: (stage, clean, random) => {
-    const gain = random.between(2.5, 8);
+  clipping: (stage, clean, random, size) => {
+    const over = gainOf(size('clipping'));
+    // Cut off by full scale, or by something that was quieter.
     const full = random.next() < 0.6;
     return {
       ...changed(clean, stage, 0, (samples) => {
         const peak = samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 1);
-        const limit = full ? 32_767 : peak / gain;
-        const factor = full ? (gain * 32_767) / peak / 2 : 1;
+        const limit = full ? 32_767 : peak / over;
+        const factor = full ? (over * 32_767) / peak : 1;
         return samples.map((sample) =>
           Math.round(Math.max(-limit, Math.min(limit, sample * factor))),
         );
@@ -292,35 +367,42 @@ const plants: Partial<Record<DefectKind, Plant>> = {
       random.next() < 0.5 ? resample(samples, wrong, 16_000) : resample(samples, 16_000, wrong);
     return { ...changed(clean, stage, 0, change), atMs: null };
   },
-  'byte-swap': (stage, clean, random) => {
-    const whole = random.next() < 0.5;
+  'byte-swap': (stage, clean, random, size) => {
+    const whole = random.next() < 0.4;
     const shifted = random.next() < 0.5;
-    const share = whole ? 0 : voicedShare(clean, random) * 0.8;
-    return changed(clean, stage, share, (samples) => {
-      const at = Math.round(share * samples.length);
+    const atMs = whole ? 0 : voicedMs(clean, random);
+    const ms = whole ? Number.POSITIVE_INFINITY : size('byte-swap');
+    return changed(clean, stage, atMs, (samples, rateHz) => {
+      const [at, count] = span(atMs, ms, rateHz);
       const bytes = Buffer.alloc(2 * samples.length + 1);
       for (const [i, sample] of samples.entries()) bytes.writeInt16LE(sample, 2 * i);
       return samples.map((sample, i) => {
-        if (i < at) return sample;
+        if (i < at || i >= at + count) return sample;
         return shifted ? bytes.readInt16LE(2 * i + 1) : bytes.readInt16BE(2 * i);
       });
     });
   },
-  leak: (stage, clean, random) => {
+  leak: (stage, clean, _, size) => {
     if (stage === 'received')
       return { atMs: 0, sentence: { ...clean, delivery: { kind: 'late' } } };
-    const ms = random.between(100, 600);
+    const ms = size('leak');
     return changed(clean, stage, 0, (samples, rateHz, previous) => {
       const count = Math.round((ms * rateHz) / 1000);
       // What a service kept back of the answer before comes first; in our own queues it may be any piece.
       let end = previous.length;
       while (end > 0 && Math.abs(previous[end - 1]!) < 200) end--;
-      const from =
-        stage === 'provider' ? Math.max(0, end - count) : Math.round(previous.length * 0.3);
+      let from = stage === 'provider' ? Math.max(0, end - count) : Math.round(0.3 * end);
+      // Of a pause nobody could say from where it came.
+      while (
+        stage !== 'provider' &&
+        from + count < end &&
+        loudness(previous, from, from + count) < 500
+      )
+        from += count >> 1;
       return joined([previous.subarray(from, Math.min(end, from + count)), samples]);
     });
   },
-  'missing-words': (stage, clean, random) => {
+  'missing-words': (stage, clean, random, size) => {
     if (stage === 'received') {
       const frame = loudFrame(clean, random, 3);
       return {
@@ -334,7 +416,7 @@ const plants: Partial<Record<DefectKind, Plant>> = {
         // It breaks off.
         return {
           ...changed(clean, stage, 0, (samples) => {
-            let end = Math.round(samples.length * voicedShare(clean, random));
+            let [end] = span(voicedMs(clean, random), 1, clean.rateHz);
             while (end > 100 && loudness(samples, end - 80, end) < 2000) end -= 40;
             return samples.slice(0, end);
           }),
@@ -347,32 +429,34 @@ const plants: Partial<Record<DefectKind, Plant>> = {
       const clip = speaker.speakAt(kept.join(/\s/.test(text) ? ' ' : ''), voice, rateHz).samples;
       return { atMs: null, sentence: { text, clip, rateHz } };
     }
-    const ms = random.between(250, 800);
-    const share = random.between(0.15, 0.6);
-    return changed(clean, stage, share, (samples, rateHz) => {
-      const at = Math.round(share * samples.length);
-      const count = Math.round((ms * rateHz) / 1000);
+    const ms = size('missing-words');
+    const atMs = voicedMs(clean, random);
+    return changed(clean, stage, atMs, (samples, rateHz) => {
+      const [at, count] = span(atMs, ms, rateHz);
       return joined([samples.subarray(0, at), samples.subarray(at + count)]);
     });
   },
-  gap: (_, clean, random) => {
-    const frames = Math.floor((clean.clip.length / clean.rateHz) * (16_000 / 1920));
-    const frame = Math.max(2, Math.floor(frames * random.between(0.3, 0.8)));
-    const ms = 2000 + random.between(0, 4000);
+  gap: (_, clean, random, size) => {
+    const frame = Math.max(2, Math.floor((lengthMs(clean) / 120) * random.between(0.3, 0.8)));
+    const ms = frame * aheadMs + size('gap');
     return { atMs: frame * 120, sentence: { ...clean, delivery: { kind: 'stall', frame, ms } } };
   },
 };
+
+/** Of a level, full scale = 1. */
+function gainOf(dB: number): number {
+  return 10 ** (dB / 20);
+}
 
 function limited(value: number): number {
   return Math.max(-32_768, Math.min(32_767, Math.round(value)));
 }
 
-/** A place with voice, no pause and no sibilant, as a share of the clip. */
-function voicedShare({ clip, rateHz }: CleanClip, random: Random): number {
+/** A place with voice, no pause and no sibilant. */
+function voicedMs({ clip, rateHz }: CleanClip, random: Random): number {
   const window = Math.round(rateHz * 0.03);
   for (let tries = 0; tries < 400; tries++) {
-    const share = random.between(0.15, 0.85);
-    const at = Math.round(share * clip.length);
+    const at = Math.round(random.between(0.15, 0.85) * clip.length);
     let crossings = 0;
     for (let i = at - window; i < at + window; i++) {
       if ((clip[i] ?? 0) < 0 !== (clip[i + 1] ?? 0) < 0) crossings++;
@@ -380,16 +464,15 @@ function voicedShare({ clip, rateHz }: CleanClip, random: Random): number {
     const steady = [-2, -1, 0, 1].every(
       (part) => loudness(clip, at + part * window, at + (part + 1) * window) > 800,
     );
-    if (steady && crossings < 0.1 * 2 * window * (16_000 / rateHz)) return share;
+    if (steady && crossings < 0.1 * 2 * window * (16_000 / rateHz)) return (at * 1000) / rateHz;
   }
   throw new Error('The clip has no place with voice.');
 }
 
 /** A frame of 120 ms with voice; `frames` of them in a row. */
 function loudFrame(clean: CleanClip, random: Random, frames = 1): number {
-  const seconds = clean.clip.length / clean.rateHz;
-  const frame = Math.floor((voicedShare(clean, random) * seconds) / 0.12);
-  return Math.max(1, Math.min(frame, Math.floor(seconds / 0.12) - frames - 1));
+  const frame = Math.floor(voicedMs(clean, random) / 120);
+  return Math.max(1, Math.min(frame, Math.floor(lengthMs(clean) / 120) - frames - 1));
 }
 
 function loudness(samples: Int16Array, from: number, to: number): number {
@@ -398,6 +481,11 @@ function loudness(samples: Int16Array, from: number, to: number): number {
   return Math.sqrt(sum / (to - from));
 }
 
-function span(samples: Int16Array, share: number, ms: number, rateHz: number): [number, number] {
-  return [Math.round(share * samples.length), Math.max(1, Math.round((ms * rateHz) / 1000))];
+function lengthMs({ clip, rateHz }: CleanClip): number {
+  return (clip.length * 1000) / rateHz;
+}
+
+/** Index of a place, and how many samples a length is. */
+function span(atMs: number, ms: number, rateHz: number): [number, number] {
+  return [Math.round((atMs * rateHz) / 1000), Math.max(1, Math.round((ms * rateHz) / 1000))];
 }

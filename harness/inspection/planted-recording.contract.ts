@@ -6,10 +6,10 @@
 import { SpeechNormalizer } from '../../adapters/audio/speech-normalizer.ts';
 import { Player } from '../device/player.ts';
 import { traitsWithout } from '../device/quirk.ts';
+import { PlantedTrace } from '../metrics/planted-trace.contract.ts';
 import type { RecordedCell } from '../metrics/recorded-cell.ts';
 import type { Opus } from '../opus/opus-codec.ts';
 import { SpeechFramer } from '../server/speech-framer.ts';
-import type { TraceEvent } from '../trace/trace-event.ts';
 import type { ProviderSound } from './provider-sound.ts';
 
 /** What happens to the samples of one sentence at a stage. */
@@ -44,11 +44,10 @@ export interface PlantedRecording {
   readonly providerSounds: ReadonlyMap<number, ProviderSound>;
 }
 
-type WithoutSeq<Event> = Event extends TraceEvent ? Omit<Event, 'seq'> : never;
-type Unnumbered = WithoutSeq<TraceEvent>;
-
 const speakerStartUs = 100_000;
 const frameGapUs = 40_000;
+/** By so much the board's buffer grows with each frame of 120 ms. */
+export const aheadMs = 120 - frameGapUs / 1000;
 const networkUs = 5000;
 
 /**
@@ -61,17 +60,9 @@ export function recordPlanted(
   sentences: readonly PlantedSentence[],
   opus: Opus | null,
 ): PlantedRecording {
-  const events: Unnumbered[] = [
-    {
-      source: 'device',
-      type: 'boot',
-      atUs: 0,
-      profile: 'diy',
-      firmware: '0.3.2',
-      deviceId: 'planted',
-      speakerStartUs,
-      quirksOff: ['Q2'],
-    },
+  const trace = new PlantedTrace();
+  trace.boot(speakerStartUs, ['Q2']);
+  trace.push(
     {
       source: 'server',
       type: 'connected',
@@ -84,7 +75,7 @@ export function recordPlanted(
       streamAsr: false,
     },
     { source: 'device', type: 'connected', atUs: 1000, connection: 1, reconnect: false },
-  ];
+  );
   const player = new Player({
     startUs: speakerStartUs,
     helloSamples: new Int16Array(0),
@@ -102,7 +93,6 @@ export function recordPlanted(
     sent: new Int16Array(0),
     played: new Int16Array(0),
   };
-  let frameNumber = 0;
   let lastFrame = { number: 0, decoded: new Int16Array(0) };
   let nowUs = 1_000_000;
 
@@ -117,7 +107,7 @@ export function recordPlanted(
       return changed;
     };
     const turnStartUs = nowUs;
-    events.push(
+    trace.push(
       { source: 'harness', type: 'turnStart', atUs: turnStartUs, turn: number },
       {
         source: 'server',
@@ -148,20 +138,9 @@ export function recordPlanted(
     const normalised = at('normalised', joined(parts), 16_000);
     provider.set(number, normalised);
     const characters = sentence.text.length;
-    events.push(
-      {
-        source: 'provider',
-        type: 'request',
-        atUs: nowUs,
-        request: number,
-        platform: 'planted',
-        url: 'http://planted/',
-        reused: false,
-        decidedUs: nowUs,
-        connectedUs: nowUs,
-        characters,
-        ...place,
-      },
+    const asked = { writtenUs: nowUs, decidedUs: nowUs, connectedUs: nowUs };
+    trace.request({ request: number, characters, ...asked, ...place });
+    trace.push(
       {
         source: 'provider',
         type: 'chunk',
@@ -195,27 +174,10 @@ export function recordPlanted(
     const decode = (payload: Uint8Array, samples: Int16Array): Int16Array =>
       decoder === undefined ? samples : decoder.decode(payload);
     const delivery = sentence.delivery;
-    const write = (
-      event: string,
-      more: object = {},
-    ): { connection: number; frame: number; event: string; bytes: number } => {
-      frameNumber++;
-      const message = { connection: 1, frame: frameNumber, event, bytes: 9 };
-      events.push({ source: 'server', type: 'frame', atUs: nowUs, ...message, ...place, ...more });
-      return message;
-    };
-    const start = write('StartAudio');
     const startUs = nowUs + networkUs;
-    events.push(
-      { source: 'device', type: 'frameReceived', atUs: startUs, ...start },
-      {
-        source: 'device',
-        type: 'frameHandled',
-        atUs: startUs,
-        connection: 1,
-        frame: start.frame,
-        event: 'StartAudio',
-      },
+    const started = { writtenUs: nowUs, receivedUs: startUs, handledUs: startUs };
+    trace.message({ event: 'StartAudio', ...started, ...place });
+    trace.push(
       {
         source: 'device',
         type: 'state',
@@ -233,52 +195,39 @@ export function recordPlanted(
     }
     for (const [i, frame] of frames.entries()) {
       nowUs += frameGapUs;
+      const chunk = { event: 'AudioChunk', writtenUs: nowUs, ...place };
       if (delivery?.kind === 'empty' && delivery.frame === i) {
-        const message = write('AudioChunk');
         const made = decoder?.decode(new Uint8Array(0)) ?? new Int16Array(1920);
         const atUs = nowUs + delayUs;
         const concealedSamples = made.length;
-        events.push({
-          source: 'device',
-          type: 'frameReceived',
-          atUs,
-          ...message,
-          concealedSamples,
-        });
-        taken.push({ frame: message.frame, samples: made, atUs });
+        const number = trace.message({ ...chunk, receivedUs: atUs, concealedSamples });
+        taken.push({ frame: number, samples: made, atUs });
       }
-      const message = write('AudioChunk', { samples: frame.samples.length });
       sent.push(frame.samples);
       if (delivery?.kind === 'stall' && delivery.frame === i) delayUs += delivery.ms * 1000;
       const atUs = nowUs + delayUs;
+      const audio = { ...chunk, samples: frame.samples.length };
       const hit =
         (delivery?.kind === 'lost' || delivery?.kind === 'undecodable') &&
         i >= delivery.frame &&
         i < delivery.frame + delivery.frames;
       if (hit) {
-        if (delivery.kind === 'lost') continue;
-        events.push({
-          source: 'device',
-          type: 'frameRejected',
-          atUs,
-          connection: 1,
-          frame: message.frame,
-          bytes: 9,
-          reason: 'planted',
-        });
+        const lost = { connection: 1, frame: trace.message(audio), bytes: 9, reason: 'planted' };
+        if (delivery.kind === 'undecodable')
+          trace.push({ source: 'device', type: 'frameRejected', atUs, ...lost });
         continue;
       }
-      events.push({ source: 'device', type: 'frameReceived', atUs, ...message });
+      const frameNumber = trace.message({ ...audio, receivedUs: atUs });
       const decoded = decode(frame.payload, frame.samples);
-      taken.push({ frame: message.frame, samples: decoded, atUs });
-      lastFrame = { number: message.frame, decoded: decoded.slice() };
+      taken.push({ frame: frameNumber, samples: decoded, atUs });
+      lastFrame = { number: frameNumber, decoded: decoded.slice() };
       if (delivery?.kind === 'twice' && delivery.frame === i) {
-        taken.push({ frame: message.frame, samples: decoded.slice(), atUs });
+        taken.push({ frame: frameNumber, samples: decoded.slice(), atUs });
       }
     }
-    events.push({ source: 'server', type: 'framed', atUs: nowUs, ...place, ...framer.ledger });
-    const end = write('EndAudio');
+    trace.push({ source: 'server', type: 'framed', atUs: nowUs, ...place, ...framer.ledger });
     const endUs = nowUs + delayUs;
+    const ended = { writtenUs: nowUs, receivedUs: endUs, handledUs: endUs };
 
     // The player.
     const decoded = joined(taken.map(({ samples }) => samples));
@@ -286,33 +235,14 @@ export function recordPlanted(
     player.post({ kind: 'start', sentence: number }, startUs);
     let offset = 0;
     for (const [i, { frame, samples, atUs }] of taken.entries()) {
-      events.push({
-        source: 'device',
-        type: 'frameHandled',
-        atUs,
-        connection: 1,
-        frame,
-        event: 'AudioChunk',
-        samples: samples.length,
-        disposition: 'played',
-      });
+      trace.handled(atUs, frame, 'AudioChunk', { samples: samples.length, disposition: 'played' });
       const rest =
         i === taken.length - 1 ? played.length : Math.min(played.length, offset + samples.length);
       const piece = played.slice(offset, rest);
       offset = rest;
       if (piece.length > 0) player.post({ kind: 'audio', sentence: number, samples: piece }, atUs);
     }
-    events.push(
-      { source: 'device', type: 'frameReceived', atUs: endUs, ...end },
-      {
-        source: 'device',
-        type: 'frameHandled',
-        atUs: endUs,
-        connection: 1,
-        frame: end.frame,
-        event: 'EndAudio',
-      },
-    );
+    trace.message({ event: 'EndAudio', ...ended, ...place });
     player.post({ kind: 'end', sentence: number }, endUs);
     let doneUs = endUs;
     const limitUs = endUs + 60_000_000;
@@ -324,7 +254,7 @@ export function recordPlanted(
       for (const transition of player.advanceTo(deadline)) {
         if (transition.type === 'drained') {
           const { type, atUs, position, restSamples, paddedSamples } = transition;
-          events.push({
+          trace.push({
             source: 'device',
             type,
             atUs,
@@ -338,13 +268,13 @@ export function recordPlanted(
           transition.type === 'underrunStart' ||
           transition.type === 'underrunEnd'
         ) {
-          events.push({ source: 'device', ...transition });
+          trace.push({ source: 'device', ...transition });
         }
         doneUs = Math.max(doneUs, transition.atUs);
       }
     }
     nowUs = doneUs + 20_000;
-    events.push(
+    trace.push(
       {
         source: 'device',
         type: 'state',
@@ -359,28 +289,8 @@ export function recordPlanted(
     nowUs += 500_000;
   }
   player.advanceTo(nowUs);
-  events.push({ source: 'harness', type: 'end', atUs: nowUs, outcome: 'finished' });
-  const sorted = events
-    .map((event, order) => ({ event, order }))
-    .sort((a, b) => a.event.atUs - b.event.atUs || a.order - b.order)
-    .map(({ event }, i) => ({ seq: i + 1, ...event }) as TraceEvent);
-  const cell: RecordedCell = {
-    header: {
-      type: 'header',
-      formatVersion: 1,
-      scenario: 'planted',
-      provider: 'planted',
-      device: 'diy',
-      network: 'ideal',
-      seed: 0,
-      time: 'virtual',
-    },
-    events: sorted,
-    speaker: player.speaker(),
-    user: new Int16Array(0),
-    sent: joined(sent),
-    provider,
-  };
+  trace.push({ source: 'harness', type: 'end', atUs: nowUs, outcome: 'finished' });
+  const cell = trace.cell({ speaker: player.speaker(), sent: joined(sent), provider });
   return { cell, providerSounds };
 }
 

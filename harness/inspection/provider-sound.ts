@@ -1,6 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { RecordedCell } from '../metrics/recorded-cell.ts';
+import { readRequestTraffic, type TrafficPiece } from '../trace/request-traffic.ts';
 import { firstChannel, wavParts } from './wav-sound.ts';
 
 /** What a provider has sent, as its own bytes say. */
@@ -21,7 +20,8 @@ export interface ProviderSound {
 export function readProviderSounds(folder: string, cell: RecordedCell): Map<number, ProviderSound> {
   const sounds = new Map<number, ProviderSound>();
   for (const [request, format] of formatsOf(cell)) {
-    const sound = soundOf(join(folder, 'provider', `${request}.received`), format);
+    const pieces = readRequestTraffic(folder, request, 'received');
+    const sound = pieces === null ? null : soundOf(pieces, format);
     if (sound !== null) sounds.set(request, sound);
   }
   return sounds;
@@ -52,9 +52,11 @@ function formatsOf({ events }: RecordedCell): Map<number, Format> {
   return formats;
 }
 
-function soundOf(path: string, { rateHz, channels, bytes, frames }: Format): ProviderSound | null {
-  if (!existsSync(path) || !existsSync(`${path}.jsonl`) || rateHz === 0) return null;
-  const pieces = readPieces(path);
+function soundOf(
+  pieces: readonly TrafficPiece[],
+  { rateHz, channels, bytes, frames }: Format,
+): ProviderSound | null {
+  if (rateHz === 0) return null;
   const kinds = new Set(pieces.map(({ kind }) => kind));
   const wordsOf = (): Buffer => Buffer.concat(pieces.flatMap(({ data }) => audioInJson(data)));
   const body = Buffer.concat(
@@ -67,27 +69,6 @@ function soundOf(path: string, { rateHz, channels, bytes, frames }: Format): Pro
   const frameBytes = 2 * channels;
   if (frames !== null && Math.abs(frames - Math.floor(bytes / frameBytes)) > 1) return null;
   return { samples: firstChannel(payload, channels), rateHz };
-}
-
-interface Piece {
-  readonly kind: string;
-  readonly data: Buffer;
-}
-
-function readPieces(path: string): Piece[] {
-  const bytes = readFileSync(path);
-  const lines = readFileSync(`${path}.jsonl`, 'utf8').split('\n');
-  return lines.flatMap((line): Piece[] => {
-    let piece: { kind: string; offset: number; bytes: number };
-    try {
-      piece = JSON.parse(line);
-    } catch {
-      // The end, or the torn line of a recording that was stopped.
-      return [];
-    }
-    const data = bytes.subarray(piece.offset, piece.offset + piece.bytes);
-    return [{ kind: piece.kind, data }];
-  });
 }
 
 /** The body without the headers of a WAV file, or what its events carry. */

@@ -25,18 +25,22 @@ const nothingCost = 0.7;
 /** Cost of a change, in hops. */
 const changeCost = 6;
 const sameFit = 0.95;
+/** 60 ms of sound, every 250 ms, in which no lag fits nearly, are searched for one that was overlooked. */
+const anchorSamples = 960;
+const anchorStep = 4000;
 /** Half a second at the coarse rate. */
 const nearPlaces = 2000;
-/** Coarse search at a quarter of the rate. */
+/** Lags are searched at a quarter of the rate first. */
 const coarse = 4;
 
 /**
  * @param before the sound of the stage before, 16 kHz
  * @param delay the lag to begin with
  */
-export function alignByShape(before: Int16Array, sound: Int16Array, delay: number): Alignment {
-  const gain = gainOf(before, sound);
+export function alignByShape(was: Int16Array, is: Int16Array, delay: number): Alignment {
+  const [before, sound] = [withoutLows(was), withoutLows(is)];
   const lags = candidateLags(before, sound, delay);
+  const gain = gainOf(before, sound, lags);
   const path = cheapestPath(before, sound, gain, lags);
   return { stretches: refined(path, before, sound, gain) };
 }
@@ -51,9 +55,10 @@ const probeSamples = 1600;
  *
  * @param least correlation of a window that is found
  */
-export function isLike(other: Int16Array, sound: Int16Array, least = searchFit): boolean {
-  const length = Math.min(probeSamples, sound.length);
-  if (other.length < length) return false;
+export function isLike(was: Int16Array, is: Int16Array, least = searchFit): boolean {
+  const length = Math.min(probeSamples, is.length);
+  if (was.length < length) return false;
+  const [other, sound] = [withoutLows(was), withoutLows(is)];
   const windows: number[] = [];
   for (let at = 0; at + length <= sound.length; at += length) {
     if (power(sound, at, at + length) >= audibleRms ** 2) windows.push(at);
@@ -75,19 +80,39 @@ export function isLike(other: Int16Array, sound: Int16Array, least = searchFit):
   return Math.max(0, ...agreeing) >= Math.max(Math.min(2, count), 0.6 * count);
 }
 
-/** How much louder the sound is, by the levels of the loud part of each. */
-function gainOf(before: Int16Array, sound: Int16Array): number {
-  const level = (samples: Int16Array): number => {
-    const powers: number[] = [];
-    for (let at = 0; at + reach <= samples.length; at += reach)
-      powers.push(power(samples, at, at + reach));
-    powers.sort((a, b) => b - a);
-    return Math.sqrt(powers[Math.floor(powers.length / 4)] ?? 0);
-  };
-  const [was, is] = [level(before), level(sound)];
-  if (was === 0 || is === 0) return 1;
+/** Share of a step that is left after a sample: a high-pass of the first order at 200 Hz. */
+const lowsKept = 0.925;
+
+/**
+ * The sound without what lies below the voice: codecs for speech have a high-pass of their own, which moves the lowest tones
+ * against the others (libopus: at 60 to 100 Hz).
+ */
+function withoutLows(samples: Int16Array): Int16Array {
+  const high = new Int16Array(samples.length);
+  let [value, last] = [0, 0];
+  for (let i = 0; i < samples.length; i++) {
+    value = lowsKept * (value + samples[i]! - last);
+    last = samples[i]!;
+    high[i] = Math.max(-32_768, Math.min(32_767, Math.round(value)));
+  }
+  return high;
+}
+
+/** How much louder the sound is, by the pieces that are surely the same. */
+function gainOf(before: Int16Array, sound: Int16Array, lags: readonly number[]): number {
+  const gains: number[] = [];
+  for (let at = 0; at + searchSamples <= sound.length; at += searchSamples) {
+    if (!isTelling(sound, at, searchSamples)) continue;
+    for (const lag of lags) {
+      if (correlation(before, sound, at, searchSamples, lag) < goodFit) continue;
+      const was = squareSum(before, at - lag, at - lag + searchSamples);
+      gains.push(productSum(before, sound, at, searchSamples, lag) / was);
+      break;
+    }
+  }
+  gains.sort((a, b) => a - b);
   // The board's gain is a power of two; what is near 1 is not a gain.
-  const exponent = Math.log2(is / was);
+  const exponent = Math.log2(gains[Math.floor(gains.length / 2)] ?? 1);
   return Math.abs(exponent) < 0.5 ? 1 : 2 ** Math.round(exponent);
 }
 
@@ -125,7 +150,40 @@ function candidateLags(before: Int16Array, sound: Int16Array, delay: number): nu
     lags.push(lag);
     current = lag;
   }
-  return lags;
+  // A lag that is off by a period of the voice fits well for a while; more of the sound tells it from the right one.
+  for (let at = 0; at + anchorSamples <= sound.length; at += anchorStep) {
+    if (!isTelling(sound, at, anchorSamples)) continue;
+    const fits = (lag: number): boolean =>
+      correlation(before, sound, at, anchorSamples, lag) >= sameFit;
+    if (lags.some(fits)) continue;
+    const lag = search.find(at, current, anchorSamples);
+    if (lag !== null && !lags.some((other) => Math.abs(other - lag) <= 2)) lags.push(lag);
+  }
+  return sharpened(lags, before, sound);
+}
+
+/**
+ * Of each lag but the first and those next to it the one at which most is alike that is not at another lag: voices hardly
+ * tell one sample from the next, sibilants do.
+ */
+function sharpened(lags: readonly number[], before: Int16Array, sound: Int16Array): number[] {
+  const places = Array.from({ length: Math.ceil(sound.length / reach) }, (_, i) => i * reach);
+  const costsAt = (lag: number): number[] =>
+    places.map((at) => unlikeness(before, sound, 1, at, lag));
+  const known = lags.map(costsAt);
+  return lags.map((lag, own) => {
+    if (own === 0) return lag;
+    const without = places.map((_, i) =>
+      Math.min(nothingCost, ...known.flatMap((costs, other) => (other === own ? [] : [costs[i]!]))),
+    );
+    let [best, least] = [lag, Number.POSITIVE_INFINITY];
+    for (const near of [lag, lag - 1, lag + 1, lag - 2, lag + 2]) {
+      const costs = near === lag ? known[own]! : costsAt(near);
+      const cost = costs.reduce((sum, value, i) => sum + Math.min(value, without[i]!), 0);
+      if (cost < least) [best, least] = [near, cost];
+    }
+    return best;
+  });
 }
 
 /** Loud enough, and not the hiss of a sibilant, which codecs replace by another one. */
@@ -146,15 +204,34 @@ function correlation(
   length: number,
   lag: number,
 ): number {
-  let [product, was, is] = [0, 0, 0];
-  for (let i = at; i < at + length; i++) {
-    const b = sound[i] ?? 0;
-    const a = before[i - lag] ?? 0;
-    product += a * b;
-    was += a * a;
-    is += b * b;
+  const is = squareSum(sound, at, at + length);
+  const was = squareSum(before, at - lag, at + length - lag);
+  if (was === 0 || is === 0) return 0;
+  return productSum(before, sound, at, length, lag) / Math.sqrt(was * is);
+}
+
+/** Of what lies in both; no index is ever outside, which would make it ten times as slow. */
+function productSum(
+  before: Int16Array,
+  sound: Int16Array,
+  at: number,
+  length: number,
+  lag: number,
+): number {
+  const end = Math.min(at + length, sound.length, before.length + lag);
+  let sum = 0;
+  for (let i = Math.max(at, lag, 0); i < end; i++) sum += before[i - lag]! * sound[i]!;
+  return sum;
+}
+
+function squareSum(samples: Int16Array, from: number, to: number): number {
+  const end = Math.min(to, samples.length);
+  let sum = 0;
+  for (let i = Math.max(from, 0); i < end; i++) {
+    const sample = samples[i]!;
+    sum += sample * sample;
   }
-  return was === 0 || is === 0 ? 0 : product / Math.sqrt(was * is);
+  return sum;
 }
 
 class LagSearch {
@@ -163,84 +240,130 @@ class LagSearch {
   readonly #coarseBefore: Float64Array;
   readonly #coarseSound: Float64Array;
   readonly #squares: Float64Array;
+  /** Of `before`, summed up to each sample. */
+  readonly #fineSquares: Float64Array;
 
   constructor(before: Int16Array, sound: Int16Array) {
     this.#before = before;
     this.#sound = sound;
     this.#coarseBefore = decimated(before);
     this.#coarseSound = decimated(sound);
-    this.#squares = new Float64Array(this.#coarseBefore.length + 1);
-    for (let i = 0; i < this.#coarseBefore.length; i++) {
-      this.#squares[i + 1] = this.#squares[i]! + this.#coarseBefore[i]! ** 2;
-    }
+    this.#squares = summedSquares(this.#coarseBefore);
+    this.#fineSquares = summedSquares(before);
   }
 
   /** The lag at which the window is found, of several the nearest to `near`; null when nowhere. */
   find(at: number, near: number, samples = searchSamples, least = searchFit): number | null {
-    const length = Math.floor(samples / coarse);
     const start = Math.floor(at / coarse);
-    const wanted = this.#coarseSound.subarray(start, start + length);
-    const last = this.#coarseBefore.length - length;
-    const expected = Math.floor((at - near) / coarse);
-    // Most pieces are near; only what is not found there is worth a look at everything.
-    const nearby = [
-      Math.max(0, expected - nearPlaces),
-      Math.min(last, expected + nearPlaces),
-    ] as const;
-    for (const [from, to] of [nearby, [0, last] as const]) {
-      const places = this.#likelyPlaces(wanted, from, to);
-      let best: { lag: number; score: number } | null = null;
-      for (const place of places) {
-        for (let fine = -2 * coarse; fine <= 2 * coarse; fine++) {
-          const lag = at - (place * coarse + (at % coarse)) + fine;
-          const score =
-            correlation(this.#before, this.#sound, at, samples, lag) - Math.abs(lag - near) * 1e-6;
-          if (best === null || score > best.score) best = { lag, score };
-        }
-      }
-      // Of a long vowel there is something like it nearby; only what is nearly the same is the place itself.
-      const enough = from === 0 && to === last ? least : Math.max(least, sameFit);
-      if (best !== null && best.score >= enough) return best.lag;
-    }
-    return null;
+    const wanted = this.#coarseSound.subarray(start, start + Math.floor(samples / coarse));
+    const is = squareSum(this.#sound, at, at + samples);
+    const peaks = this.#peaks(wanted);
+    const expected = (at - near) / coarse;
+    // Of a long vowel there is something like it nearby; only what is nearly the same is the place itself.
+    const nearby = peaks.filter(({ place }) => Math.abs(place - expected) <= nearPlaces);
+    const best = this.#best(nearby, at, samples, near, is);
+    if (best !== null && best.fit >= Math.max(least, sameFit)) return best.lag;
+    const anywhere = this.#best(peaks, at, samples, near, is);
+    return anywhere !== null && anywhere.fit >= least ? anywhere.lag : null;
   }
 
-  /** The places with the highest correlation at the coarse rate, the best first. */
-  #likelyPlaces(wanted: Float64Array, from: number, to: number): number[] {
-    const length = wanted.length;
-    const energy = wanted.reduce((sum, value) => sum + value * value, 0);
-    const before = this.#coarseBefore;
-    const places: number[] = [];
-    const scores: number[] = [];
-    // Speech that is worth a search changes little from one coarse sample to the next.
-    for (let place = from; place <= to; place += 2) {
-      const square = this.#squares[place + length]! - this.#squares[place]!;
-      let product = 0;
-      if (square >= energy / 64) {
-        for (let i = 0; i < length; i++) product += wanted[i]! * before[place + i]!;
+  /** Of the highest peaks the best fit to the sample. */
+  #best(
+    peaks: readonly Peak[],
+    at: number,
+    samples: number,
+    near: number,
+    is: number,
+  ): { lag: number; fit: number } | null {
+    let best: { lag: number; fit: number } | null = null;
+    for (const { place } of peaks.slice(0, peaksMax)) {
+      for (let fine = -coarse; fine <= coarse; fine++) {
+        const lag = at - (place * coarse + (at % coarse)) + fine;
+        const fit = this.#fit(at, samples, lag, is) - Math.abs(lag - near) * 1e-6;
+        if (best === null || fit > best.fit) best = { lag, fit };
       }
-      places.push(place);
-      scores.push(product <= 0 ? 0 : product / Math.sqrt(square * energy));
     }
+    return best;
+  }
+
+  /** The correlation of the window, whose squares are known to be `is`. */
+  #fit(at: number, length: number, lag: number, is: number): number {
+    const last = this.#before.length;
+    const from = Math.max(0, Math.min(last, at - lag));
+    const to = Math.max(0, Math.min(last, at - lag + length));
+    const was = this.#fineSquares[to]! - this.#fineSquares[from]!;
+    if (was === 0 || is === 0) return 0;
+    return productSum(this.#before, this.#sound, at, length, lag) / Math.sqrt(was * is);
+  }
+
+  /** The places with a high correlation at the coarse rate, the best first. */
+  #peaks(wanted: Float64Array): Peak[] {
+    const scores = coarseScores(this.#coarseBefore, this.#squares, wanted);
+    const peaks: Peak[] = [];
     // Of each peak the top: otherwise those of one vowel would be all there are.
-    const peaks = places.flatMap((place, i) => {
-      const score = scores[i]!;
-      const top = score > 0.6 && score >= (scores[i - 1] ?? 0) && score >= (scores[i + 1] ?? 0);
-      return top ? [{ place, score }] : [];
-    });
-    return peaks
-      .sort((a, b) => b.score - a.score)
-      .slice(0, 12)
-      .map(({ place }) => place);
+    for (let place = 0; place < scores.length; place++) {
+      const score = scores[place]!;
+      const top = score >= (scores[place - 1] ?? 0) && score >= (scores[place + 1] ?? 0);
+      if (score > peakFit && top) peaks.push({ place, score });
+    }
+    return peaks.sort((a, b) => b.score - a.score);
   }
 }
 
+interface Peak {
+  /** At the coarse rate. */
+  readonly place: number;
+  readonly score: number;
+}
+
+/** Correlation at the coarse rate from which on a place is looked at to the sample. */
+const peakFit = 0.6;
+/** So many of them. */
+const peaksMax = 12;
+
+/** Correlation at every place; 0 where it is negative, or the sound before far too quiet. */
+function coarseScores(
+  before: Float64Array,
+  squares: Float64Array,
+  wanted: Float64Array,
+): Float64Array {
+  const { length } = wanted;
+  let energy = 0;
+  for (let i = 0; i < length; i++) energy += wanted[i]! * wanted[i]!;
+  const scores = new Float64Array(Math.max(0, before.length - length + 1));
+  for (let place = 0; place < scores.length; place++) {
+    const square = squares[place + length]! - squares[place]!;
+    if (square < energy / 64) continue;
+    let product = 0;
+    for (let i = 0; i < length; i++) product += wanted[i]! * before[place + i]!;
+    if (product > 0) scores[place] = product / Math.sqrt(square * energy);
+  }
+  return scores;
+}
+
+/** The sum of the squares before each sample, and of all. */
+function summedSquares(samples: ArrayLike<number>): Float64Array {
+  const sums = new Float64Array(samples.length + 1);
+  for (let i = 0; i < samples.length; i++) sums[i + 1] = sums[i]! + samples[i]! ** 2;
+  return sums;
+}
+
+/**
+ * A quarter of the rate. The window is a triangle of two steps to each side: what is above 1 kHz would make
+ * places that are off by half a step look different.
+ */
 function decimated(samples: Int16Array): Float64Array {
-  return Float64Array.from({ length: Math.floor(samples.length / coarse) }, (_, i) => {
+  const all = new Float64Array(Math.floor(samples.length / coarse));
+  for (let i = 0; i < all.length; i++) {
+    const center = i * coarse;
     let sum = 0;
-    for (let k = 0; k < coarse; k++) sum += samples[i * coarse + k]!;
-    return sum / coarse;
-  });
+    for (let k = 1 - coarse; k < coarse; k++) {
+      if (center + k < 0 || center + k >= samples.length) continue;
+      sum += (coarse - Math.abs(k)) * samples[center + k]!;
+    }
+    all[i] = sum / coarse ** 2;
+  }
+  return all;
 }
 
 /** Per hop the index into `lags`, or -1 for nothing: the sequence with the least cost in all. */
@@ -321,8 +444,10 @@ function refined(
   };
   for (let r = 1; r < runs.length; r++) {
     const [left, right] = [runs[r - 1]!, runs[r]!];
-    const from = Math.max(left.at + 1, left.end - 3 * hop);
-    const to = Math.min(right.end - 1, left.end + 3 * hop);
+    // Where nothing was there before, the path knows the edge; where it jumps, the voice may be alike for long.
+    const range = left.lag === null || right.lag === null ? 3 * hop : seamReach;
+    const from = Math.max(left.at + 1, left.end - range);
+    const to = Math.min(right.end - 1, left.end + range);
     let sum = 0;
     for (let i = from; i < to; i++) sum += errorAt(i, right.lag);
     let [best, least] = [from, sum];
@@ -413,8 +538,10 @@ function withoutDetours(
   return straight;
 }
 
+/** 100 ms: so far from where the path jumps the seam is looked for. */
+const seamReach = 1600;
 /** How much worse a place may be and still count as good: of two copies the second is the one that was added. */
-const tieShare = 1.1;
+const tieShare = 0.1;
 
 /**
  * Where the sound got longer, any samples between two stretches may be the ones that were added: those, without
@@ -427,8 +554,8 @@ function addedPiece(
 ): { at: number; end: number } | null {
   const length = right.lag - left.lag;
   if (length < hop / 2) return null;
-  const lowest = Math.max(left.at, left.end - length, right.at - 2 * length);
-  const highest = Math.min(right.end - length, right.at);
+  const lowest = Math.max(left.at, left.end - seamReach, right.at - length - seamReach);
+  const highest = Math.min(right.end - length, right.at + seamReach, left.end + seamReach);
   if (highest <= lowest) return null;
   let sum = 0;
   for (let i = lowest + length; i < highest + length; i++) sum += errorAt(i, right.lag);
@@ -438,7 +565,9 @@ function addedPiece(
     costs.push(sum);
   }
   const least = costs.reduce((low, cost) => Math.min(low, cost), Number.POSITIVE_INFINITY);
-  const at = lowest + costs.findLastIndex((cost) => cost <= least * tieShare + hop * floorSquare);
+  const mean = least / (highest - lowest);
+  const tie = tieShare * 2 * length * mean + hop * floorSquare;
+  const at = lowest + costs.findLastIndex((cost) => cost <= least + tie);
   return { at, end: at + length };
 }
 

@@ -3,7 +3,14 @@ import { findByteOrder } from './byte-order.ts';
 import type { Finding } from './defect.ts';
 import { expectedSeconds, shortestShare, spokenSeconds } from './speaking-pace.ts';
 import { findWrongRate } from './speech-rate.ts';
-import { findClicks, findClipping, findHoles, findRepetitions, rms } from './waveform-faults.ts';
+import {
+  findClicks,
+  findClipping,
+  findHoles,
+  findPauses,
+  findRepetitions,
+  rms,
+} from './waveform-faults.ts';
 
 export interface SingleSound {
   readonly samples: Int16Array;
@@ -12,6 +19,11 @@ export interface SingleSound {
   readonly text: string | null;
   /** False: it was cut on purpose or broke off, which is told elsewhere. */
   readonly whole: boolean;
+  /**
+   * True: nobody says that it is one clip, so a long silence is no fault. A speaker that had nothing to play leaves one, and a
+   * person who thinks.
+   */
+  readonly pauses?: boolean;
   /** Sounds before it, at the same rate, the latest first. */
   readonly earlier: readonly Int16Array[];
 }
@@ -24,14 +36,20 @@ const neighborhoodMs = 10;
 
 /** In the order of their places. */
 export function findAlone(sound: SingleSound): Finding[] {
-  const { samples, rateHz, text, whole, earlier } = sound;
+  const { samples, rateHz, text, whole, pauses = false, earlier } = sound;
   if (samples.length === 0) return [];
   const bytes = findByteOrder(samples, rateHz);
   const noisy = bytes.reduce((sum, finding) => sum + finding.samples, 0);
   const near = (rateHz * neighborhoodMs) / 1000;
-  const first = [...bytes, ...findRepetitions(samples, rateHz), ...findHoles(samples, rateHz)];
+  const silences = pauses ? findPauses(samples, rateHz) : [];
+  const holes = findHoles(samples, rateHz).filter(
+    (hole) => !silences.some(({ at }) => at === hole.at),
+  );
+  const first = [...bytes, ...findRepetitions(samples, rateHz), ...holes];
   const free = ({ at }: Finding): boolean =>
-    !first.some((other) => at > other.at - near && at < other.at + other.samples + near);
+    ![...first, ...silences].some(
+      (other) => at > other.at - near && at < other.at + other.samples + near,
+    );
   const found = [...first, ...findClicks(samples, rateHz).filter(free)];
   // Noise of swapped bytes has its extremes everywhere.
   if (bytes.length === 0) found.push(...findClipping(samples));

@@ -5,7 +5,7 @@ import type { Finding } from './defect.ts';
 import { alignExactly } from './exact-alignment.ts';
 import { convertRate } from './rate-conversion.ts';
 import { alignByShape, isLike, isTelling } from './shape-alignment.ts';
-import { findClipping, findNewClicks, flatTops, rms } from './waveform-faults.ts';
+import { type FlatTops, findClipping, findNewClicks, flatTops, rms } from './waveform-faults.ts';
 
 export interface Comparison {
   /** The sound at the stage before, 16 kHz. */
@@ -27,6 +27,7 @@ const audibleRms = 120;
 /** Pieces of speech from here on are words. */
 export const wordsSamples = 2400;
 const clickSamples = 32;
+const stumbleSamples = 48;
 /** −3 dBFS. */
 const overshootPeak = 23_197;
 const overshootTops = 40;
@@ -65,8 +66,8 @@ export function compareSounds(comparison: Comparison): Finding[] {
     finding === null || (clipped !== null && isAltered(difference)) ? [] : [finding],
   );
   if (clipped !== null) found.push(clipped);
-  if (kept === 'shape') found.push(...newFaults(comparison, found));
-  return merged(found.sort((a, b) => a.at - b.at));
+  const all = kept === 'shape' ? withNewFaults(comparison, alignment, found) : found;
+  return merged([...all].sort((a, b) => a.at - b.at));
 }
 
 /** Nothing where there was a sound, or a sound out of nothing. */
@@ -185,12 +186,13 @@ function judgeAdded({ at, from, added }: Difference, comparison: Comparison): Fi
   const { before, sound, kept, earlier } = comparison;
   const place = { at, samples: added };
   const piece = sound.subarray(at, at + added);
-  const silent = rms(piece, 0, piece.length) < audibleRms / 2;
-  if (silent) {
+  const silence = silenceAt(sound, at, added);
+  if (silence !== null) {
     // Packets are filled up with silence at the end, and a codec fades out.
     if (at + added >= sound.length - 1) return null;
     if (kept === 'shape' && at <= tailSamples && added <= tailSamples) return null;
-    return { ...place, kind: 'inserted', evidence: `${added} samples (${ms(added)}) of silence` };
+    const evidence = `${added} samples (${ms(added)}) of silence`;
+    return { at: silence, samples: added, kind: 'inserted', evidence };
   }
   const again = echoAt(sound, at, added);
   if (again !== null) {
@@ -303,23 +305,51 @@ function clippingOf(
   };
 }
 
-/** Clicks and flat tops that the sound before did not have. */
-function newFaults({ before, sound, delay = 0 }: Comparison, found: readonly Finding[]): Finding[] {
+/** Also the clicks and flat tops that the sound before did not have. */
+function withNewFaults(
+  { before, sound, delay = 0 }: Comparison,
+  alignment: Alignment,
+  differences: readonly Finding[],
+): Finding[] {
+  const clicks = findNewClicks(before, sound, rateHz, delay).filter(
+    // The server's encoder begins anew with each sentence, the board's decoder does not, and stumbles.
+    ({ at }) => delay === 0 || at >= delay + stumbleSamples,
+  );
+  const found = differences.map((finding) => onEdge(finding, clicks));
+  const clipping = newClipping(before, sound, alignment, delay > 0);
+  // The edges of flat tops are sharp, too.
+  if (clipping.length > 0) return [...found, ...clipping];
   const shift = (at: number): number =>
     found.reduce((sum, other) => sum + (other.at < at ? lengthened(other) : 0), delay);
-  // A sound that begins in the middle of a wave makes a codec stumble.
-  const abrupt = before.subarray(0, 16).some((sample) => Math.abs(sample) > audibleRms);
-  const clicks = findNewClicks(before, sound, rateHz, delay).filter(
+  const others = clicks.filter(
     ({ at }) =>
-      !(abrupt && at < delay + 48) &&
-      !found.some((other) => at > other.at - 160 && at < other.at + other.samples + 160) &&
+      !found.some((other) => isNear(other, at)) &&
       // Behind a piece that is missing or was added, the place before is another one.
       (shift(at) === delay ||
-        findNewClicks(before, sound, rateHz, shift(at)).some((o) => o.at === at)),
+        findNewClicks(before, sound, rateHz, shift(at)).some((click) => click.at === at)),
   );
-  const clipping = newClipping(before, sound);
-  // The edges of flat tops are sharp, too.
-  return clipping.length > 0 ? clipping : clicks;
+  return [...found, ...others];
+}
+
+/** 10 ms. */
+const edgeSamples = 160;
+/** 100 ms: as long as a voice is alike, where samples are missing is not sure. */
+const edgeReach = 1600;
+
+function isNear({ at, samples }: Finding, place: number): boolean {
+  return place > at - edgeSamples && place < at + samples + edgeSamples;
+}
+
+/** Where samples are missing the wave has an edge. Of a finding without one, the nearest that belongs to nothing else is it. */
+function onEdge(finding: Finding, edges: readonly Finding[]): Finding {
+  if (finding.kind !== 'dropped' || edges.some(({ at }) => isNear(finding, at))) return finding;
+  const distance = ({ at }: Finding): number => Math.abs(at - finding.at);
+  const nearest = edges.reduce<Finding | null>(
+    (best, edge) => (best === null || distance(edge) < distance(best) ? edge : best),
+    null,
+  );
+  if (nearest === null || distance(nearest) > edgeReach) return finding;
+  return { ...finding, at: nearest.at };
 }
 
 /** By how many samples the sound got longer at this place. */
@@ -328,13 +358,49 @@ function lengthened({ kind, samples }: Finding): number {
   return kind === 'repeated' || kind === 'inserted' || kind === 'leak' ? samples : 0;
 }
 
-function newClipping(before: Int16Array, sound: Int16Array): Finding[] {
+function newClipping(
+  before: Int16Array,
+  sound: Int16Array,
+  alignment: Alignment,
+  codec: boolean,
+): Finding[] {
   const old = flatTops(before);
   if (old.tops.length > 2) return [];
+  const { tops } = flatTops(sound);
   // What is loud already overshoots in a codec.
   const peak = Math.max(old.high, -old.low);
-  if (peak > overshootPeak && flatTops(sound).tops.length < overshootTops) return [];
-  return findClipping(sound);
+  if (codec && peak > overshootPeak && tops.length < overshootTops) return [];
+  return isLimit(tops, before, alignment) ? findClipping(sound) : [];
+}
+
+/** A top is compared with the loudest sample of 10 ms around it. */
+const topReach = 80;
+
+/**
+ * A limit cuts off whatever is louder than it. Where a codec overshoots, as it does when its encoder has begun anew, other
+ * places that are as loud are whole.
+ */
+function isLimit(tops: FlatTops['tops'], before: Int16Array, { stretches }: Alignment): boolean {
+  const peakAt = (center: number): number =>
+    before
+      .subarray(Math.max(0, center - topReach), center + topReach)
+      .reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
+  const levels = tops.flatMap(({ at, samples }): number[] => {
+    const stretch = stretches.find((other) => at >= other.at && at < other.end);
+    return stretch === undefined ? [] : [peakAt(at + (samples >> 1) - stretch.lag)];
+  });
+  // Nothing to compare with.
+  if (levels.length === 0) return true;
+  const level = levels.sort((a, b) => a - b)[levels.length >> 1]!;
+  let [loud, cut] = [0, 0];
+  for (const { at, end, lag } of stretches) {
+    for (let center = at + topReach; center + topReach <= end; center += 2 * topReach) {
+      if (peakAt(center - lag) < level) continue;
+      loud++;
+      if (tops.some((top) => Math.abs(top.at - center) <= 2 * topReach)) cut++;
+    }
+  }
+  return cut >= loud / 2;
 }
 
 /** Findings of one kind that are less than 20 ms apart are one. */
@@ -367,12 +433,28 @@ function likeness(a: Int16Array, b: Int16Array): number {
   return product / Math.sqrt(squareA * squareB);
 }
 
-/** Where near `at` a piece of this length is like the one right before it; the latest such place, null: nowhere. */
+/** How far from its place a piece that was added may be, when a codec lies between. */
+const echoReach = 24;
+const silenceReach = 64;
+
+/** Where near `at`, the nearest first, a piece of this length is silent; null: nowhere. */
+function silenceAt(sound: Int16Array, at: number, length: number): number | null {
+  for (let step = 0; step <= 2 * silenceReach; step++) {
+    const place = at + (step % 2 === 0 ? -step / 2 : (step + 1) / 2);
+    if (place < 0 || place + length > sound.length) continue;
+    if (rms(sound, place, place + length) < audibleRms / 2) return place;
+  }
+  return null;
+}
+
+/**
+ * Where near `at` a piece of this length is like the one right before it; the latest such place, null: nowhere. Not far
+ * from it: there one period of the voice is like the next anyway.
+ */
 function echoAt(sound: Int16Array, at: number, length: number): number | null {
   if (length < 32) return null;
-  const step = Math.max(1, Math.floor(length / 64));
   let best: { at: number; fit: number } | null = null;
-  for (let place = Math.max(length, at - length); place <= at + length; place += step) {
+  for (let place = Math.max(length, at - echoReach); place <= at + echoReach; place++) {
     if (place + length > sound.length) break;
     const first = sound.subarray(place - length, place);
     const fit = likeness(first, sound.subarray(place, place + length));

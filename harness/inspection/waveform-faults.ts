@@ -98,8 +98,9 @@ const flatLevelMin = 1500;
  * its extreme value in one sample or two.
  */
 export function findClipping(samples: Int16Array): Finding[] {
-  const { tops, high, low } = flatTops(samples);
-  if (tops.length < flatTopsMin) return [];
+  const { tops, lower, high, low } = flatTops(samples);
+  // With few bits, as µ-law has, every top is flat.
+  if (tops.length < flatTopsMin || lower >= tops.length) return [];
   const count = tops.reduce((sum, top) => sum + top.samples, 0);
   const last = tops.at(-1)!;
   return [
@@ -114,6 +115,8 @@ export function findClipping(samples: Int16Array): Finding[] {
 
 export interface FlatTops {
   readonly tops: readonly { readonly at: number; readonly samples: number }[];
+  /** Flat tops of at least half that height, at other values. */
+  readonly lower: number;
   /** Largest and smallest value of the sound. */
   readonly high: number;
   readonly low: number;
@@ -122,15 +125,18 @@ export interface FlatTops {
 export function flatTops(samples: Int16Array): FlatTops {
   const [high, low] = extremes(samples);
   const tops: { at: number; samples: number }[] = [];
+  let lower = 0;
   for (let i = 0; i < samples.length; ) {
     let end = i + 1;
     while (end < samples.length && samples[end] === samples[i]) end++;
     const value = samples[i]!;
-    const extreme = value === high ? high : value === low ? -low : 0;
-    if (extreme >= flatLevelMin && end - i >= flatRunMin) tops.push({ at: i, samples: end - i });
+    if (end - i >= flatRunMin && Math.abs(value) >= flatLevelMin) {
+      if (value === high || value === low) tops.push({ at: i, samples: end - i });
+      else if (value >= high / 2 || value <= low / 2) lower++;
+    }
     i = end;
   }
-  return { tops, high, low };
+  return { tops, lower, high, low };
 }
 
 const holeMsMin = 2;
@@ -141,37 +147,76 @@ const holeEdgeMs = 2.5;
 const holeJump = 0.35;
 /** When it stands still at another value than 0, as a synthesizer may at the top of a wave. */
 const heldJump = 1.5;
+/** A voice is quiet for a moment in each period. There the jumps must stand out, and the voice be heard within 20 ms. */
+const quietEdgeRms = 50;
+const quietJump = 4;
+const voiceMs = 20;
+const voiceRms = 150;
 
 /** Holes: one value for 2 ms or more between loud samples, with an edge. A voice that pauses gets there in steps. */
 export function findHoles(samples: Int16Array, rateHz: number): Finding[] {
   const holes: Finding[] = [];
   const least = Math.round((rateHz * holeMsMin) / 1000);
   const edge = Math.round((rateHz * holeEdgeMs) / 1000);
+  const voice = Math.round((rateHz * voiceMs) / 1000);
   // Flat tops are another fault.
   const [high, low] = extremes(samples);
   for (let i = 0; i < samples.length; ) {
     let end = i + 1;
     while (end < samples.length && samples[end] === samples[i]) end++;
-    if (end - i >= least && i >= edge && end + edge <= samples.length) {
-      const before = rms(samples, i - edge, i);
-      const after = rms(samples, end, end + edge);
-      const loud =
-        before >= holeEdgeRms && after >= holeEdgeRms && samples[i] !== high && samples[i] !== low;
-      const jump = Math.abs(samples[i - 1]! - samples[i]!) + Math.abs(samples[end]! - samples[i]!);
+    const value = samples[i]!;
+    const inside = i >= edge && end + edge <= samples.length;
+    if (end - i >= least && inside && value !== high && value !== low) {
+      const around = (length: number): number =>
+        Math.min(
+          rms(samples, Math.max(0, i - length), i),
+          rms(samples, end, Math.min(samples.length, end + length)),
+        );
+      const jump = Math.abs(samples[i - 1]! - value) + Math.abs(samples[end]! - value);
       const step = (meanStep(samples, i - edge, i) + meanStep(samples, end, end + edge)) / 2;
-      if (loud && jump >= (samples[i] === 0 ? holeJump : heldJump) * step) {
+      const edgy = value === 0 ? holeJump : heldJump;
+      const loud = around(edge) >= holeEdgeRms && jump >= edgy * step;
+      const quiet =
+        around(edge) >= quietEdgeRms && around(voice) >= voiceRms && jump >= quietJump * step;
+      if (loud || quiet) {
         const ms = ((end - i) * 1000) / rateHz;
         holes.push({
           kind: 'inserted',
           at: i,
           samples: end - i,
-          evidence: `${ms.toFixed(1)} ms of nothing but ${samples[i]} between loud samples`,
+          evidence: `${ms.toFixed(1)} ms of nothing but ${value} between loud samples`,
         });
       }
     }
     i = end;
   }
   return holes;
+}
+
+const pauseMsMin = 150;
+
+/** A stretch of digital silence within a sound. Indices in samples. */
+export interface Pause {
+  readonly at: number;
+  readonly samples: number;
+  /** It begins or ends in the middle of a loud sound, where a voice does not stop. */
+  readonly abrupt: boolean;
+}
+
+/** Zeros for 150 ms or more, but not those before and behind the whole sound. */
+export function findPauses(samples: Int16Array, rateHz: number): Pause[] {
+  const least = Math.round((rateHz * pauseMsMin) / 1000);
+  const holes = new Set(findHoles(samples, rateHz).map(({ at }) => at));
+  const pauses: Pause[] = [];
+  let i = samples.findIndex((sample) => sample !== 0);
+  while (i >= 0 && i < samples.length) {
+    let end = i + 1;
+    while (end < samples.length && samples[end] === samples[i]) end++;
+    if (samples[i] === 0 && end - i >= least && end < samples.length)
+      pauses.push({ at: i, samples: end - i, abrupt: holes.has(i) });
+    i = end;
+  }
+  return pauses;
 }
 
 function extremes(samples: Int16Array): [number, number] {

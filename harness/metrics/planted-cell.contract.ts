@@ -3,7 +3,7 @@
  * the instants, and gets the files a run would have left together with the truth they must give.
  * The player in here works cycle by cycle and shares no code with the formulas it is to check.
  */
-import type { TraceEvent } from '../trace/trace-event.ts';
+import { type PlantedEvent, PlantedTrace } from './planted-trace.contract.ts';
 import type { RecordedCell } from './recorded-cell.ts';
 
 export interface PlantedTurn {
@@ -63,36 +63,27 @@ const frameSamples = 1920;
 const helloSamples = 11_239;
 
 export function plantCell(plan: PlantedPlan): { cell: RecordedCell; truth: PlantedTruth } {
-  const events: Unnumbered[] = [];
+  const trace = new PlantedTrace();
   const speaker = new Int16Array(plan.speakerSamples);
   const provider = new Map<number, Int16Array>();
   const sent: number[] = [];
   const sentences: PlantedTruth['sentences'][number][] = [];
   const player = new PlantedPlayer(plan.speakerStartUs, plan.restSamples, speaker);
   let pushed = helloSamples;
-  let frame = 0;
   let gateUs = 0;
   let state = 'Listening';
 
-  events.push({
-    source: 'device',
-    type: 'boot',
-    atUs: 0,
-    profile: 'diy',
-    firmware: '0.3.2',
-    deviceId: 'planted',
-    speakerStartUs: plan.speakerStartUs,
-  });
+  trace.boot(plan.speakerStartUs);
   const toState = (atUs: number, to: string, cause: string) => {
     if (state === to) return;
-    events.push({ source: 'device', type: 'state', atUs, from: state, to, cause } as Unnumbered);
+    trace.push({ source: 'device', type: 'state', atUs, from: state, to, cause } as PlantedEvent);
     state = to;
   };
 
   plan.turns.forEach((turn, index) => {
     const number = index + 1;
     const base = { turn: number };
-    events.push(
+    trace.push(
       { source: 'harness', type: 'turnStart', atUs: turn.speechStartUs, ...base },
       {
         source: 'user',
@@ -139,7 +130,7 @@ export function plantCell(plan: PlantedPlan): { cell: RecordedCell; truth: Plant
       );
       provider.set(request, audio);
       const place = { turn: number, sentence };
-      events.push(
+      trace.push(
         {
           source: 'server',
           type: 'sentence',
@@ -162,46 +153,26 @@ export function plantCell(plan: PlantedPlan): { cell: RecordedCell; truth: Plant
                 ...place,
               } as const,
             ]),
-        {
-          source: 'provider',
-          type: 'request',
-          atUs: planted.writtenUs,
-          request,
-          platform: 'planted',
-          url: 'http://planted/',
-          reused: planted.decidedUs === planted.connectedUs,
-          decidedUs: planted.decidedUs,
-          connectedUs: planted.connectedUs,
-          characters: 10,
-          ...place,
-        },
       );
+      const { writtenUs, decidedUs, connectedUs } = planted;
+      trace.request({ request, writtenUs, decidedUs, connectedUs, characters: 10, ...place });
 
       const messages: PlayerLetter[] = [];
       const handle = (event: string, writtenUs: number, samples?: Int16Array) => {
-        frame++;
-        const atUs = Math.max(writtenUs + planted.downlinkUs, gateUs);
-        const size = samples === undefined ? {} : { samples: samples.length };
-        const message = { connection: 1, frame, event, bytes: 9 };
+        const receivedUs = writtenUs + planted.downlinkUs;
+        const atUs = Math.max(receivedUs, gateUs);
         const late = planted.clearedUs !== undefined && atUs >= planted.clearedUs;
-        events.push(
-          { source: 'server', type: 'frame', atUs: writtenUs, ...message, ...place, ...size },
-          {
-            source: 'device',
-            type: 'frameReceived',
-            atUs: writtenUs + planted.downlinkUs,
-            ...message,
-          },
-          {
-            source: 'device',
-            type: 'frameHandled',
-            atUs,
-            connection: 1,
-            frame,
-            event,
-            ...(samples === undefined ? {} : { ...size, disposition: late ? 'dropped' : 'played' }),
-          },
-        );
+        trace.message({
+          event,
+          writtenUs,
+          receivedUs,
+          handledUs: atUs,
+          ...place,
+          ...(samples !== undefined && {
+            samples: samples.length,
+            disposition: late ? 'dropped' : 'played',
+          }),
+        });
         if (event === 'StartAudio') toState(atUs, 'Speaking', 'StartAudio');
         if (late) return atUs;
         if (samples !== undefined) {
@@ -214,12 +185,12 @@ export function plantCell(plan: PlantedPlan): { cell: RecordedCell; truth: Plant
 
       const startedUs = handle('StartAudio', planted.readyUs);
       // The screen is redrawn before the player is told; a planted board does so in no time.
-      events.push({ source: 'device', type: 'display', atUs: startedUs, text: 'Speaking...' });
+      trace.push({ source: 'device', type: 'display', atUs: startedUs, text: 'Speaking...' });
       let taken = 0;
       let framed = 0;
       let frames = 0;
       for (const chunk of planted.chunks) {
-        events.push({
+        trace.push({
           source: 'provider',
           type: 'chunk',
           atUs: chunk.atUs,
@@ -238,7 +209,7 @@ export function plantCell(plan: PlantedPlan): { cell: RecordedCell; truth: Plant
         }
       }
       const lastUs = planted.chunks.at(-1)?.atUs ?? planted.writtenUs;
-      events.push(
+      trace.push(
         planted.failure === undefined
           ? {
               source: 'provider',
@@ -271,7 +242,7 @@ export function plantCell(plan: PlantedPlan): { cell: RecordedCell; truth: Plant
         frames++;
         handle('AudioChunk', endUs, samples);
       }
-      events.push({
+      trace.push({
         source: 'server',
         type: 'framed',
         atUs: endUs,
@@ -287,10 +258,10 @@ export function plantCell(plan: PlantedPlan): { cell: RecordedCell; truth: Plant
         messages.push({ atUs: planted.clearedUs, clear: true });
         const connected = { type: 'connected', connection: 2, reconnect: true } as const;
         toState(planted.clearedUs, 'Listening', 'barge-in');
-        events.push({ source: 'device', atUs: planted.clearedUs, ...connected });
+        trace.push({ source: 'device', atUs: planted.clearedUs, ...connected });
       }
       const played = player.play(messages, sentence);
-      events.push(...played.events);
+      trace.push(...played.events);
       // The main loop learns of it after the beginning of the cycle, too late for that cycle.
       gateUs = played.doneUs + 1;
       sentences.push({
@@ -303,34 +274,22 @@ export function plantCell(plan: PlantedPlan): { cell: RecordedCell; truth: Plant
       });
     }
 
-    frame++;
-    const endResponse = { connection: 1, frame, event: 'EndResponse', bytes: 12 };
     const writtenUs = Math.max(
       turn.firstTextUs,
       ...turn.sentences.flatMap((s) => s.chunks.map((c) => c.atUs + s.holdUs)),
     );
     const handledUs = Math.max(writtenUs, gateUs);
-    events.push(
-      { source: 'server', type: 'frame', atUs: writtenUs, turn: number, ...endResponse },
-      {
-        source: 'server',
-        type: 'turnEnd',
-        atUs: writtenUs,
-        turn: number,
-        outcome: turn.serverOutcome ?? 'spoken',
-      },
-      { source: 'device', type: 'frameReceived', atUs: handledUs, ...endResponse },
-      {
-        source: 'device',
-        type: 'frameHandled',
-        atUs: handledUs,
-        connection: 1,
-        frame,
-        event: 'EndResponse',
-      },
-    );
+    const received = { writtenUs, receivedUs: handledUs, handledUs };
+    trace.message({ turn: number, event: 'EndResponse', ...received });
+    trace.push({
+      source: 'server',
+      type: 'turnEnd',
+      atUs: writtenUs,
+      turn: number,
+      outcome: turn.serverOutcome ?? 'spoken',
+    });
     toState(handledUs, 'Listening', 'EndResponse');
-    events.push({
+    trace.push({
       source: 'harness',
       type: 'turnEnd',
       atUs: Math.max(turn.endUs, handledUs),
@@ -339,8 +298,8 @@ export function plantCell(plan: PlantedPlan): { cell: RecordedCell; truth: Plant
     });
   });
 
-  const endUs = Math.max(...events.map(({ atUs }) => atUs));
-  events.push(
+  const endUs = Math.max(...trace.events.map(({ atUs }) => atUs));
+  trace.push(
     {
       source: 'device',
       type: 'finished',
@@ -354,32 +313,9 @@ export function plantCell(plan: PlantedPlan): { cell: RecordedCell; truth: Plant
     },
     { source: 'harness', type: 'end', atUs: endUs, outcome: 'finished' },
   );
-  const sorted = events
-    .map((event, order) => ({ event, order }))
-    .sort((a, b) => a.event.atUs - b.event.atUs || a.order - b.order)
-    .map(({ event }, seq) => ({ ...event, seq: seq + 1 }) as TraceEvent);
-  const cell: RecordedCell = {
-    header: {
-      type: 'header',
-      formatVersion: 1,
-      scenario: 'planted',
-      provider: 'planted',
-      device: 'diy',
-      network: 'planted',
-      seed: 0,
-      time: 'virtual',
-    },
-    events: sorted,
-    speaker,
-    user: new Int16Array(0),
-    sent: Int16Array.from(sent),
-    provider,
-  };
+  const cell = trace.cell({ speaker, sent: Int16Array.from(sent), provider });
   return { cell, truth: { sentences } };
 }
-
-type WithoutSeq<Event> = Event extends TraceEvent ? Omit<Event, 'seq'> : never;
-type Unnumbered = WithoutSeq<TraceEvent>;
 
 /** A message for the player; one without content only takes a cycle. */
 interface PlayerLetter {
@@ -410,7 +346,7 @@ class PlantedPlayer {
   play(letters: readonly PlayerLetter[], sentence: number) {
     const inbox = [...letters];
     const queue: number[][] = [];
-    const events: Unnumbered[] = [];
+    const events: PlantedEvent[] = [];
     const emptyCycles: number[] = [];
     let own = -this.#rest.length;
     let firstPosition: number | null = null;

@@ -1,5 +1,6 @@
 /** What `inspect` found, as a JSON document. */
 import { type Defect, defectKinds } from '../inspection/defect.ts';
+import type { FilePause } from '../inspection/file-inspection.ts';
 import type { SoundView } from '../inspection/sound-view.ts';
 
 /** Raised when a field changes its meaning. */
@@ -16,6 +17,8 @@ export interface InspectedSound {
   readonly unreadRequests: readonly number[];
   /** Something was sent, but what the speaker played is not in the recording: its stage was not looked at. */
   readonly unheard: boolean;
+  /** Long silences of a file alone, which are no defects. A recording has none: there each is a gap, or meant. */
+  readonly pauses: readonly FilePause[];
   readonly defects: readonly Defect[];
 }
 
@@ -27,6 +30,7 @@ export interface InspectionReport {
     readonly sentences: number;
     readonly unreadRequests: readonly number[];
     readonly unheard: boolean;
+    readonly pauses: readonly FilePause[];
     readonly defects: readonly Defect[];
   }[];
   /** How many of each kind there are; kinds without any are left out. */
@@ -40,12 +44,13 @@ export function buildInspectionReport(sounds: readonly InspectedSound[]): Inspec
   );
   return {
     schemaVersion: inspectionSchemaVersion,
-    sounds: sounds.map(({ name, partial, views, unreadRequests, unheard, defects }) => ({
+    sounds: sounds.map(({ name, partial, views, unreadRequests, unheard, pauses, defects }) => ({
       name,
       partial,
       sentences: views.length,
       unreadRequests,
       unheard,
+      pauses,
       defects,
     })),
     kinds: Object.fromEntries(counts.filter(([, count]) => count > 0)),

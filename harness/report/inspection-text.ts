@@ -48,7 +48,27 @@ export function renderInspection(
       `${neutralize(name)}: what the speaker played is not in it (speaker.wav); that stage was not inspected`,
     ),
   );
-  return `${[...sections, ...missing, end].join('\n\n')}\n`;
+  const pauses = sounds.flatMap((sound) => pauseLines(sound, width));
+  const silences = pauses.length === 0 ? [] : [pauses.join('\n')];
+  return `${[...sections, ...missing, ...silences, end].join('\n\n')}\n`;
+}
+
+/** Pauses that are named one by one. */
+const namedPauses = 4;
+
+function pauseLines({ name, pauses }: InspectedSound, width: number): string[] {
+  if (pauses.length === 0) return [];
+  const seconds = (ms: number): string => `${(ms / 1000).toFixed(2)} s`;
+  const total = seconds(pauses.reduce((sum, { lengthMs }) => sum + lengthMs, 0));
+  const places = pauses
+    .slice(0, namedPauses)
+    .map(
+      ({ atMs, lengthMs, abrupt }) =>
+        `${seconds(lengthMs)} at ${seconds(atMs)}${abrupt ? ' in the middle of a loud sound' : ''}`,
+    );
+  const more = pauses.length > namedPauses ? [`${pauses.length - namedPauses} more`] : [];
+  const text = `${neutralize(name)}: ${plural(pauses.length, 'pause')}, ${total} of digital silence: ${[...places, ...more].join(', ')}. Whether sound is missing there, a file alone does not tell; the recording it is from does, or --against with one that is right.`;
+  return wrapText(text, width);
 }
 
 function renderSound(sound: InspectedSound, width: number, all: boolean, colors: Colors): string {

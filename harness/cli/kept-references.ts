@@ -41,7 +41,10 @@ export function keptReferences(): KeptFile[] {
   const names = offeredNames();
   const scenario = scenarioJsonSchema(names);
   const reference = [
-    keyReference(scenario, { inline: scenarioShape.inline, elsewhere: new Set(['expect']) }),
+    keyReference(scenario, {
+      inline: scenarioShape.inline,
+      elsewhere: new Set(['expect', 'gate']),
+    }),
     '## `[expect]` and `[turn.expect]`',
     '',
     'A metric and a value, or a comparison (`==`, `!=`, `<`, `<=`, `>`, `>=`) with one: `underruns.count = 0`, `ttfb_ms.p95 = "<= 800"`.',
@@ -49,6 +52,11 @@ export function keptReferences(): KeptFile[] {
     'could not be measured fulfils no expectation. What each of them is: [methods.md](methods.md).',
     '',
     metricReference(metricFamilies),
+    '',
+    '## `[gate]`',
+    '',
+    'A metric and how much worse it may get, for `compare`: `ttfb_ms.p50 = "+10%"`, `audio_seconds.played = "-1%"`, `underruns.total_ms = "off"`. Of a',
+    'distribution `p50` (also without a name), `p95` and `mean`. [harness/comparison/README.md](../harness/comparison/README.md#gates) says how it is decided.',
     '',
   ].join('\n');
   return [

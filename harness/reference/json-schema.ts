@@ -39,7 +39,18 @@ export function scenarioJsonSchema(offered: OfferedNames): JsonSchema {
   const schema = draft7(scenarioSchema, 'A scripted conversation for echokit-harness');
   const whole = rewrite(schema, [], (path, at) => {
     const key = path.at(-1);
-    if (key === 'expect') return described(expectation(path.includes('turn')), at);
+    if (key === 'expect') {
+      const inTurn = path.includes('turn');
+      return described(
+        metricTables(expectable, (family) => !inTurn || family.inTurn),
+        at,
+      );
+    }
+    if (key === 'gate')
+      return described(
+        metricTables(gateable, ({ kind }) => kind !== 'text'),
+        at,
+      );
     if (key === 'count') return described(numberOrComparison, at);
     if (path.join('.') === 'device.quirks_off') return listOf(at, { enum: offered.quirks });
     if (path.at(-2) === 'after' && key === 'event') return { ...at, enum: offered.moments };
@@ -47,7 +58,7 @@ export function scenarioJsonSchema(offered: OfferedNames): JsonSchema {
     if (key === 'to' && path.at(-2) === 'disturb') return { ...at, enum: offered.networks };
     return at;
   });
-  return { ...whole, definitions: { numberOrComparison: eitherForm, distribution } };
+  return { ...whole, definitions: { numberOrComparison: eitherForm, distribution, tolerance } };
 }
 
 function described(schema: JsonSchema, { description }: JsonSchema): JsonSchema {
@@ -114,11 +125,19 @@ const distribution: JsonSchema = {
   additionalProperties: false,
 };
 
-/** Every metric as nested tables: `underruns.count` is a key of the table `underruns`. */
-function expectation(inTurn: boolean): JsonSchema {
+/** `+10%`, `-1%`, `±2LU`, `off`. */
+const tolerance: JsonSchema = {
+  type: 'string',
+  pattern: '^\\s*(off|[+\\-\u2212\u00b1]\\s*(\\d+(\\.\\d*)?|\\.\\d+)\\s*(%|[a-zA-Z]*))\\s*$',
+};
+
+/** Metrics as nested tables: `underruns.count` is a key of the table `underruns`. */
+function metricTables(
+  leaf: (family: MetricFamily) => JsonSchema,
+  isWanted: (family: MetricFamily) => boolean,
+): JsonSchema {
   const root: Tree = {};
-  for (const family of metricFamilies) {
-    if (inTurn && !family.inTurn) continue;
+  for (const family of metricFamilies.filter(isWanted)) {
     let table = root;
     const parts = family.name.split('.');
     for (const part of parts.slice(0, -1)) {
@@ -127,7 +146,7 @@ function expectation(inTurn: boolean): JsonSchema {
       table = next as Tree;
     }
     const name = parts.at(-1)!;
-    const metric = metricSchema(family);
+    const metric = leaf(family);
     const other = (table[name] as { metric?: JsonSchema } | undefined)?.metric;
     // The bare name of one distribution is a metric of its own: its median.
     table[name] = { metric: other === undefined ? metric : { anyOf: [other, metric] } };
@@ -151,11 +170,24 @@ function tableSchema(tree: Tree): JsonSchema {
   };
 }
 
-function metricSchema({ kind, unit, definition, per }: MetricFamily): JsonSchema {
-  const description = `${definition} (${unit}, per ${per})`;
-  if (kind === 'text') return { type: 'string', description };
-  if (kind === 'number') return { description, ...numberOrComparison };
+function expectable(family: MetricFamily): JsonSchema {
+  const description = meaning(family);
+  if (family.kind === 'text') return { type: 'string', description };
+  if (family.kind === 'number') return { description, ...numberOrComparison };
   return { description, allOf: [{ $ref: '#/definitions/distribution' }] };
+}
+
+/** A distribution without a statistic means its median. */
+function gateable(family: MetricFamily): JsonSchema {
+  const description = meaning(family);
+  const one = { $ref: '#/definitions/tolerance' };
+  if (family.kind === 'number') return { description, allOf: [one] };
+  const properties = { p50: one, p95: one, mean: one };
+  return { description, anyOf: [one, { type: 'object', properties, additionalProperties: false }] };
+}
+
+function meaning({ unit, definition, per }: MetricFamily): string {
+  return `${definition} (${unit}, per ${per})`;
 }
 
 /** As the files are written. */

@@ -65,6 +65,9 @@ test('what an editor marks as wrong is refused by the program, too', (t) => {
     `${usual}[device]\nquirks_off = ["Q99"]\n`,
     `${usual}[stand_in]\nfault = { kind = "auht" }\n`,
     `${usual}[server]\npacket_ms = 50\n`,
+    `${usual}[gate]\nttfb_ms.p50 = "10%"\n`,
+    `${usual}[gate]\nttfb_ms.max = "+10%"\n`,
+    `${usual}[gate]\nfailure.kind = "off"\n`,
   ];
   for (const mistake of mistakes) {
     t.false(isScenario(parse(mistake)), mistake);
@@ -79,6 +82,7 @@ test('what the program takes is not marked by an editor', (t) => {
     `${usual}[turn.expect]\nunderruns.count = 0\nlead_silence_ms.p50 = ">= -1"\n`,
     `${usual}[[check]]\nevent = "reboot"\nwith = { level = 4 }\ncount = ">= 0"\n`,
     `${usual}[matrix]\ndevices = ["diy@0.2.2"]\n`,
+    `${usual}[gate]\nttfb_ms = "+50ms"\naudible_at_speaker_ms.p95 = "+10%"\naudio_seconds.played = "-1%"\nunderruns.total_ms = "off"\n`,
     `${usual}[stand_in]\npersonality = { openai = "openai-tts-1-hd" }\nspeed = 0.5\n`,
   ];
   for (const good of right) {

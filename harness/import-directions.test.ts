@@ -108,6 +108,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'harness/conformance',
     'harness/inspection',
     'harness/metrics',
+    'harness/random',
     'harness/scenario',
     'harness/serial',
     'harness/trace',
@@ -147,6 +148,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   commander: ['harness/cli'],
   serialport: ['harness/serial'],
   uplot: ['harness/report'],
+  esbuild: ['harness/cli'],
 };
 
 interface Source {

@@ -110,6 +110,7 @@ function inspectWav(
         text,
         stages: [{ stage: null, samples, rateHz }],
         playback: null,
+        atUs: null,
       },
     ],
     unreadRequests: [],

@@ -11,6 +11,8 @@ export interface SoundView {
   readonly turn: number | null;
   readonly sentence: number | null;
   readonly text: string | null;
+  /** When the speaker began it; of one that was not played, when it was sent or handed to the adapter. */
+  readonly atUs: number | null;
   /** In the order of the stages; one that was not recorded is missing. Each begins with the sentence. */
   readonly stages: readonly StageSound[];
   /** Null: the board played nothing of it. */
@@ -67,6 +69,10 @@ export function viewSentences(
         turn: sentence.turn,
         sentence: sentence.number ?? sentence.board?.number ?? null,
         text: sentence.text,
+        atUs:
+          start === undefined
+            ? (sentence.frames[0]?.atUs ?? sentence.ready?.atUs ?? null)
+            : positionToUs(conversation, start),
         stages,
         playback: playback === undefined ? null : playbackView(playback, conversation),
       },

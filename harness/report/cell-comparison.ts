@@ -1,7 +1,12 @@
 /** The numbers of the comparison tables: of one cell, or of several cells taken together. */
 import { distribution, nearestRank } from '../metrics/distribution.ts';
-import type { CellReport, MetricTree } from './run-report.ts';
+import type { CellReport, MetricTree, TurnReport } from './run-report.ts';
 import { spanMetricNames } from './run-report.ts';
+
+/** What a comparison looks at of a cell. */
+export interface ComparedCell extends Pick<CellReport, 'metrics' | 'values'> {
+  readonly turns: readonly Pick<TurnReport, 'verdict'>[];
+}
 
 /** One row. Null: nothing was measured. */
 export interface Comparison {
@@ -31,7 +36,7 @@ export interface Comparison {
  * Percentiles are taken over the single values of all cells, never over percentiles; counts and
  * durations are added up. Cells that have no value are left out, which `turnsFailed` accounts for.
  */
-export function compareCells(cells: readonly CellReport[]): Comparison {
+export function compareCells(cells: readonly ComparedCell[]): Comparison {
   const values = (name: string) => distribution(cells.flatMap((cell) => cell.values[name] ?? []));
   const numbers = (path: string) => cells.flatMap((cell) => numberAt(cell.metrics, path) ?? []);
   const total = (path: string) => {
@@ -104,7 +109,7 @@ export function meanSpans(cells: readonly CellReport[]): MeanSpans | null {
 }
 
 /** Rounded so that the sum is kept: what is missing goes to the largest remainders. */
-function roundTo(sum: number, values: readonly number[]): number[] {
+export function roundTo(sum: number, values: readonly number[]): number[] {
   const rounded = values.map(Math.floor);
   const order = values
     .map((value, i) => ({ i, remainder: value - rounded[i]! }))

@@ -322,7 +322,8 @@ function verdictCell(cells: readonly CellReport[], colors: Colors): TableCell {
   return { text: `${outcome}${count}${count === '' ? ' ' : ': '}${reason}`, paint };
 }
 
-function reasonOf({ failure, failures, expectations }: CellReport): string {
+/** Why the verdict is what it is, in a word or two; empty when there is nothing to say. */
+export function reasonOf({ failure, failures, expectations }: CellReport): string {
   if (failure !== undefined) return failureLabel(failure.class, failure.code);
   const missed = expectations.filter(({ outcome }) => outcome === 'fail').length;
   if (missed > 0) return `${missed} missed`;

@@ -1,0 +1,232 @@
+/** A run as one HTML file that needs nothing else. */
+import { createHash } from 'node:crypto';
+import type { CellMeasurement } from '../../metrics/measure.ts';
+import type { RecordedCell } from '../../metrics/recorded-cell.ts';
+import { placeOf, rowLabel } from '../cell-groups.ts';
+import type { CellReport, RunReport } from '../run-report.ts';
+import { reasonOf } from '../terminal-report.ts';
+import { stutterOf } from './fault-words.ts';
+import {
+  conversationId,
+  type PageCell,
+  type PageConversation,
+  type PageSound,
+  type PageSummary,
+  soundId,
+  summaryId,
+  type Timeline,
+  type Track,
+  type TrackName,
+} from './page-data.ts';
+import { pageHead } from './page-head.ts';
+import { htmlText, scriptJson } from './page-text.ts';
+import { SoundStore } from './sound-store.ts';
+import { timelineOf } from './timeline.ts';
+
+/** What runs in the browser, as it is put into the page. */
+export interface PageProgram {
+  readonly script: string;
+  readonly styles: string;
+}
+
+export interface PageOptions {
+  readonly program: PageProgram;
+  /** Folder of a recording as the page can open it; null: it will not be there. */
+  readonly folderOf: (recording: string) => string | null;
+  /** Applied to all data that goes into the page. */
+  readonly redact: (text: string) => string;
+}
+
+/** Gathers the conversations of a run while they are in memory, one after the other, and makes the page. */
+export class ReportPage {
+  readonly #store = new SoundStore();
+  readonly #timelines = new Map<string, Timeline>();
+
+  /**
+   * @param recording as the report calls it
+   * @param recorded as read from the disk; not needed afterwards
+   */
+  add(
+    recording: string,
+    recorded: RecordedCell & { readonly partial?: boolean },
+    turns: CellMeasurement['turns'],
+  ): void {
+    this.#timelines.set(recording, timelineOf(recorded, turns, this.#store));
+  }
+
+  /** The file. Conversations that were not added are in it without their timelines. */
+  html(report: RunReport, { program, folderOf, redact }: PageOptions): string {
+    const sound = this.#store.encoded();
+    const folders = report.cells.map(({ recording }) => folderOf(recording));
+    const summary: PageSummary = {
+      id: report.run.id,
+      seed: report.run.seed,
+      cells: report.cells.map((cell) => pageCell(cell, this.#timelines.get(cell.recording))),
+      notRun: report.notRun,
+      sound: soundOf(sound, folders),
+      audibleDbfs: report.cells[0]?.settings.audibility.thresholdDbfs ?? null,
+    };
+    const parts = [
+      start(program, report.run.id),
+      redact(pageHead(report, summary)),
+      body,
+      data(summaryId, redact(scriptJson(summary))),
+      `<script>${program.script}</script>\n`,
+      ...report.cells.map((cell, i) => {
+        const timeline = this.#timelines.get(cell.recording) ?? null;
+        const conversation: PageConversation = {
+          cell: { ...conversationFacts(cell), folder: folders[i]! },
+          timeline: timeline === null ? null : trimmed(timeline, sound !== null),
+        };
+        return data(conversationId(i), redact(scriptJson(conversation)));
+      }),
+      ...(sound?.clips ?? []).map(
+        ({ base64 }, i) =>
+          `<script type="application/octet-stream" id="${soundId(i)}">${base64}</script>\n`,
+      ),
+      '</body></html>\n',
+    ];
+    return parts.join('');
+  }
+}
+
+function soundOf(
+  sound: ReturnType<SoundStore['encoded']>,
+  folders: readonly (string | null)[],
+): PageSound {
+  if (sound !== null) {
+    return { kind: 'kept', shift: sound.shift, samples: sound.clips.map((clip) => clip.samples) };
+  }
+  if (folders.some((folder) => folder !== null)) return { kind: 'linked' };
+  return { kind: 'none', why: 'there is more of it than a page can hold' };
+}
+
+function pageCell(cell: CellReport, timeline: Timeline | undefined): PageCell {
+  const { scenario, title, provider, network, server, verdict, metrics, values, turns } = cell;
+  const [board, air] = placeOf(cell);
+  const take = (names: readonly string[]) =>
+    Object.fromEntries(
+      names.flatMap((name) => {
+        const value = metrics[name];
+        return value === undefined ? [] : [[name, value] as const];
+      }),
+    );
+  return {
+    scenario,
+    title,
+    provider,
+    row: rowLabel(cell),
+    board,
+    network: cell.board === undefined ? network : air,
+    server,
+    verdict,
+    reason: reasonOf(cell),
+    stutter: stutterOf(timeline?.gaps ?? unexplainedGaps(cell)),
+    turns: turns.map((turn) => ({ verdict: turn.verdict })),
+    metrics: take(['underruns', 'audio_seconds', 'loudness_lufs', 'conservation']),
+    values: Object.fromEntries(
+      comparedValues.flatMap((name) => {
+        const found = values[name];
+        return found === undefined ? [] : [[name, found] as const];
+      }),
+    ),
+  };
+}
+
+const comparedValues = [
+  'audible_at_speaker_ms',
+  'ttfb_ms',
+  'ttfa_ms',
+  'seam_ms',
+  'prebuffer_needed_ms',
+];
+
+/** Of a conversation whose recording could not be looked at. */
+function unexplainedGaps({ turns }: CellReport) {
+  return turns.flatMap(({ underruns }) =>
+    underruns.map(({ durationMs }) => ({ fault: 'cause not known', durationMs })),
+  );
+}
+
+function conversationFacts(cell: CellReport): Omit<PageConversation['cell'], 'folder'> {
+  const { failures, ledger, recording, seed, host, turns, expectations, values } = cell;
+  return {
+    failures,
+    ledger,
+    recording,
+    seed,
+    host,
+    turns: turns.map(({ turn, verdict, failure, audible_at_speaker_ms, spans, ledger: own }) => ({
+      turn,
+      verdict,
+      ...(failure !== undefined && { failure }),
+      audible_at_speaker_ms,
+      spans,
+      ledger: own,
+    })),
+    expectations,
+    seams: values['seam_ms'] ?? [],
+  };
+}
+
+/** Without what the page does not need: places in files, or their peaks. */
+function trimmed(timeline: Timeline, hasSound: boolean): Timeline {
+  const tracks = Object.fromEntries(
+    Object.entries(timeline.tracks).map(([name, { clips, files, peaks }]: [string, Track]) => [
+      name,
+      hasSound ? { clips, files: [] } : { clips: [], files, ...(peaks !== undefined && { peaks }) },
+    ]),
+  ) as unknown as Record<TrackName, Track>;
+  return { ...timeline, tracks };
+}
+
+function data(id: string, json: string): string {
+  return `<script type="application/json" id="${id}">${json}</script>\n`;
+}
+
+/** Nothing is loaded from anywhere, and nothing runs but what is written here. Sound may be in files beside the page. */
+function start({ script, styles }: PageProgram, id: string): string {
+  const hash = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
+  const policy = [
+    "default-src 'none'",
+    `script-src ${hash(script)}`,
+    `style-src ${hash(styles)}`,
+    'img-src data: blob:',
+    "media-src 'self' file: data: blob:",
+    "base-uri 'none'",
+    "form-action 'none'",
+  ].join('; ');
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="referrer" content="no-referrer">
+<title>${htmlText(id)} · echokit-harness</title>
+<style>${styles}</style>
+</head>
+`;
+}
+
+/** What the script fills. */
+const body = `<section id="comparison" aria-labelledby="comparison-title" tabindex="-1">
+<h2 id="comparison-title">Comparison</h2>
+<noscript><p>The tables, sound and pictures need JavaScript. The figures are also in <code>report.json</code> beside this file.</p></noscript>
+<div id="comparison-view"></div>
+</section>
+<section id="conversations" aria-labelledby="conversations-title" tabindex="-1">
+<h2 id="conversations-title">Conversations</h2>
+<div id="conversations-view"></div>
+</section>
+<section id="blind" aria-labelledby="blind-title">
+<h2 id="blind-title">Blind listening</h2>
+<div id="blind-view"></div>
+</section>
+<section id="notes" aria-labelledby="notes-title">
+<h2 id="notes-title">What the words mean</h2>
+<div id="notes-view"></div>
+</section>
+</main>
+`;

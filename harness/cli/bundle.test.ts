@@ -251,12 +251,15 @@ test.serial('a hostile bundle leaves nothing anywhere', async (t) => {
   const before = readdirSync(tmpdir()).filter((name) => name.startsWith('echokit-bundle-'));
   for (const open of [
     () => openRunFolder(evil),
-    () => reportCommand(new Screen(), [evil], {}),
     () => exportCommand(new Screen(), evil, { format: 'wav', audio: [], out: folder }),
   ]) {
     const error = t.throws(open, { instanceOf: BundleError });
     t.is(error!.code, 'BUNDLE_PATH');
   }
+  await t.throwsAsync(reportCommand(new Screen(), [evil], {}), {
+    instanceOf: BundleError,
+    code: 'BUNDLE_PATH',
+  });
   await t.throwsAsync(reproCommand(new Screen(), evil, { version }), { instanceOf: BundleError });
   t.false(existsSync(join(tmpdir(), '..', 'escaped.txt')));
   t.false(existsSync(join(tmpdir(), 'escaped.txt')));
@@ -294,7 +297,7 @@ test.serial('only what was reviewed, whole and right becomes golden', async (t) 
   const golden = unpackBundle(readFileSync(join(out, file!)), file!).files;
   t.regex(Buffer.from(golden.get('golden.json')!).toString(), /"reason": "looked at"/);
   const screen = new Screen();
-  t.is(reportCommand(screen, [join(out, file!), recorded.path], { json: true }), 0);
+  t.is(await reportCommand(screen, [join(out, file!), recorded.path], { json: true }), 0);
   const report = JSON.parse(screen.printed) as RunReport;
   t.is(report.cells.length, 2);
   t.deepEqual(report.cells[0]!.metrics, report.cells[1]!.metrics);

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { SystemClock, wallClockIso } from '../clock/system-clock.ts';
 import { writeWhole } from '../files/written-file.ts';
+import { ReportPage } from '../report/page/report-page.ts';
 import { buildRunReport } from '../report/run-report.ts';
 import { renderTerminalReport } from '../report/terminal-report.ts';
 import { type CellResult, type RunPlanOptions, runPlan } from '../runner/run-plan.ts';
@@ -11,6 +12,7 @@ import { SecretMask } from '../trace/secret-mask.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { exitCode, exitCodeOfVerdicts } from './exit-code.ts';
 import { spentOf } from './live-providers.ts';
+import { pageProgram, urlPath } from './page-program.ts';
 import { programEnvironment } from './program-environment.ts';
 import { RunProgress } from './run-progress.ts';
 import type { Terminal } from './terminal.ts';
@@ -24,6 +26,8 @@ export interface ShownRunOptions {
   /** Show the ledger of samples turn by turn: of cells in which something is wrong, or of all. */
   readonly ledger?: 'faulty' | 'all';
   readonly json?: boolean;
+  /** False: no page for a browser. */
+  readonly html?: boolean;
   readonly quiet?: boolean;
   /** Say every event when it happens. */
   readonly verbose?: boolean;
@@ -69,6 +73,7 @@ export async function carryOut(
     onBoard: board !== undefined,
     nowUs: () => clock.nowUs(),
   });
+  const page = options.html === false ? undefined : new ReportPage();
   const results = await runInFolder(folder.path, {
     plan,
     providers,
@@ -83,6 +88,9 @@ export async function carryOut(
     signal,
     environment: { ...environment, startedAt },
     onCell: (result, index) => progress.ended(result, index),
+    ...(page !== undefined && {
+      onRecording: (recording, recorded, { turns }) => page.add(recording, recorded, turns),
+    }),
     onTry: (cell, index, again) => progress.began(cell, index, again),
     ...(options.verbose === true && { onEvent: (event) => progress.event(event) }),
   }).finally(() => progress.over());
@@ -104,6 +112,15 @@ export async function carryOut(
   });
   const mask = new SecretMask(options.secrets ?? []);
   writeWhole(join(folder.path, 'report.json'), mask.text(`${JSON.stringify(report, null, 2)}\n`));
+  const pagePath = join(folder.path, 'report.html');
+  if (page !== undefined) {
+    const html = page.html(report, {
+      program: await pageProgram(),
+      folderOf: urlPath,
+      redact: (text) => mask.text(text),
+    });
+    writeWhole(pagePath, html);
+  }
   if (options.json === true) terminal.print(JSON.stringify(report, null, 2));
   else {
     say('');
@@ -117,6 +134,11 @@ export async function carryOut(
         nextSteps: options.nextSteps(results, folder.path),
       }).trimEnd(),
     );
+  }
+  if (page !== undefined) {
+    const line = `Report: ${relative('.', pagePath) || pagePath}`;
+    if (options.json === true) say(line);
+    else terminal.print(line);
   }
   if (signal.aborted) return exitCode.interrupted;
   return exitCodeOfVerdicts(results.map(({ verdict }) => verdict.outcome));

@@ -131,6 +131,10 @@ test.serial('run --json prints one document with the percentiles where scripts l
   }
   const [run] = readdirSync(out);
   t.deepEqual(JSON.parse(readFileSync(join(out, run!, 'report.json'), 'utf8')), report);
+  const page = readFileSync(join(out, run!, 'report.html'), 'utf8');
+  t.regex(page, /First to speak:/);
+  t.true(page.endsWith('</body></html>\n'));
+  t.regex(stderr, new RegExp(`^Report: .*${run}/report\\.html\\n$`, 'm'));
 });
 
 test.serial('the advice to repeat a cell is that cell, and a cause is told once', async (t) => {
@@ -154,6 +158,7 @@ failure.kind = "none"
   const advice = /repeat one cell: +npm run -s harness -- (.*)/.exec(stdout)?.[1];
   const same = `--provider openai-stream --device diy --network ideal --seed 7 --out ${out}`;
   t.is(advice, `run ${path} ${same}`);
+  t.regex(stdout, /\nReport: .*report\.html\n$/, 'the last line');
   t.is(stdout.match(/was cut off/g)?.length, 1, 'once for both boards');
   t.true(stdout.includes('cut · openai-stream · diy, box · ideal: 2 cells'), stdout);
   t.is(stdout.match(/not met because of it: turns\.failed, failure\.kind/g)?.length, 1);

@@ -292,6 +292,7 @@ program
   )
   .option('--no-harness-config', 'no defaults but those of this help')
   .option('--json', 'print the report as one JSON document instead of the table')
+  .option('--no-html', 'do not write report.html, the page for a browser')
   .option('--quiet', 'no progress on stderr')
   .option('--verbose', 'every event of a conversation on stderr when it happens')
   .addHelpText(
@@ -362,6 +363,7 @@ program
   .option('--out <folder>', 'where runs are recorded', 'recordings/runs')
   .addOption(ledgerOption())
   .option('--json', 'print the report as one JSON document instead of the table')
+  .option('--no-html', 'do not write report.html, the page for a browser')
   .option('--quiet', 'no progress on stderr')
   .addHelpText(
     'after',
@@ -420,6 +422,10 @@ program
   .argument('<recording...>', 'runs, recordings of one conversation, bundles')
   .addOption(ledgerOption())
   .option('--twin', 'show where real boards and their models part')
+  .option(
+    '--html <file>',
+    'write the page for a browser, too: figures, timelines and sound in one file',
+  )
   .option('--json', 'print the report as one JSON document instead of the table')
   .addHelpText(
     'after',
@@ -427,13 +433,14 @@ program
 Examples:
   echokit-harness report recordings/runs/<run>
   echokit-harness report recordings/golden/*.zip
+  echokit-harness report recordings/runs/<run> --html report.html
   echokit-harness report recordings/runs/<run>/cells/<cell> --json
 
 Exit codes: 0 all passed, 1 an expectation failed, 4 a recording cannot be read or judged.`,
   )
   .action(async (paths: string[], options) => {
     const { reportCommand } = await import('./report-command.ts');
-    process.exitCode = reportCommand(terminal, paths, options);
+    process.exitCode = await reportCommand(terminal, paths, options);
   });
 
 program

@@ -47,6 +47,11 @@ export async function bundledProgram(): Promise<PageProgram> {
   return { script: `/* with uPlot:\n${licence.trim()}\n*/\n${script}`, styles };
 }
 
+/** A path as a page can open it: whatever is in its names. */
+export function urlPath(path: string): string {
+  return path.split('/').map(encodeURIComponent).join('/');
+}
+
 /** File names and contents of the compiled package. */
 export function builtFiles({
   script,

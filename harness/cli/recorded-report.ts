@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, join, relative, sep } from 'node:path';
 import { parse } from 'smol-toml';
+import type { CellMeasurement } from '../metrics/measure.ts';
 import { measureRoom } from '../metrics/room-measurement.ts';
 import {
   buildRunReport,
@@ -17,6 +18,7 @@ import type { Cell } from '../scenario/plan.ts';
 import type { Scenario } from '../scenario/scenario.ts';
 import { ScenarioError } from '../scenario/scenario-error.ts';
 import type { ManifestPlan, RecordingManifest } from '../trace/manifest.ts';
+import type { Recording } from '../trace/recorded-cell.ts';
 import { RecordingError, readRecording } from '../trace/recording-reader.ts';
 import type { TraceHeader } from '../trace/trace-event.ts';
 
@@ -29,12 +31,14 @@ export interface RecordedReport {
 /**
  * @param path of a recording or of a run
  * @param name of the report; default: that of the folder
+ * @param onRecording called with each, by the name that the report gives it
  * @throws {RecordingError} for a folder without a recording, or one that cannot be read
  */
 export function recordedReport(
   path: string,
   catalog: ScenarioCatalog,
   name: string = basename(path),
+  onRecording?: (recording: string, recorded: Recording, measurement: CellMeasurement) => void,
 ): RecordedReport {
   const notes: string[] = [];
   const folders = recordingFolders(path);
@@ -50,11 +54,13 @@ export function recordedReport(
     const scenario = scenarioOf(folder, catalog, notes);
     const { measurement, board, verdict } = judgeRecording(recording, scenario);
     const room = measureRoom(recording);
+    const place = relative(path, folder).split(sep).join('/') || '.';
+    onRecording?.(place, recording, measurement);
     return {
       cell: cellOf(header, scenario ?? unknownScenario(header, manifest)),
       measurement,
       verdict,
-      recording: relative(path, folder).split(sep).join('/') || '.',
+      recording: place,
       host: header.live ?? null,
       ...(manifest?.inputs !== undefined && { inputs: manifest.inputs }),
       ...(board !== null && { board }),

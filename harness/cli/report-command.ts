@@ -1,7 +1,11 @@
+import { dirname, join, relative, sep } from 'node:path';
+import { writeWhole } from '../files/written-file.ts';
+import { ReportPage } from '../report/page/report-page.ts';
 import type { RunReport } from '../report/run-report.ts';
 import { renderTerminalReport } from '../report/terminal-report.ts';
 import { builtInProviders } from '../runner/provider-catalog.ts';
 import { exitCodeOfVerdicts } from './exit-code.ts';
+import { pageProgram, urlPath } from './page-program.ts';
 import { recordedReport } from './recorded-report.ts';
 import { openRunFolder } from './recorded-run-folder.ts';
 import { scenarioCatalog } from './scenario-files.ts';
@@ -11,19 +15,34 @@ export interface ReportCommandOptions {
   readonly ledger?: 'faulty' | 'all';
   readonly twin?: boolean;
   readonly json?: boolean;
+  /** File that gets the page for a browser. */
+  readonly html?: string;
 }
 
 /** `report`: what recordings come to, from their files alone. Returns the exit code. */
-export function reportCommand(
+export async function reportCommand(
   terminal: Terminal,
   paths: readonly string[],
   options: ReportCommandOptions,
-): number {
+): Promise<number> {
   const catalog = scenarioCatalog(builtInProviders.map(({ name }) => name));
+  const page = options.html === undefined ? undefined : new ReportPage();
+  /** Folders that stay where they are, by the name of their recording. */
+  const folders = new Map<string, string>();
+  const alone = paths.length === 1;
   const reports = paths.map((path) => {
     const run = openRunFolder(path);
     try {
-      const { report, notes } = recordedReport(run.path, catalog, run.name);
+      const { report, notes } = recordedReport(
+        run.path,
+        catalog,
+        run.name,
+        (place, recorded, { turns }) => {
+          const recording = alone ? place : placeFrom(path, place);
+          if (!run.isBundle) folders.set(recording, join(run.path, place));
+          page?.add(recording, recorded, turns);
+        },
+      );
       for (const note of notes) terminal.say(note.replaceAll(run.path, path));
       return { path, report };
     } finally {
@@ -43,6 +62,19 @@ export function reportCommand(
         nextSteps: [],
       }).trimEnd(),
     );
+  }
+  if (page !== undefined && options.html !== undefined) {
+    const from = dirname(options.html);
+    const html = page.html(report, {
+      program: await pageProgram(),
+      folderOf: (recording) => {
+        const folder = folders.get(recording);
+        return folder === undefined ? null : urlPath(relative(from, folder).split(sep).join('/'));
+      },
+      redact: (text) => text,
+    });
+    writeWhole(options.html, html);
+    terminal.say(`Report: ${options.html}`);
   }
   return exitCodeOfVerdicts(report.cells.map(({ verdict }) => verdict));
 }
@@ -64,8 +96,12 @@ function joined(
     cells: reports.flatMap(({ path, report: { cells } }) =>
       cells.map((cell) => ({
         ...cell,
-        recording: cell.recording === '.' ? path : `${path}/${cell.recording}`,
+        recording: placeFrom(path, cell.recording),
       })),
     ),
   };
+}
+
+function placeFrom(path: string, place: string): string {
+  return place === '.' ? path : `${path}/${place}`;
 }

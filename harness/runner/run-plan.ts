@@ -21,6 +21,7 @@ import type {
   ManifestPlan,
   RecordingManifest,
 } from '../trace/manifest.ts';
+import type { Recording } from '../trace/recorded-cell.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import {
   boardSpeakerFile,
@@ -68,6 +69,12 @@ export interface RunPlanOptions {
   /** Finds out whose fault each underrun was. */
   readonly blame?: boolean;
   readonly onCell?: (result: CellResult, index: number) => void;
+  /** Called with each recording as it was read back from the disk; a second try comes under the same name. */
+  readonly onRecording?: (
+    recording: string,
+    recorded: Recording,
+    measurement: CellMeasurement,
+  ) => void;
   /** Called before each try. */
   readonly onTry?: (cell: Cell, index: number, again: boolean) => void;
   /** Called with every event when it is recorded; secrets are not yet replaced in it. */
@@ -187,6 +194,7 @@ async function recordCell(
   const { measurement, board: onBoard, ...judged } = judgeRecording(recorded, cell.scenario);
   const verdict = withWriteError(judged.verdict, writer.failed);
   const room = measureRoom(recorded);
+  options.onRecording?.(recording, recorded, measurement);
   const inputs = inputDigests(cell, {
     profile: profileOf({ cell, devices: options.devices }),
     ...(!isExternal(provider) && { provider }),

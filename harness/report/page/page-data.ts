@@ -69,7 +69,7 @@ export interface ConversationFacts
   >[];
   readonly expectations: readonly ExpectationReport[];
   readonly seams: readonly number[];
-  /** What the page can open of the recording: its folder, relative to the page. Null: it is somewhere else. */
+  /** URL of the recording's folder, relative to the page. Null: the page cannot know where it is. */
   readonly folder: string | null;
 }
 

@@ -20,6 +20,9 @@ export function htmlText(text: string): string {
     .replaceAll('"', '&quot;');
 }
 
+/** Also what would reorder the page's source for whoever reads that. */
+const escaped = /[<\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+
 /**
  * JSON for the content of a `script` element: nothing in it can end the element, and lone surrogates are escaped. Texts
  * are cut.
@@ -29,7 +32,7 @@ export function scriptJson(value: unknown): string {
     typeof member === 'string' ? cutText(member) : member,
   );
   return json.replaceAll(
-    /[<\u2028\u2029]/g,
+    escaped,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 }

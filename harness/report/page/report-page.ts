@@ -16,7 +16,6 @@ import {
   summaryId,
   type Timeline,
   type Track,
-  type TrackName,
 } from './page-data.ts';
 import { pageHead } from './page-head.ts';
 import { htmlText, scriptJson } from './page-text.ts';
@@ -31,7 +30,7 @@ export interface PageProgram {
 
 export interface PageOptions {
   readonly program: PageProgram;
-  /** Folder of a recording as the page can open it; null: it will not be there. */
+  /** URL of a recording's folder, relative to the page, without a slash at its end; null: it will not be there. */
   readonly folderOf: (recording: string) => string | null;
   /** Applied to all data that goes into the page. */
   readonly redact: (text: string) => string;
@@ -40,7 +39,7 @@ export interface PageOptions {
 /** Gathers the conversations of a run while they are in memory, one after the other, and makes the page. */
 export class ReportPage {
   readonly #store = new SoundStore();
-  readonly #timelines = new Map<string, Timeline>();
+  readonly #conversations = new Map<string, KeptConversation>();
 
   /**
    * @param recording as the report calls it
@@ -51,43 +50,49 @@ export class ReportPage {
     recorded: RecordedCell & { readonly partial?: boolean },
     turns: CellMeasurement['turns'],
   ): void {
-    this.#timelines.set(recording, timelineOf(recorded, turns, this.#store));
+    const { tracks, ...timeline } = timelineOf(recorded, turns, this.#store);
+    const { gaps } = timeline;
+    this.#conversations.set(recording, { timeline: scriptJson(timeline), tracks, gaps });
   }
 
-  /** The file. Conversations that were not added are in it without their timelines. */
-  html(report: RunReport, { program, folderOf, redact }: PageOptions): string {
+  /** The file, in pieces. Conversations that were not added are in it without their timelines. */
+  *html(report: RunReport, { program, folderOf, redact }: PageOptions): Iterable<string> {
     const sound = this.#store.encoded();
     const folders = report.cells.map(({ recording }) => folderOf(recording));
     const summary: PageSummary = {
       id: report.run.id,
       seed: report.run.seed,
-      cells: report.cells.map((cell) => pageCell(cell, this.#timelines.get(cell.recording))),
+      cells: report.cells.map((cell) =>
+        pageCell(cell, this.#conversations.get(cell.recording)?.gaps),
+      ),
       notRun: report.notRun,
       sound: soundOf(sound, folders),
       audibleDbfs: report.cells[0]?.settings.audibility.thresholdDbfs ?? null,
     };
-    const parts = [
-      start(program, report.run.id),
-      redact(pageHead(report, summary)),
-      body,
-      data(summaryId, redact(scriptJson(summary))),
-      `<script>${program.script}</script>\n`,
-      ...report.cells.map((cell, i) => {
-        const timeline = this.#timelines.get(cell.recording) ?? null;
-        const conversation: PageConversation = {
-          cell: { ...conversationFacts(cell), folder: folders[i]! },
-          timeline: timeline === null ? null : trimmed(timeline, sound !== null),
-        };
-        return data(conversationId(i), redact(scriptJson(conversation)));
-      }),
-      ...(sound?.clips ?? []).map(
-        ({ base64 }, i) =>
-          `<script type="application/octet-stream" id="${soundId(i)}">${base64}</script>\n`,
-      ),
-      '</body></html>\n',
-    ];
-    return parts.join('');
+    yield start(program, report.run.id);
+    yield redact(pageHead(report, summary));
+    yield body;
+    yield data(summaryId, redact(scriptJson(summary)));
+    yield `<script>${program.script}</script>\n`;
+    for (const [i, cell] of report.cells.entries()) {
+      const facts = scriptJson({ ...conversationFacts(cell), folder: folders[i]! });
+      const kept = this.#conversations.get(cell.recording);
+      const timeline = kept === undefined ? 'null' : timelineJson(kept, sound !== null);
+      yield data(conversationId(i), redact(`{"cell":${facts},"timeline":${timeline}}`));
+    }
+    for (const [i, { base64 }] of (sound?.clips ?? []).entries()) {
+      yield `<script type="application/octet-stream" id="${soundId(i)}">${base64}</script>\n`;
+    }
+    yield '</body></html>\n';
   }
+}
+
+/** A large run has thousands, so what is not needed before the end is text. */
+interface KeptConversation {
+  /** JSON of its {@link Timeline}, but for the tracks. */
+  readonly timeline: string;
+  readonly tracks: Timeline['tracks'];
+  readonly gaps: Timeline['gaps'];
 }
 
 function soundOf(
@@ -101,7 +106,7 @@ function soundOf(
   return { kind: 'none', why: 'there is more of it than a page can hold' };
 }
 
-function pageCell(cell: CellReport, timeline: Timeline | undefined): PageCell {
+function pageCell(cell: CellReport, gaps: Timeline['gaps'] | undefined): PageCell {
   const { scenario, title, provider, network, server, verdict, metrics, values, turns } = cell;
   const [board, air] = placeOf(cell);
   const take = (names: readonly string[]) =>
@@ -121,7 +126,7 @@ function pageCell(cell: CellReport, timeline: Timeline | undefined): PageCell {
     server,
     verdict,
     reason: reasonOf(cell),
-    stutter: stutterOf(timeline?.gaps ?? unexplainedGaps(cell)),
+    stutter: stutterOf(gaps ?? unexplainedGaps(cell)),
     turns: turns.map((turn) => ({ verdict: turn.verdict })),
     metrics: take(['underruns', 'audio_seconds', 'loudness_lufs', 'conservation']),
     values: Object.fromEntries(
@@ -169,15 +174,16 @@ function conversationFacts(cell: CellReport): Omit<PageConversation['cell'], 'fo
   };
 }
 
-/** Without what the page does not need: places in files, or their peaks. */
-function trimmed(timeline: Timeline, hasSound: boolean): Timeline {
-  const tracks = Object.fromEntries(
-    Object.entries(timeline.tracks).map(([name, { clips, files, peaks }]: [string, Track]) => [
+/** Its tracks without what the page does not need: places in files, or the peaks of sound that it has itself. */
+function timelineJson({ timeline, tracks }: KeptConversation, hasSound: boolean): string {
+  const needed = Object.fromEntries(
+    Object.entries(tracks).map(([name, { clips, files, peaks }]: [string, Track]) => [
       name,
-      hasSound ? { clips, files: [] } : { clips: [], files, ...(peaks !== undefined && { peaks }) },
+      hasSound ? { clips, files: [] } : { clips: [], files, peaks },
     ]),
-  ) as unknown as Record<TrackName, Track>;
-  return { ...timeline, tracks };
+  );
+  // One more member of the object.
+  return `${timeline.slice(0, -1)},"tracks":${scriptJson(needed)}}`;
 }
 
 function data(id: string, json: string): string {

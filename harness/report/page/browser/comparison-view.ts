@@ -62,7 +62,7 @@ export class ComparisonView {
       if (names.length < 2) return [];
       const select = element(
         'select',
-        {},
+        { 'aria-label': labels[key] },
         element('option', { value: '' }, 'all'),
         ...names.map((name, i) => element('option', { value: `${i + 1}` }, foreignText(name))),
       );

@@ -62,7 +62,7 @@ export class ConversationList {
       () => {
         void readConversation(index).then((conversation) => {
           inside.removeAttribute('aria-busy');
-          inside.replaceChildren(conversationView(conversation, `${index + 1}`));
+          inside.replaceChildren(conversationView(conversation, cell.title, `${index + 1}`));
         });
       },
       { once: true },

@@ -37,10 +37,15 @@ const trackLabels: Readonly<Record<TrackName, string>> = {
 const shownGaps = 12;
 
 /** @param name what it is called, for readers of the screen */
-export function conversationView({ cell, timeline }: PageConversation, name: string): HTMLElement {
+export function conversationView(
+  { cell, timeline }: PageConversation,
+  title: string,
+  name: string,
+): HTMLElement {
   return element(
     'div',
     { class: 'conversation' },
+    element('p', { class: 'title' }, foreign(title)),
     failures(cell),
     ...(timeline === null
       ? [element('p', { class: 'none' }, 'Its recording could not be read: there is no timeline.')]
@@ -59,7 +64,7 @@ function failures({ failures: all, turns }: ConversationFacts): HTMLElement | nu
   return element(
     'div',
     { class: 'failures' },
-    element('h4', {}, 'What failed'),
+    element('h3', {}, 'What failed'),
     element(
       'ul',
       {},
@@ -167,7 +172,7 @@ function gapList(
   const root = element(
     'div',
     { class: 'gaps' },
-    element('h4', {}, `It ${stutterWords(stutterOf(gaps))}`),
+    element('h3', {}, `It ${stutterWords(stutterOf(gaps))}`),
     element(
       'p',
       { class: 'hint' },
@@ -193,7 +198,7 @@ function explanation(gap: GapLine, i: number): HTMLElement {
     'div',
     {},
     element(
-      'h5',
+      'h4',
       {},
       `Underrun ${i + 1}: ${Math.round(durationMs)} ms at ${seconds(atMs)}, ${where}`,
     ),
@@ -250,7 +255,7 @@ function waterfalls({ turns }: ConversationFacts): HTMLElement {
   return element(
     'div',
     { class: 'waterfalls' },
-    element('h4', {}, 'Where the time to the first sound went'),
+    element('h3', {}, 'Where the time to the first sound went'),
     ...turns.map(({ turn, verdict, failure, audible_at_speaker_ms: heard, spans }) => {
       if (heard === null) {
         return element(
@@ -458,13 +463,7 @@ function facts({ recording, seed, host, folder }: ConversationFacts): HTMLElemen
     'p',
     { class: 'hint' },
     `${coding} Server and provider: each sentence begins where the speaker began it, and is cut where the next one does. Recording: `,
-    folder === null
-      ? foreign(recording)
-      : element(
-          'a',
-          { href: encodeURI(`${folder}/`).replaceAll('#', '%23').replaceAll('?', '%3F') },
-          foreign(recording),
-        ),
+    folder === null ? foreign(recording) : element('a', { href: `${folder}/` }, foreign(recording)),
     `, seed ${seed}${host === null ? '' : ', spoken by '}`,
     host === null ? '' : foreign(host),
     '.',

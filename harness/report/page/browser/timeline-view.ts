@@ -287,7 +287,7 @@ export class TimelineView {
     const { gaps } = this.#timeline;
     if (gaps.length === 0) return;
     const next = gaps.findIndex(({ atMs }) => atMs > now + 1);
-    const gap = next < 0 ? 0 : next;
+    const gap = Math.max(0, next);
     this.#onGap(gap);
     void this.seek(gaps[gap]!.atMs);
   }

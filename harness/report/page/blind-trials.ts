@@ -15,11 +15,14 @@ export const mostTrials = 20;
 export function blindTrials(cells: readonly PageCell[], seed: number): BlindTrial[] {
   const random = createRandom(seed, 'blind-listening');
   const groups = new Map<string, number[]>();
-  for (const [i, cell] of cells.entries()) {
+  for (const [i, { scenario, board, network, row, values }] of cells.entries()) {
     // Of what was not heard there is nothing to hear.
-    if ((cell.values['audible_at_speaker_ms'] ?? []).length === 0) continue;
-    const key = JSON.stringify([cell.scenario, cell.board, cell.network]);
-    groups.set(key, [...(groups.get(key) ?? []), i]);
+    if ((values['audible_at_speaker_ms'] ?? []).length === 0) continue;
+    const key = JSON.stringify([scenario, board, network]);
+    const group = groups.get(key) ?? [];
+    // One who held it several times is heard once.
+    if (group.some((other) => cells[other]!.row === row)) continue;
+    groups.set(key, [...group, i]);
   }
   const shuffle = <Item>(items: readonly Item[]): Item[] => {
     const left = [...items];

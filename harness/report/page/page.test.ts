@@ -152,7 +152,7 @@ test('rows are sorted in both directions, and what has no value is last in both'
   t.deepEqual(filtered(cells, { scenario: null, board: null, network: null, row: 'late' }), [1]);
 });
 
-test('blind pairs are of the same conversation, drawn from the seed, without who was not heard', (t) => {
+test('blind pairs are of the same conversation, drawn from the seed, without who was not heard, each provider once', (t) => {
   const cell = (scenario: string, row: string, heard = 1): PageCell => ({
     ...summaryOf(planted).cells[0]!,
     scenario,
@@ -167,6 +167,7 @@ test('blind pairs are of the same conversation, drawn from the seed, without who
     cell('b', 'y'),
     cell('c', 'x'),
     cell('a', 'w', 0),
+    cell('a', 'x'),
   ];
   const trials = blindTrials(cells, 3);
   t.deepEqual(trials, blindTrials(cells, 3));

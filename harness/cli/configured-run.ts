@@ -22,6 +22,7 @@ export const runOptionOf: Readonly<Record<Exclude<RunKey, 'scenarios'>, string>>
   only: 'only',
   tags: 'tag',
   exclude_tags: 'excludeTag',
+  html: 'html',
   ledger: 'ledger',
   blame: 'blame',
   max_requests: 'maxRequests',

@@ -1,4 +1,4 @@
-/** Exit codes of every command. Listed in the README. */
+/** Exit codes of every command. Listed in `docs/usage.md`. */
 export const exitCode = {
   passed: 0,
   expectationFailed: 1,

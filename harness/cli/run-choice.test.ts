@@ -166,10 +166,15 @@ test('every key of [run] is an option of run, and what is no key is told on the 
   const attribute = (option: string) =>
     option.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
   const attributes = new Set(options.map(attribute));
-  for (const [key, name] of Object.entries(runOptionOf)) t.true(attributes.has(name), key);
+  for (const [key, name] of Object.entries(runOptionOf)) {
+    t.true(
+      attributes.has(name) || attributes.has(`no${name[0]!.toUpperCase()}${name.slice(1)}`),
+      key,
+    );
+  }
   const configured = new Set<string>(Object.values(runOptionOf));
   t.deepEqual(
-    options.filter((option) => !configured.has(attribute(option))).sort(),
+    options.filter((option) => !configured.has(attribute(option.replace(/^no-/, '')))).sort(),
     [
       // Who is asked, and on what: seen by the person who starts the run.
       ...['live', 'server', 'replay', 'refresh', 'board', 'registry', 'server-address', 'speak'],

@@ -58,6 +58,12 @@ const run = z.strictObject({
     ),
   tags: names.optional().describe('Run only scenarios that have one of these tags.'),
   exclude_tags: names.optional().describe('Run no scenario that has one of these tags.'),
+  html: z
+    .boolean()
+    .optional()
+    .describe(
+      'Write report.html, the page for a browser, into the folder of the run. Default: true.',
+    ),
   ledger: z
     .enum(['faulty', 'all'])
     .optional()

@@ -130,3 +130,41 @@ test('every command line of the documents is one that the program has', async (t
   }
   t.deepEqual(wrong, []);
 });
+
+/** What a translation must not change: blocks without their comments, levels of headings, rows of tables, links. */
+function skeleton(text: string) {
+  const blocks = [...text.matchAll(/^```(\w+)\n(.*?)^```$/gms)].map(([, language, block]) =>
+    language === 'sh' ? block!.replaceAll(/ *#.*$/gm, '') : block!,
+  );
+  const rest = text.replaceAll(/^```.*?^```$/gms, '');
+  return {
+    blocks,
+    headings: [...rest.matchAll(/^(#+) /gm)].map(([, level]) => level!),
+    rows: [...rest.matchAll(/^\|/gm)].length,
+    links: [...rest.matchAll(/\]\(([^)#\s]+)[^)\s]*\)/g)]
+      .map(([, target]) => target!)
+      .filter((target) => !/^README|^docs\/zh\//.test(target))
+      .sort(),
+    commands: [
+      ...rest.matchAll(
+        /`((?:npm|run|replay|doctor|conform|init|compare|faults|inspect|stand-ins)[^`]*)`/g,
+      ),
+    ]
+      .map(([, command]) => command!)
+      .sort(),
+  };
+}
+
+test('the README in Chinese has the commands, examples, headings, rows and links of the English one', (t) => {
+  const english = skeleton(readFileSync(join(root, 'README.md'), 'utf8'));
+  t.true(english.blocks.length >= 4 && english.links.length > 20);
+  t.deepEqual(skeleton(readFileSync(join(root, 'README.zh-CN.md'), 'utf8')), english);
+});
+
+test('the README in Chinese has no heading that was forgotten in English', (t) => {
+  const text = readFileSync(join(root, 'README.zh-CN.md'), 'utf8').replaceAll(
+    /^```.*?^```$/gms,
+    '',
+  );
+  for (const [, heading] of text.matchAll(/^#{2,} (.*)$/gm)) t.regex(heading!, /\p{Script=Han}/u);
+});

@@ -3,9 +3,9 @@ import test from 'ava';
 import { platforms } from '../../adapters/platforms.ts';
 import { builtInTables } from './provider-catalog.ts';
 
-test('the README lists every platform with its built-in providers', (t) => {
-  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
-  const [, section] = /^### Providers\n(.*?)^### /ms.exec(readme)!;
+test('the page of commands lists every platform with its built-in providers', (t) => {
+  const page = readFileSync(new URL('../../docs/usage.md', import.meta.url), 'utf8');
+  const [, section] = /^## Providers\n(.*?)^## /ms.exec(page)!;
   const listed = [...section!.matchAll(/^\| `(\w+)` +\| (.*)\|$/gm)].map(([, platform, cell]) => {
     // A note in brackets names no provider.
     const names = cell!.replace(/\([^)]*\)/g, '').matchAll(/`([^`]+)`/g);
@@ -19,6 +19,6 @@ test('the README lists every platform with its built-in providers', (t) => {
   t.deepEqual(
     Object.fromEntries(listed),
     Object.fromEntries(expected),
-    'bring "Providers" in README.md up to date',
+    'bring "Providers" in docs/usage.md up to date',
   );
 });

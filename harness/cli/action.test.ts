@@ -34,12 +34,12 @@ interface Action {
 }
 
 /** Read by another program; where there is none that reads YAML, the tests that need it are skipped. */
-const action = ((): Action | undefined => {
-  const script =
-    'import json, sys, yaml; print(json.dumps(yaml.load(open(sys.argv[1]), yaml.BaseLoader)))';
-  const { status, stdout } = spawnSync('python3', ['-c', script, file], limits);
-  return status === 0 ? (JSON.parse(stdout) as Action) : undefined;
-})();
+function yaml(source: string): unknown {
+  const script = 'import json, sys, yaml; print(json.dumps(yaml.load(sys.stdin, yaml.BaseLoader)))';
+  const { status, stdout } = spawnSync('python3', ['-c', script], { ...limits, input: source });
+  return status === 0 ? JSON.parse(stdout) : undefined;
+}
+const action = yaml(text) as Action | undefined;
 const withYaml = action === undefined ? test.skip : test;
 
 function step(id: string): Step {
@@ -131,3 +131,18 @@ withYaml(
     t.throws(() => readFileSync(join(work, 'harmed')), { code: 'ENOENT' });
   },
 );
+
+withYaml('the workflows of the guide use inputs that it has (needs python3 with PyYAML)', (t) => {
+  const guide = readFileSync(join(checkout, 'docs', 'guide-ci.md'), 'utf8');
+  const blocks = [...guide.matchAll(/^```yaml\n(.*?)^```$/gms)].map(([, block]) => yaml(block!));
+  t.true(blocks.length >= 2);
+  const jobs = blocks.flatMap((block) => {
+    t.truthy(block, 'it is YAML');
+    return Object.values((block as { jobs?: object }).jobs ?? {});
+  }) as { steps: { uses?: string; with?: object }[] }[];
+  const used = jobs
+    .flatMap(({ steps }) => steps)
+    .filter(({ uses }) => uses?.endsWith('echokit-harness'));
+  t.is(used.length, 1);
+  for (const name of Object.keys(used[0]!.with ?? {})) t.true(name in action!.inputs, name);
+});

@@ -22,7 +22,7 @@ import {
   type ResetStrategy,
   resetStrategies,
 } from '../serial/reset-strategy.ts';
-import { type RegistryOption, registryPath } from './boards-command.ts';
+import { type RegistryOption, registryPath } from './board-registry-path.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 
 export interface BoardOptions extends RegistryOption {

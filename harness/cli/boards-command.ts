@@ -1,6 +1,4 @@
 import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import { SystemClock } from '../clock/system-clock.ts';
 import { NetworkError } from '../network/network-error.ts';
 import { type ListedBoardPort, renderBoardList, type ShownBoard } from '../report/board-list.ts';
@@ -19,13 +17,9 @@ import { SerialError } from '../serial/serial-error.ts';
 import type { BoardIdentity } from '../serial/story-event.ts';
 import { explainStory } from '../serial/story-text.ts';
 import { boardAccess } from './board-access.ts';
+import { type RegistryOption, registryPath } from './board-registry-path.ts';
 import { exitCode } from './exit-code.ts';
 import { interruptSignal, type Terminal } from './terminal.ts';
-
-export interface RegistryOption {
-  /** Of `--registry`. */
-  readonly registry?: string;
-}
 
 export interface BoardsOptions extends RegistryOption {
   readonly json?: boolean;
@@ -42,26 +36,16 @@ export interface BoardsAddOptions extends RegistryOption {
   readonly wiring?: Wiring;
 }
 
-/**
- * `--registry`, `ECHOKIT_HARNESS_BOARDS`, `boards.toml` in this folder when there is one, else the one in
- * the user's configuration as the XDG base directory specification has it.
- */
-export function registryPath({ registry }: RegistryOption): string {
-  const { ECHOKIT_HARNESS_BOARDS: own, XDG_CONFIG_HOME: xdg } = process.env;
-  if (registry !== undefined) return registry;
-  if (own !== undefined && own !== '') return own;
-  if (existsSync('boards.toml')) return 'boards.toml';
-  const base = xdg !== undefined && xdg !== '' ? xdg : join(homedir(), '.config');
-  return join(base, 'echokit-harness', 'boards.toml');
-}
-
 /** `boards`: the ports of this machine and the boards that have a name. Opens nothing without `--probe`. */
 export async function boardsCommand(terminal: Terminal, options: BoardsOptions): Promise<number> {
   const path = registryPath(options);
   const boards = readRegistry(path);
   const ports = await listPorts();
   const remote = boards.filter((board) => board.address !== undefined);
-  const probes = options.probe === true ? await probeAll(terminal, ports, remote) : new Map();
+  const { probes, failed } =
+    options.probe === true
+      ? await probeAll(terminal, ports, remote)
+      : { probes: new Map<string, BoardIdentity>(), failed: 0 };
   const rows = ports.map((port): ListedBoardPort => {
     const probe: BoardIdentity | undefined = probes.get(port.path);
     const mac = probe?.mac ?? macOfPort(port);
@@ -90,7 +74,7 @@ export async function boardsCommand(terminal: Terminal, options: BoardsOptions):
     const { color, width } = terminal;
     terminal.print(renderBoardList({ ports: rows, away, registry: path }, { color, width }));
   }
-  return exitCode.passed;
+  return failed === 0 ? exitCode.passed : exitCode.environment;
 }
 
 /** `boards add`: gives a board a name by what it is. */
@@ -117,6 +101,12 @@ export async function boardsAddCommand(
     ...(wiring === undefined ? [] : [`wiring ${wiring}`]),
   ];
   terminal.say(`${name}: ${known.join(', ')}, in ${path}`);
+  const { port } = options;
+  if (port !== undefined && address === undefined && !existsSync(port)) {
+    terminal.say(
+      `note: ${port} is not there now. Where the board is plugged in does not matter: it is found by what is above`,
+    );
+  }
   if (mac === undefined && usbSerial !== undefined && /^0*\d{0,4}$/.test(usbSerial)) {
     terminal.say(
       `note: cheap bridges share serial numbers such as ${usbSerial}; --mac tells them apart`,
@@ -142,16 +132,17 @@ export function boardsForgetCommand(
  * Opens the ports that look like a board, and the addresses of the registry, one after the other. What cannot be had is said
  * and left out.
  *
- * @returns by path or address
+ * @returns who is there, by path or address; and how many could not be asked
  */
 async function probeAll(
   terminal: Terminal,
   ports: readonly SerialPortInfo[],
   remote: readonly RegisteredBoard[],
-): Promise<Map<string, BoardIdentity>> {
+): Promise<{ probes: Map<string, BoardIdentity>; failed: number }> {
   const clock = new SystemClock();
   const signal = interruptSignal(terminal, 'stopping before the next port.');
   const found = new Map<string, BoardIdentity>();
+  let failed = 0;
   const asked = [
     ...ports
       .filter(isCandidate)
@@ -201,10 +192,11 @@ async function probeAll(
       }
     } catch (error) {
       if (!(error instanceof SerialError || error instanceof NetworkError)) throw error;
+      failed += 1;
       say(`${error.message} ${error.hint}`);
     }
   }
-  return found;
+  return { probes: found, failed };
 }
 
 /** What the port says of itself; the only one that looks like a board when none is named. */

@@ -23,9 +23,11 @@ const boards = (...args: string[]) =>
   programs.start(['boards', ...args], { ECHOKIT_HARNESS_BOARDS: registry }).ended;
 
 test('boards are entered by what they are, listed and forgotten', async (t) => {
-  const added = await boards('add', 'kitchen', '--mac', '02:EC:0E:00:00:02');
+  const away = join(programs.folder, 'ttyAway');
+  const added = await boards('add', 'kitchen', '--mac', '02:EC:0E:00:00:02', '--port', away);
   t.is(added.exit, 0, added.stderr);
   t.regex(added.stderr, /kitchen: MAC 02ec0e000002, in .*boards\.toml/);
+  t.regex(added.stderr, /note: .*ttyAway is not there now/);
   const remote = await boards('add', 'lab', '--port', 'rfc2217://127.0.0.1:4000');
   t.is(remote.exit, 0, remote.stderr);
   t.regex(
@@ -87,7 +89,7 @@ test('boards --probe asks those at network addresses, too, and tells when anothe
     '--registry',
     file,
   ]).ended;
-  t.is(exit, 0, stderr);
+  t.is(exit, 4, 'gone cannot be asked');
   const { boards: shown } = JSON.parse(stdout) as { boards: Record<string, unknown>[] };
   t.like(shown[0], { name: 'lab', foundMac: '02ec0e000007', wiring: 'usb-jtag' });
   t.regex(String(shown[0]!['firmware']), /^\d+\.\d+\.\d+$/);

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { SystemClock } from '../clock/system-clock.ts';
 import { openRelaySocket } from '../device/relay-socket.ts';
 import { endpointOfUrl } from '../network/endpoint-url.ts';
 import { SocketNetwork } from '../network/socket-network.ts';
@@ -9,25 +8,15 @@ import { consoleColors, renderConsoleCounts } from '../report/console-text.ts';
 import { BridgeSession } from '../serial/bridge-session.ts';
 import type { BridgeTraffic } from '../serial/bridge-traffic.ts';
 import type { BridgeEvent } from '../serial/serial-link-bridge.ts';
-import { boardAccess } from './board-access.ts';
-import type { RegistryOption } from './boards-command.ts';
+import { type BoardConsoleOptions, openBoardConsole, resetForUser } from './board-access.ts';
 import { CommandError, exitCode } from './exit-code.ts';
-import { LineFilter } from './line-filter.ts';
-import { chosenBoard, reset as resetForUser } from './monitor-command.ts';
-import { MonitorOutput, type TimestampKind } from './monitor-output.ts';
-import { interruptSignal, type Terminal } from './terminal.ts';
+import type { Terminal } from './terminal.ts';
 
-export interface BridgeOptions extends RegistryOption {
-  readonly port?: string;
+export interface BridgeOptions extends BoardConsoleOptions {
   /** As stored on a board. */
   readonly server: string;
-  readonly baud: number;
   readonly compact?: boolean;
   readonly reset?: boolean;
-  readonly json?: boolean;
-  readonly filter?: string;
-  readonly level?: string;
-  readonly timestamps: TimestampKind;
   readonly secret: readonly string[];
 }
 
@@ -37,25 +26,12 @@ export async function bridgeCommand(
   name: string | undefined,
   options: BridgeOptions,
 ): Promise<number> {
-  const { json = false, timestamps, baud, secret, compact } = options;
+  const { json = false, baud, secret, compact } = options;
   const base = serverBase(options.server);
-  const filter = new LineFilter(options);
-  const chosen = await chosenBoard(name, options);
-  const clock = new SystemClock();
-  const signal = interruptSignal(terminal, 'ending the link and closing the port.');
-  // A pipe whose reader has left ends it, too.
-  const stop = new AbortController();
-  signal.addEventListener('abort', () => stop.abort());
-  process.stdout.on('error', () => stop.abort());
-  const say = (text: string): void => terminal.say(`bridge: ${text}`);
-  const access = boardAccess({ clock, chosen, baud, say, signal: stop.signal });
-  const output = new MonitorOutput({
-    clock,
-    json,
-    timestamps,
-    filter,
-    color: terminal.color,
-    print: (text) => terminal.print(text),
+  const { clock, chosen, stop, say, access, output } = await openBoardConsole(terminal, name, {
+    ...options,
+    command: 'bridge',
+    closing: 'ending the link and closing the port.',
   });
   const random = createRandom(1, 'bridge');
   const network = new SocketNetwork({
@@ -106,9 +82,9 @@ export async function bridgeCommand(
   try {
     await session.start();
     if (options.reset === true) await resetForUser(session.console, access, say, clock);
-    await session.run(stop.signal);
+    await session.run(stop);
   } catch (error) {
-    if (!stop.signal.aborted) throw error;
+    if (!stop.aborted) throw error;
   } finally {
     await session.close();
     say(renderConsoleCounts(session.console.reader.counts));

@@ -27,7 +27,7 @@ export async function bundleCommand(
   }
   mkdirSync(dirname(out), { recursive: true });
   checkWritable(out);
-  const { files, notes } = await bundledRun(path, {
+  const { files, notes, repeatable } = await bundledRun(path, {
     catalog: scenarioCatalog(builtInProviders.map(({ name }) => name)),
     version,
     signal: interruptSignal(terminal, 'the bundle is not written.'),
@@ -39,7 +39,7 @@ export async function bundleCommand(
   terminal.print(out);
   terminal.say(
     `${files.size} files, ${(packed.length / 1024).toFixed(0)} KiB, SHA-256 ${sha256(packed)}. ` +
-      `On another machine: echokit-harness repro ${out}`,
+      `On another machine: echokit-harness ${repeatable > 0 ? 'repro' : 'report'} ${out}`,
   );
   return exitCode.passed;
 }

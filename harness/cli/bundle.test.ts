@@ -1,15 +1,17 @@
 /** Runs in bundles: put into one file, reported, held again on "another machine", made golden, exported. */
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import test from 'ava';
 import { zipSync } from 'fflate';
 import { testWithFfmpeg } from '../audio-files/installed-ffmpeg.contract.ts';
@@ -22,12 +24,16 @@ import {
 } from '../runner/recorded-conversation.contract.ts';
 import { inputDifferences } from '../runner/repeated-run.ts';
 import type { RecordingManifest } from '../trace/manifest.ts';
+import { readManifest } from '../trace/recorded-files.ts';
+import type { RecordingError } from '../trace/recording-error.ts';
 import { readWav } from '../trace/wav-file.ts';
 import { bundleCommand } from './bundle-command.ts';
 import { exportCommand } from './export-command.ts';
+import { inspectCommand } from './inspect-command.ts';
 import { promoteCommand } from './promote-command.ts';
 import { recordedReport } from './recorded-report.ts';
-import { openRunFolder } from './recorded-run-folder.ts';
+import { withRunFolder } from './recorded-run-folder.ts';
+import { replayCommand } from './replay-command.ts';
 import { reportCommand } from './report-command.ts';
 import { reproCommand } from './repro-command.ts';
 import { scenarioCatalog } from './scenario-files.ts';
@@ -74,11 +80,11 @@ const failing = scenarioOf(
   '[[turn]]\nsay = "Go on."\nreply = "At ten."\n[expect]\nturns.ok = 7\n',
 );
 
+const runSeed = 77;
 let recorded: RecordedConversation;
 test.before(async () => {
-  [recorded] = (await runner.run(scenario, { providers: ['elevenlabs'] })) as [
-    RecordedConversation,
-  ];
+  const held = await runner.run(scenario, { providers: ['elevenlabs'], seed: runSeed });
+  recorded = held[0]!;
 });
 
 async function bundled(path: string, name: string): Promise<{ file: string; screen: Screen }> {
@@ -97,7 +103,11 @@ function changed(
   const files = new Map(unpackBundle(readFileSync(file), file).files);
   for (const [path, content] of files) {
     if (!/\.(?:toml|jsonl)$/.test(path)) continue;
-    files.set(path, Buffer.from(change(Buffer.from(content).toString(), path)));
+    // Without the list of its manifest, which an older recording has not: what was changed is to be held again.
+    const text = Buffer.from(content)
+      .toString()
+      .replace(/\n\[\[files\]\][\s\S]*$/, '\n');
+    files.set(path, Buffer.from(change(text, path)));
   }
   const path = join(folder, name);
   writeFileSync(path, packBundle(files));
@@ -111,7 +121,7 @@ async function repro(file: string): Promise<{ exit: number; text: string }> {
 }
 
 test.serial('a report of recordings is that of their run', (t) => {
-  const run = { id: 'x', seed: recorded.cell.seed, time: 'virtual' as const, live: false };
+  const run = { id: 'x', seed: runSeed, time: 'virtual' as const, live: false };
   const own = buildRunReport({ cells: [recorded], run, environment: {} }).cells[0]!;
   const { report, notes } = recordedReport(recorded.path, scenarioCatalog(['elevenlabs']), 'x');
   const [cell] = report.cells;
@@ -245,12 +255,88 @@ test.serial(
   },
 );
 
+test.serial(
+  'what is damaged is neither reported, replayed nor bundled, and nothing stays behind',
+  async (t) => {
+    const run = join(folder, 'damaged');
+    const cell = join(run, 'cells', 'one');
+    cpSync(recorded.path, cell, { recursive: true });
+    truncateSync(join(cell, 'provider', 'wire', '1.received'), 1_000);
+    const shown = { out: join(folder, 'replays'), version };
+    for (const attempt of [
+      async () => reportCommand(new Screen(), [run], {}),
+      () => bundled(run, 'damaged.zip'),
+      () => replayCommand(new Screen(), run, shown),
+      () => replayCommand(new Screen(), run, { ...shown, blame: true }),
+    ]) {
+      const error = await t.throwsAsync(attempt, { name: 'RecordingError' });
+      t.is((error as RecordingError).code, 'RECORDING_DAMAGED');
+      t.regex(error!.message, /damaged.*wire.1\.received: it has 1000 bytes instead of \d+/);
+    }
+    t.false(existsSync(join(folder, 'damaged.zip')));
+    rmSync(join(cell, 'inputs'), { recursive: true });
+    writeFileSync(
+      join(cell, 'manifest.toml'),
+      'formatVersion = 1\n[plan]\nseed = 1\n[environment]\n',
+    );
+    cpSync(join(recorded.path, 'provider'), join(cell, 'provider'), { recursive: true });
+    await t.throwsAsync(replayCommand(new Screen(), run, shown), {
+      code: 'RECORDING_WITHOUT_INPUTS',
+    } as never);
+  },
+);
+
+test.serial(
+  'a bundle is replayed, asked and inspected as a folder is, under its own name',
+  async (t) => {
+    const { file } = await bundled(recorded.path, 'asked.zip');
+    const replay = new Screen();
+    const out = join(folder, 'replayed');
+    t.is(await replayCommand(replay, file, { out, version, json: true }), 0);
+    const report = JSON.parse(replay.printed) as RunReport;
+    t.is(report.cells.length, 1);
+    t.is(report.run.seed, runSeed);
+    t.is(report.cells[0]!.seed, recorded.cell.seed);
+    const asked = new Screen();
+    t.is(await replayCommand(asked, file, { out, version, blame: true, json: true }), 0);
+    const { recordings } = JSON.parse(asked.printed) as { recordings: { recording: string }[] };
+    t.true(recordings[0]!.recording.startsWith(`${file}/cells/bundled--`));
+    const inspected = new Screen();
+    t.is(inspectCommand(inspected, [file], { json: true }), 0);
+    t.true(inspected.printed.includes(`${file}/cells/bundled--`), inspected.printed);
+    t.false(inspected.printed.includes('echokit-bundle-'));
+    const [again] = readdirSync(join(out, readdirSync(out)[0]!, 'cells'));
+    const manifest = readManifest(join(out, readdirSync(out)[0]!, 'cells', again!));
+    t.is(manifest?.plan.recording?.name, basename(recorded.path));
+  },
+);
+
+test.serial(
+  'reports of several recordings say where each is, and whose seed is whose',
+  async (t) => {
+    const { file } = await bundled(recorded.path, 'one-of-two.zip');
+    const screen = new Screen();
+    t.is(await reportCommand(screen, [file, recorded.path], {}), 0);
+    t.true(screen.printed.includes(`Recordings: ${file}, ${recorded.path}`), screen.printed);
+    t.true(screen.printed.includes(`2 cells, seed ${runSeed}, virtual time`), screen.printed);
+    const older = changed(file, 'older.zip', (text, path) =>
+      path.endsWith('manifest.toml') ? text.replace(/^runSeed.*\n/m, '') : text,
+    );
+    const shown = new Screen();
+    t.is(await reportCommand(shown, [older], {}), 0);
+    t.true(
+      shown.printed.includes(`seed of the conversation ${recorded.cell.seed},`),
+      shown.printed,
+    );
+  },
+);
+
 test.serial('a hostile bundle leaves nothing anywhere', async (t) => {
   const evil = join(folder, 'evil.zip');
   writeFileSync(evil, zipSync({ '../../escaped.txt': Buffer.from('x') }));
   const before = readdirSync(tmpdir()).filter((name) => name.startsWith('echokit-bundle-'));
   for (const open of [
-    () => openRunFolder(evil),
+    () => withRunFolder(evil, () => t.fail()),
     () => exportCommand(new Screen(), evil, { format: 'wav', audio: [], out: folder }),
   ]) {
     const error = t.throws(open, { instanceOf: BundleError });

@@ -44,11 +44,12 @@ export interface CarryOutOptions
       | 'budget'
       | 'external'
       | 'recorded'
+      | 'source'
+      | 'whatIf'
       | 'secrets'
       | 'blame'
       | 'signal'
     > {
-  readonly seed: number;
   /** Lines below the report, for a person. */
   nextSteps(results: readonly CellResult[], folder: string): string[];
 }
@@ -59,14 +60,25 @@ export async function carryOut(
   plan: Plan,
   options: CarryOutOptions,
 ): Promise<number> {
-  const { budget, seed } = options;
+  const { budget } = options;
   const clock = new SystemClock();
   const startedAt = wallClockIso();
   const id = startedAt.replaceAll(/[:.]/g, '-').replace(/-\d{3}Z$/, 'Z');
   const folder = newRunFolder(options.out, id);
   const environment = programEnvironment(options.version);
   const say = options.quiet === true ? () => {} : (text: string) => terminal.say(text);
-  const { providers, devices, external, recorded, board, secrets, blame = false, signal } = options;
+  const {
+    providers,
+    devices,
+    external,
+    recorded,
+    source,
+    whatIf = false,
+    board,
+    secrets,
+    blame = false,
+    signal,
+  } = options;
   const progress = new RunProgress(terminal, plan, {
     quiet: options.quiet === true,
     verbose: options.verbose === true,
@@ -82,6 +94,8 @@ export async function carryOut(
     ...(budget !== undefined && { budget }),
     ...(external !== undefined && { external }),
     ...(recorded !== undefined && { recorded }),
+    ...(source !== undefined && { source }),
+    whatIf,
     laboratory: await openCommandLaboratory({ ...terminal, say }),
     ...(secrets !== undefined && { secrets }),
     blame,
@@ -100,10 +114,10 @@ export async function carryOut(
     notRun: notRun(plan, results.length, signal.aborted),
     run: {
       id: folder.id,
-      seed,
+      seed: plan.seed,
       time: plan.time,
       live: plan.live,
-      ...(recorded !== undefined && { replay: 'strict' }),
+      ...(recorded !== undefined && { replay: whatIf ? 'what-if' : 'strict' }),
       ...(budget !== undefined && { budget: spentOf(budget) }),
       startedAt,
       durationMs: Math.round(clock.nowUs() / 1000),

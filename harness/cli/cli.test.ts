@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import test from 'ava';
 import { parse } from 'smol-toml';
 import { WebSocket } from 'ws';
+import type { RunReport } from '../report/run-report.ts';
+import { openRecordedAnswers } from '../runner/recorded-run.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import { exitCode } from './exit-code.ts';
 import { chooseProviders } from './provider-choice.ts';
@@ -202,6 +204,7 @@ test.serial('what cannot be meant is refused at once: exit code 2', async (t) =>
   const url = 'ws://127.0.0.1:9/ws/';
   for (const [args, message] of [
     [['run', '--provider', ''], /--provider names nothing/],
+    [['rnu'], /There is no command "rnu"; did you mean "run"\?/],
     [['serve', '--provider', 'openai,groq'], /one provider only/],
     [['serve', '--provider', ''], /names no provider/],
     [['device', url, '--say', ''], /--say has no text/],
@@ -409,6 +412,44 @@ test('stand-ins print a configuration that works as it is, and tell what clients
   t.regex(stderr, /gsv +POST \/v1\/audio\/speech → 200 after \d+ ms, \d\.\d\d s of audio/);
   t.regex(stderr, /authorization: \*\*\*/);
   t.false(/sk_in_the_body|Bearer sk/.test(stderr));
+});
+
+test('record --config stands between a server and its provider: all of it is recorded, with a report', async (t) => {
+  t.timeout(120_000);
+  const scenario = file('recorded.toml', hello);
+  const services = 'chat,transcription,gsv';
+  const cloud = start('stand-ins', '--port', '0', '--only', services, '--scenario', scenario);
+  const [text] = await cloud.printed(/^# A complete config[\s\S]*speaker = "texan"\n/m);
+  const out = join(folder, 'tapped');
+  const config = file('recorded-config.toml', text);
+  const tap = start('record', '--config', config, '--port', '0', '--out', out);
+  const [, url] = await tap.printed(
+    /^\[tts\].*instead of http.*\nurl = "(http:\/\/127\.0\.0\.1:\d+\/.*)"$/m,
+  );
+  const speech = await fetch(url!, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ speaker: 'texan', input: 'Hello.', sample_rate: 16_000 }),
+    signal: AbortSignal.timeout(60_000),
+  });
+  const sound = Buffer.from(await speech.arrayBuffer());
+  tap.child.kill('SIGINT');
+  cloud.child.kill('SIGINT');
+  const { exit, stderr } = await tap.ended;
+  t.is(exit, exitCode.interrupted);
+  t.regex(stderr, /cells.tap: 1 connection\.\n/);
+  await cloud.ended;
+  const run = join(out, readdirSync(out)[0]!);
+  const { traffic, provider } = openRecordedAnswers(join(run, 'cells', 'tap'));
+  t.is(provider.tts.platform, 'gsv');
+  t.is(traffic.exchanges.length, 1);
+  const answer = Buffer.concat(
+    traffic.exchanges[0]!.answers.flatMap(({ act }) => (act.kind === 'bytes' ? [act.data] : [])),
+  );
+  t.true(answer.includes(sound.subarray(0, 1_000)));
+  const report = JSON.parse(readFileSync(join(run, 'report.json'), 'utf8')) as RunReport;
+  t.like(report.run, { seed: null, time: 'real' });
+  t.is(report.cells[0]!.recording, 'cells/tap');
 });
 
 test('stand-ins --json print one document per line; unknown names are usage errors', async (t) => {

@@ -9,7 +9,7 @@ import { comparableRun } from '../report/comparable.ts';
 import { type RunReport, reportSchemaVersion } from '../report/run-report.ts';
 import { builtInProviders } from '../runner/provider-catalog.ts';
 import { recordedReport } from './recorded-report.ts';
-import { openRunFolder } from './recorded-run-folder.ts';
+import { withRunFolder } from './recorded-run-folder.ts';
 import { scenarioCatalog } from './scenario-files.ts';
 
 /** Where baselines are, from the working folder. */
@@ -94,16 +94,13 @@ function fromRun(path: string): ComparableSource {
  * The report that lies beside the recordings, when this version would measure the same; else they are measured again.
  */
 function reportOf(path: string): { report: RunReport; notes: readonly string[] } {
-  const folder = openRunFolder(path);
-  try {
-    const kept = keptReport(join(folder.path, 'report.json'));
-    const catalog = scenarioCatalog(builtInProviders.map(({ name }) => name));
+  return withRunFolder(path, (run) => {
+    const kept = keptReport(join(run.path, 'report.json'));
     if (kept !== undefined) return { report: kept, notes: [] };
-    const { report, notes } = recordedReport(folder.path, catalog, folder.name);
-    return { report, notes: notes.map((note) => note.replaceAll(folder.path, path)) };
-  } finally {
-    folder.close();
-  }
+    const catalog = scenarioCatalog(builtInProviders.map(({ name }) => name));
+    const { report, notes } = recordedReport(run.path, catalog, run.name);
+    return { report, notes: notes.map(run.asNamed) };
+  });
 }
 
 function keptReport(file: string): RunReport | undefined {

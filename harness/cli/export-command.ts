@@ -11,7 +11,7 @@ import { recordingFolders } from '../runner/recorded-run.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import { ffmpegPath } from './ffmpeg-path.ts';
-import { openRunFolder } from './recorded-run-folder.ts';
+import { withRunFolder } from './recorded-run-folder.ts';
 import type { Terminal } from './terminal.ts';
 
 export const exportedAudio = ['speaker', 'sent', 'user', 'provider'] as const;
@@ -40,8 +40,7 @@ export function exportCommand(
   if (unknown !== undefined) {
     throw usage(`A recording has no audio "${unknown}".`, `audio: ${exportedAudio.join(', ')}`);
   }
-  const run = openRunFolder(path);
-  try {
+  return withRunFolder(path, (run) => {
     const ffmpeg = openFfmpeg(ffmpegPath());
     const folders = recordingFolders(run.path);
     let count = 0;
@@ -77,9 +76,7 @@ export function exportCommand(
       );
     }
     return exitCode.passed;
-  } finally {
-    run.close();
-  }
+  });
 }
 
 function usage(message: string, hint: string): CommandError {

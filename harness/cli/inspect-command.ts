@@ -11,6 +11,7 @@ import { buildInspectionReport, type InspectedSound } from '../report/inspection
 import { renderInspection } from '../report/inspection-text.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import { CommandError, exitCode } from './exit-code.ts';
+import { type RunFolder, withRunFolder } from './recorded-run-folder.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface InspectOptions {
@@ -45,7 +46,7 @@ export function inspectCommand(
   }
   const reference = against === undefined ? null : readFile(against);
   const sounds: InspectedSound[] = [
-    ...folders.flatMap(cellFolders).map(inspectFolder),
+    ...folders.flatMap((path) => withRunFolder(path, inspectRun)),
     ...files.map((path) => inspectWav(path, reference, text ?? null)),
   ];
   if (json) terminal.print(JSON.stringify(buildInspectionReport(sounds), null, 2));
@@ -76,6 +77,13 @@ function cellFolders(folder: string): string[] {
   return readdirSync(cells)
     .sort()
     .map((name) => join(cells, name));
+}
+
+function inspectRun(run: RunFolder): InspectedSound[] {
+  return cellFolders(run.path).map((folder) => ({
+    ...inspectFolder(folder),
+    name: run.asNamed(folder),
+  }));
 }
 
 function inspectFolder(folder: string): InspectedSound {
@@ -125,7 +133,7 @@ function readFile(path: string): FileSound {
       'USAGE',
       exitCode.usage,
       `There is no file ${path}.`,
-      'name a WAV file, the folder of a run, or one of its cells',
+      'name a WAV file, the folder of a run, one of its cells, or a bundle',
     );
   }
   return { file: path, ...readWavSound(readFileSync(path), path) };

@@ -64,7 +64,9 @@ test('conversations with every way to carry PCM are read down to the provider, a
   const [{ path }] = cells as [(typeof cells)[number]];
   const silent = join(folder, 'without-speaker');
   cpSync(path, silent, { recursive: true });
+  // As a run that was killed leaves it.
   rmSync(join(silent, 'speaker.wav'));
+  rmSync(join(silent, 'manifest.toml'));
   const again = terminal(200);
   t.is(inspectCommand(again, [silent], {}), 4, 'a stage that was not inspected is not a clean one');
   t.regex(again.printed[0]!, /speaker\.wav.*not inspected[\s\S]*nothing is wrong in what could be/);

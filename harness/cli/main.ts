@@ -3,7 +3,9 @@
  * The command line. Only this folder prints, exits and reads the environment; every command loads
  * what it needs when it is called, so that `--help` stays quick.
  */
+import { existsSync } from 'node:fs';
 import { Argument, Command, CommanderError, Option } from 'commander';
+import { nearestName } from '../../adapters/nearest-name.ts';
 import { type ConditionName, conditionNames } from '../comparison/comparable-run.ts';
 import { acousticLimits } from '../scenario/scenario.ts';
 import { packetLengthsMs } from '../server/deviation-items.ts';
@@ -13,7 +15,7 @@ import { CommandError, exitCode } from './exit-code.ts';
 import { harnessVersion } from './harness-version.ts';
 import { liveLimits } from './live-limits.ts';
 import { namedAsStarted, programName } from './program-name.ts';
-import { processTerminal } from './terminal.ts';
+import { processTerminal, type Terminal } from './terminal.ts';
 
 const startedAs = programName({
   script: process.argv[1] ?? '',
@@ -152,6 +154,34 @@ const maxCharacters = (): Option =>
     '--max-characters <number>',
     `with --live: characters of text to speak at most; default: ${liveLimits.characters}`,
   ).argParser(whole('--max-characters', 1, 1_000_000_000));
+
+/** The action of a command that is about one recording. */
+function ofRecording<Options extends { readonly version: string }>(
+  load: () => Promise<(terminal: Terminal, path: string, options: Options) => Promise<number>>,
+) {
+  return async (path: string, given: Omit<Options, 'version'>): Promise<void> => {
+    const command = await load();
+    const options = { ...given, version: harnessVersion() } as Options;
+    process.exitCode = await command(terminal, path, options);
+  };
+}
+
+/**
+ * `run` is what is meant without a command, so a command that is misspelled looks like a scenario.
+ *
+ * @throws {CommandError} `USAGE` for one word that is neither
+ */
+function checkCommandWord([word = '']: readonly string[]): void {
+  if (word !== process.argv[2] || !/^[a-z-]+$/.test(word) || existsSync(word)) return;
+  const commands = program.commands.map((command) => command.name());
+  const meant = nearestName(word, commands);
+  throw new CommandError(
+    'USAGE',
+    exitCode.usage,
+    `There is no command "${word}"${meant === undefined ? '.' : `; did you mean "${meant}"?`}`,
+    'echokit-harness --help has all commands; scenarios are named as files, such as scenarios/two-turns.toml',
+  );
+}
 
 const program = new Command('echokit-harness')
   .description(
@@ -317,6 +347,7 @@ Exit codes: 0 passed, 1 an expectation failed, 2 usage or scenario error, 4 envi
             5 nothing matched, 70 a defect of this program, 130 interrupted.`,
   )
   .action(async (written: string[], given, command: Command) => {
+    checkCommandWord(written);
     const { configuredRun } = await import('./configured-run.ts');
     const isWritten = (name: string): boolean => command.getOptionValueSource(name) === 'cli';
     const { paths, options, defaults } = configuredRun(written, given, isWritten, process.cwd());
@@ -333,7 +364,7 @@ program
   .description(
     'hold a recorded conversation again: the recording answers in the place of the provider',
   )
-  .argument('<recording>', 'folder of a recording, or of a run: then all of its recordings')
+  .argument('<recording>', 'a run, a recording of one conversation, or a bundle')
   .addOption(
     new Option('--time <mode>', 'virtual: exact; real: as exact as this computer can')
       .choices(['virtual', 'real'])
@@ -348,9 +379,19 @@ program
     ).argParser(whole('--prebuffer', 0, 60_000)),
   )
   .addOption(
-    new Option('--opus-frame <ms>', 'what if Opus packets were so long').choices(
-      packetLengthsMs.map(String),
-    ),
+    new Option(
+      '--opus-frame <ms>',
+      `what if Opus packets were so long: ${packetLengthsMs.join(', ')}`,
+    ).argParser((value) => {
+      const ms = packetLengthsMs.find((length) => String(length) === value);
+      if (ms !== undefined) return ms;
+      throw new CommandError(
+        'USAGE',
+        exitCode.usage,
+        `There are no Opus packets of "${value}" ms.`,
+        `choose one of ${packetLengthsMs.join(', ')}`,
+      );
+    }),
   )
   .option(
     '--blame',
@@ -373,18 +414,13 @@ A request that is not the recorded one fails, with what differs. Credentials, da
 Examples:
   echokit-harness replay recordings/runs/<run>
   echokit-harness replay recordings/runs/<run>/cells/<cell> --json
+  echokit-harness replay bundle.zip --blame
   echokit-harness replay recordings/runs/<run> --device box --network modem-sleep --prebuffer 240 --opus-frame 60
   echokit-harness replay recordings/runs/<run> --prebuffer-curve --blame
 
 Exit codes: 0 as recorded, 1 a request differed or an expectation failed, 4 the recording cannot be read.`,
   )
-  .action(async (path: string, options) => {
-    const { replayCommand } = await import('./replay-command.ts');
-    process.exitCode = await replayCommand(terminal, path, {
-      ...options,
-      version: harnessVersion(),
-    });
-  });
+  .action(ofRecording(async () => (await import('./replay-command.ts')).replayCommand));
 
 program
   .command('record')
@@ -492,11 +528,7 @@ program
   .argument('<recording>', 'folder of a run, or of one recording')
   .option('--out <file>', 'the bundle, a ZIP; default: <name>.zip here')
   .option('--force', 'replace a file that is there')
-  .action(async (path: string, options) => {
-    const { bundleCommand } = await import('./bundle-command.ts');
-    const version = harnessVersion();
-    process.exitCode = await bundleCommand(terminal, path, { ...options, version });
-  });
+  .action(ofRecording(async () => (await import('./bundle-command.ts')).bundleCommand));
 
 program
   .command('repro')
@@ -512,11 +544,7 @@ In virtual time. The provider is its stand-in, or the recording where a real ser
 
 Exit codes: 0 the same bytes, 1 other bytes, 4 the bundle cannot be read.`,
   )
-  .action(async (path: string, options) => {
-    const { reproCommand } = await import('./repro-command.ts');
-    const version = harnessVersion();
-    process.exitCode = await reproCommand(terminal, path, { ...options, version });
-  });
+  .action(ofRecording(async () => (await import('./repro-command.ts')).reproCommand));
 
 program
   .command('promote')
@@ -525,11 +553,7 @@ program
   .option('--reason <text>', 'what was reviewed, and why it is right')
   .option('--yes', 'do not ask')
   .option('--out <folder>', 'where golden recordings are', 'recordings/golden')
-  .action(async (path: string, options) => {
-    const { promoteCommand } = await import('./promote-command.ts');
-    const version = harnessVersion();
-    process.exitCode = await promoteCommand(terminal, path, { ...options, version });
-  });
+  .action(ofRecording(async () => (await import('./promote-command.ts')).promoteCommand));
 
 program
   .command('export')
@@ -567,7 +591,7 @@ program
   .description(
     'what is wrong with the sound of recordings or WAV files: what, where, at which stage',
   )
-  .argument('<path...>', 'runs, cells of them, or WAV files (16-bit PCM)')
+  .argument('<path...>', 'runs, cells of them, bundles, or WAV files (16-bit PCM)')
   .option('--against <file>', 'with a WAV file: one that is right, to compare it with')
   .option('--text <text>', 'with a WAV file: what is said in it, to compare its duration with')
   .option('--all', 'draw every sentence, not only those in which something is wrong')

@@ -42,6 +42,17 @@ export async function promoteCommand(
   const catalog = scenarioCatalog(builtInProviders.map(({ name }) => name));
   const folders = recordingFolders(path);
   for (const folder of folders) checkGolden(folder, catalog);
+  const signal = interruptSignal(terminal, 'no more recordings are promoted.');
+  const means = { catalog, version, signal, laboratory: () => openCommandLaboratory(terminal) };
+  const packed = [];
+  for (const folder of folders) {
+    const { files } = await bundledRun(folder, means);
+    const about = `${JSON.stringify({ reason, version }, null, 1)}\n`;
+    const content = packBundle(new Map([...files, [goldenFile, Buffer.from(about)]]));
+    if (content.length > goldenBytesMax) throw tooLarge(folder, content.length);
+    packed.push({ target: join(out, `${basename(folder)}.zip`), content });
+  }
+  // Only what can become golden is shown to be reviewed.
   const { report } = recordedReport(path, catalog);
   terminal.say(
     renderTerminalReport(report, {
@@ -51,24 +62,13 @@ export async function promoteCommand(
       nextSteps: [],
     }).trimEnd(),
   );
-  const targets = folders.map((folder) => join(out, `${basename(folder)}.zip`));
-  const replaced = targets.filter((target) => existsSync(target));
+  const replaced = packed.filter(({ target }) => existsSync(target));
   const what =
-    `${targets.length} golden ${targets.length === 1 ? 'recording' : 'recordings'} in ${out}` +
+    `${packed.length} golden ${packed.length === 1 ? 'recording' : 'recordings'} in ${out}` +
     (replaced.length === 0 ? '' : `, ${replaced.length} of them replaced`);
   if (!yes && !(await agreed(`${what}?`))) {
     terminal.say('Nothing was promoted.');
     return exitCode.interrupted;
-  }
-  const signal = interruptSignal(terminal, 'no more recordings are promoted.');
-  const means = { catalog, version, signal, laboratory: () => openCommandLaboratory(terminal) };
-  const packed = [];
-  for (const [index, folder] of folders.entries()) {
-    const { files } = await bundledRun(folder, means);
-    const about = `${JSON.stringify({ reason, version }, null, 1)}\n`;
-    const content = packBundle(new Map([...files, [goldenFile, Buffer.from(about)]]));
-    if (content.length > goldenBytesMax) throw tooLarge(folder, content.length);
-    packed.push({ target: targets[index]!, content });
   }
   mkdirSync(out, { recursive: true });
   for (const { target, content } of packed) {

@@ -1,15 +1,19 @@
 import { join } from 'node:path';
 import { SystemClock, wallClockIso } from '../clock/system-clock.ts';
 import { deviceProfiles } from '../device/device-profile.ts';
+import { writeWhole } from '../files/written-file.ts';
 import { endpointOfUrl, isLoopback } from '../network/endpoint-url.ts';
 import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
 import { endpointsOf } from '../runner/provider-catalog.ts';
 import { type TapPlace, TrafficTap } from '../runner/traffic-tap.ts';
+import { SecretMask } from '../trace/secret-mask.ts';
 import { newRunFolder } from './carried-run.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import { chooseProviders, findProvider } from './provider-choice.ts';
+import { recordedReport } from './recorded-report.ts';
+import { scenarioCatalog } from './scenario-files.ts';
 import { interruptSignal, type Terminal } from './terminal.ts';
 
 export interface RecordCommandOptions {
@@ -103,6 +107,9 @@ export async function recordCommand(
   });
   await tap.close();
   const count = tap.connections;
+  const { report } = recordedReport(run.path, scenarioCatalog([...choice.entries.keys()]), run.id);
+  const mask = new SecretMask(choice.config?.secrets ?? []);
+  writeWhole(join(run.path, 'report.json'), mask.text(`${JSON.stringify(report, null, 2)}\n`));
   terminal.say(`${folder}: ${count} ${count === 1 ? 'connection' : 'connections'}.`);
   return exitCode.interrupted;
 }

@@ -8,7 +8,7 @@ import type { Laboratory } from '../runner/laboratory.ts';
 import { openReplayables, recordingFolders } from '../runner/recorded-run.ts';
 import { recordedSums, repeatConversation, speaksFromRecording } from '../runner/repeated-run.ts';
 import type { ScenarioCatalog } from '../scenario/load.ts';
-import { RecordingError } from '../trace/recording-reader.ts';
+import { RecordingError } from '../trace/recording-error.ts';
 import { SecretMask } from '../trace/secret-mask.ts';
 import { programEnvironment } from './program-environment.ts';
 import { recordedReport } from './recorded-report.ts';
@@ -24,6 +24,8 @@ export type Repetition = Readonly<Record<string, Readonly<Record<string, string>
 export interface BundledRun {
   readonly files: BundleFiles;
   readonly notes: readonly string[];
+  /** How many of its recordings can be held again from the bundle. */
+  readonly repeatable: number;
 }
 
 export interface BundlingMeans {
@@ -61,12 +63,13 @@ export async function bundledRun(path: string, means: BundlingMeans): Promise<Bu
     })),
   };
   files.set('report.json', Buffer.from(`${JSON.stringify(named, null, 2)}\n`));
-  const more = [...notes];
-  const repetition = await repetitionOf(folders, means, more);
+  const unrepeatable: string[] = [];
+  const repetition = await repetitionOf(folders, means, unrepeatable);
   if (Object.keys(repetition).length > 0) {
     files.set(repetitionFile, Buffer.from(`${JSON.stringify(repetition, null, 1)}\n`));
   }
-  return { files, notes: more };
+  const repeatable = folders.length - unrepeatable.length;
+  return { files, notes: [...notes, ...unrepeatable], repeatable };
 }
 
 /** What was recorded in real time cannot be repeated to the byte; held again from the recording, it can. */
@@ -91,7 +94,7 @@ async function repetitionOf(
       }
     } catch (error) {
       if (!(error instanceof RecordingError)) throw error;
-      notes.push(`${folder} cannot be repeated from the bundle: ${error.message}`);
+      notes.push(`${folder} cannot be held again from the bundle. ${error.message}`);
     }
   }
   return sums;

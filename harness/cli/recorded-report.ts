@@ -1,7 +1,5 @@
 /** The report of recordings, from their files and nothing else: no server, no board, no provider is needed for it. */
-import { existsSync, readFileSync } from 'node:fs';
-import { basename, join, relative, sep } from 'node:path';
-import { parse } from 'smol-toml';
+import { basename, relative, sep } from 'node:path';
 import type { CellMeasurement } from '../metrics/measure.ts';
 import { measureRoom } from '../metrics/room-measurement.ts';
 import {
@@ -13,14 +11,16 @@ import {
 import { recordingFolders } from '../runner/recorded-run.ts';
 import { judgeRecording } from '../runner/recording-verdict.ts';
 import { readInputs } from '../runner/run-inputs.ts';
-import type { ScenarioCatalog } from '../scenario/load.ts';
+import { type ScenarioCatalog, silentScenario } from '../scenario/load.ts';
 import type { Cell } from '../scenario/plan.ts';
 import type { Scenario } from '../scenario/scenario.ts';
 import { ScenarioError } from '../scenario/scenario-error.ts';
 import type { ManifestPlan, RecordingManifest } from '../trace/manifest.ts';
 import type { Recording } from '../trace/recorded-cell.ts';
-import { RecordingError, readRecording } from '../trace/recording-reader.ts';
-import type { TraceHeader } from '../trace/trace-event.ts';
+import { readManifest } from '../trace/recorded-files.ts';
+import { RecordingError } from '../trace/recording-error.ts';
+import { readRecording } from '../trace/recording-reader.ts';
+import type { ReplayKind, TraceHeader } from '../trace/trace-event.ts';
 
 export interface RecordedReport {
   readonly report: RunReport;
@@ -73,11 +73,10 @@ export function recordedReport(
     cells,
     run: {
       id: name,
-      // Recordings know the seed of each conversation, not that of their run.
-      seed: first!.seed,
+      seed: onlyOf(manifests.map(({ plan }) => plan.runSeed)) ?? null,
       time: first!.time,
       live: headers.some(({ live }) => live !== undefined),
-      ...(headers.some(({ replay }) => replay !== undefined) && { replay: 'strict' as const }),
+      ...replayOf(headers),
       ...(environment.startedAt !== undefined && { startedAt: environment.startedAt }),
     },
     environment,
@@ -86,6 +85,18 @@ export function recordedReport(
     report: { ...report, cells: report.cells.map((cell, index) => placed(cell, folders[index]!)) },
     notes,
   };
+}
+
+function replayOf(headers: readonly TraceHeader[]): { readonly replay?: ReplayKind } {
+  const kinds = headers.flatMap(({ replay }) => (replay === undefined ? [] : [replay]));
+  if (kinds.length === 0) return {};
+  return { replay: kinds.includes('what-if') ? 'what-if' : 'strict' };
+}
+
+/** What all of them have; undefined when they differ. */
+export function onlyOf<T>(values: readonly T[]): T | undefined {
+  const [first, ...others] = new Set(values);
+  return others.length === 0 ? first : undefined;
 }
 
 /** Where the files were when the report was made is nobody's business: a scenario is named from its recording on. */
@@ -100,12 +111,6 @@ function placed(cell: CellReport, folder: string): CellReport {
     },
   }));
   return { ...cell, expectations };
-}
-
-export function readManifest(folder: string): RecordingManifest | undefined {
-  const path = join(folder, 'manifest.toml');
-  if (!existsSync(path)) return undefined;
-  return parse(readFileSync(path, 'utf8')) as unknown as RecordingManifest;
 }
 
 function scenarioOf(
@@ -146,36 +151,14 @@ function unknownScenario(header: TraceHeader, manifest: RecordingManifest | unde
   const plan: Partial<ManifestPlan> = manifest?.plan ?? {};
   const { title = header.scenario, file = header.scenario, quirksOff = [] } = plan;
   const { noiseDbfs, echoDb, echoDelayMs = 0 } = plan;
+  const silent = silentScenario(header.scenario, file, title);
   return {
-    name: header.scenario,
-    file,
-    source: { text: '', files: [] },
-    title,
-    tags: [],
-    matrix: { providers: [], devices: [], networks: [], servers: [] },
-    personalities: new Map(),
-    standIn: {},
+    ...silent,
     device: {
+      ...silent.device,
       quirksOff,
-      playerRhythm: 'even',
-      scheme: 'ws',
       ...(noiseDbfs !== undefined && { noiseDbfs }),
       ...(echoDb !== undefined && { echo: { db: echoDb, delayMs: echoDelayMs } }),
     },
-    server: {
-      asr: 'stream',
-      recognitionMs: 0,
-      asrService: 'script',
-      llmService: 'script',
-      vad: {},
-      model: 'harness',
-      compatExcept: [],
-      packetMs: 120,
-      compression: false,
-      ignoredParameters: [],
-    },
-    turns: [],
-    checks: [],
-    expect: [],
   };
 }

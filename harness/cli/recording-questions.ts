@@ -7,6 +7,7 @@ import { renderQuestions } from '../report/question-report.ts';
 import { recordingFolders } from '../runner/recorded-run.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import { exitCode } from './exit-code.ts';
+import type { RunFolder } from './recorded-run-folder.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface RecordingQuestions {
@@ -20,14 +21,16 @@ export interface RecordingQuestions {
 /**
  * Asks recordings as they are; nothing is run for it, so it can be asked of live runs and of boards, too.
  *
- * @param path folder of a recording or of a run
  */
 export function askRecordings(
   terminal: Terminal,
-  path: string,
+  run: RunFolder,
   { blame, prebufferCurve, json }: RecordingQuestions,
 ): number {
-  const cells = recordingFolders(path).map((folder) => ({ folder, cell: readRecording(folder) }));
+  const cells = recordingFolders(run.path).map((folder) => ({
+    folder,
+    cell: readRecording(folder),
+  }));
   const answers = {
     schemaVersion: 1,
     recordings: cells.map(({ folder, cell }) => {
@@ -35,7 +38,7 @@ export function askRecordings(
       const place = { scenario, provider, device, network, server };
       const underruns = blame ? blameUnderruns(readConversation(cell), cell) : undefined;
       return {
-        recording: relative('.', folder) || folder,
+        recording: run.isBundle ? run.asNamed(folder) : relative('.', folder) || folder,
         ...place,
         ...(underruns !== undefined && { blame: blameReport(underruns) }),
       };
@@ -45,7 +48,7 @@ export function askRecordings(
   if (json) terminal.print(JSON.stringify(answers, null, 2));
   else {
     const { color, width } = terminal;
-    terminal.print(renderQuestions({ ...answers, asked: { blame } }, { color, width }));
+    terminal.print(renderQuestions(answers, { color, width }));
   }
   return exitCode.passed;
 }

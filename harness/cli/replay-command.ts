@@ -6,10 +6,11 @@ import { readBoardProfile } from '../runner/board-profile-file.ts';
 import { openReplayables, recordedMeans, replayPlan } from '../runner/recorded-run.ts';
 import type { CellResult } from '../runner/run-plan.ts';
 import { changedConversation, changesNothing, type WhatIf } from '../runner/what-if.ts';
-import { packetLengthsMs } from '../server/deviation-items.ts';
+import type { PacketLengthMs } from '../server/deviation-items.ts';
 import { carryOut, type ShownRunOptions } from './carried-run.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import { chooseProviders } from './provider-choice.ts';
+import { type RunFolder, withRunFolder } from './recorded-run-folder.ts';
 import { askRecordings } from './recording-questions.ts';
 import { scenarioCatalog } from './scenario-files.ts';
 import { interruptSignal, type Terminal } from './terminal.ts';
@@ -24,7 +25,7 @@ export interface ReplayCommandOptions extends ShownRunOptions {
   /** … a player that queues so many ms of a sentence before it begins it … */
   readonly prebuffer?: number;
   /** … Opus packets of another length in ms? */
-  readonly opusFrame?: string;
+  readonly opusFrame?: PacketLengthMs;
   /** Find out whose fault each underrun was. */
   readonly blame?: boolean;
   /** Show what each prebuffer would have changed. */
@@ -35,14 +36,14 @@ export interface ReplayCommandOptions extends ShownRunOptions {
  * `replay`: holds a recorded conversation again, with the recording in the place of the provider, or asks it questions
  * for which nothing has to be run. Returns the exit code.
  *
- * @param path folder of a recording or of a run
+ * @param path folder of a recording or of a run, or a bundle
  */
 export async function replayCommand(
   terminal: Terminal,
   path: string,
   options: ReplayCommandOptions,
 ): Promise<number> {
-  const { time = 'virtual', blame = false, prebufferCurve = false } = options;
+  const { blame = false, prebufferCurve = false } = options;
   const change = whatIf(options);
   const changed = !changesNothing(change);
   if (prebufferCurve && changed) {
@@ -51,11 +52,25 @@ export async function replayCommand(
       'replay it with the changes first, then ask the recording of that replay for its curve',
     );
   }
-  if (prebufferCurve || (blame && !changed)) {
-    return askRecordings(terminal, path, { blame, prebufferCurve, json: options.json === true });
-  }
+  return await withRunFolder(path, async (run) => {
+    if (prebufferCurve || (blame && !changed)) {
+      const questions = { blame, prebufferCurve, json: options.json === true };
+      return askRecordings(terminal, run, questions);
+    }
+    return await replayRun(terminal, run, change, options);
+  });
+}
+
+async function replayRun(
+  terminal: Terminal,
+  run: RunFolder,
+  change: WhatIf,
+  options: ReplayCommandOptions,
+): Promise<number> {
+  const { time = 'virtual' } = options;
+  const changed = !changesNothing(change);
   const catalog = scenarioCatalog([...chooseProviders(terminal).entries.keys()]);
-  const conversations = openReplayables(path, catalog).map((one) =>
+  const conversations = openReplayables(run.path, catalog).map((one) =>
     changedConversation(one, change),
   );
   const plan = replayPlan(conversations, time);
@@ -67,20 +82,19 @@ export async function replayCommand(
   return await carryOut(terminal, plan, {
     ...options,
     signal: interruptSignal(terminal, 'the recording of this conversation is being finished.'),
-    seed: plan.seed,
     ...recordedMeans(conversations),
+    whatIf: changed,
     nextSteps: (results, folder) => nextSteps(results, folder),
   });
 }
 
 function whatIf({ device, network, prebuffer, opusFrame }: ReplayCommandOptions): WhatIf {
   if (network !== undefined) checkName('network', network, networkNames);
-  const opusFrameMs = packetLengthsMs.find((ms) => String(ms) === opusFrame);
   return {
     ...(device !== undefined && { device: profileNamed(device) }),
     ...(network !== undefined && { network }),
     ...(prebuffer !== undefined && { prebufferMs: prebuffer }),
-    ...(opusFrameMs !== undefined && { opusFrameMs }),
+    ...(opusFrame !== undefined && { opusFrameMs: opusFrame }),
   };
 }
 

@@ -6,8 +6,8 @@ import { renderTerminalReport } from '../report/terminal-report.ts';
 import { builtInProviders } from '../runner/provider-catalog.ts';
 import { exitCodeOfVerdicts } from './exit-code.ts';
 import { pageProgram, urlPath } from './page-program.ts';
-import { recordedReport } from './recorded-report.ts';
-import { openRunFolder } from './recorded-run-folder.ts';
+import { onlyOf, recordedReport } from './recorded-report.ts';
+import { withRunFolder } from './recorded-run-folder.ts';
 import { scenarioCatalog } from './scenario-files.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -31,23 +31,16 @@ export async function reportCommand(
   const folders = new Map<string, string>();
   const alone = paths.length === 1;
   const reports = paths.map((path) => {
-    const run = openRunFolder(path);
-    try {
-      const { report, notes } = recordedReport(
-        run.path,
-        catalog,
-        run.name,
-        (place, recorded, { turns }) => {
-          const recording = alone ? place : placeFrom(path, place);
-          if (!run.isBundle) folders.set(recording, join(run.path, place));
-          page?.add(recording, recorded, turns);
-        },
-      );
-      for (const note of notes) terminal.say(note.replaceAll(run.path, path));
-      return { path, report };
-    } finally {
-      run.close();
-    }
+    const { report, notes } = withRunFolder(path, (run) => {
+      const made = recordedReport(run.path, catalog, run.name, (place, recorded, { turns }) => {
+        const recording = alone ? place : placeFrom(path, place);
+        if (!run.isBundle) folders.set(recording, join(run.path, place));
+        page?.add(recording, recorded, turns);
+      });
+      return { report: made.report, notes: made.notes.map(run.asNamed) };
+    });
+    for (const note of notes) terminal.say(note);
+    return { path, report };
   });
   const report = joined(reports);
   if (options.json === true) terminal.print(JSON.stringify(report, null, 2));
@@ -56,7 +49,7 @@ export async function reportCommand(
       renderTerminalReport(report, {
         color: terminal.color,
         width: terminal.width,
-        recordingsFolder: paths.length === 1 ? paths[0]! : '.',
+        recordingsFolder: paths.join(', '),
         ...(options.ledger !== undefined && { ledger: options.ledger }),
         twin: options.twin === true,
         nextSteps: [],
@@ -90,6 +83,7 @@ function joined(
     ...report,
     run: {
       ...report.run,
+      seed: onlyOf(reports.map(({ report: { run } }) => run.seed)) ?? null,
       id: `${reports.length} recordings`,
       live: reports.some(({ report: { run } }) => run.live),
     },

@@ -12,12 +12,12 @@ import {
   recordedSums,
   repeatConversation,
 } from '../runner/repeated-run.ts';
+import { readManifest } from '../trace/recorded-files.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { exitCode } from './exit-code.ts';
 import { programEnvironment } from './program-environment.ts';
 import { readRepetition } from './recorded-bundle.ts';
-import { readManifest } from './recorded-report.ts';
-import { openRunFolder } from './recorded-run-folder.ts';
+import { type RunFolder, withRunFolder } from './recorded-run-folder.ts';
 import { scenarioCatalog } from './scenario-files.ts';
 import { interruptSignal, type Terminal } from './terminal.ts';
 
@@ -40,9 +40,17 @@ interface Reproduction {
 export async function reproCommand(
   terminal: Terminal,
   path: string,
+  options: ReproCommandOptions,
+): Promise<number> {
+  return await withRunFolder(path, (run) => reproduce(terminal, path, run, options));
+}
+
+async function reproduce(
+  terminal: Terminal,
+  path: string,
+  run: RunFolder,
   { json = false, version }: ReproCommandOptions,
 ): Promise<number> {
-  const run = openRunFolder(path);
   const scratch = mkdtempSync(join(tmpdir(), 'echokit-repro-'));
   try {
     const catalog = scenarioCatalog(builtInProviders.map(({ name }) => name));
@@ -88,7 +96,6 @@ export async function reproCommand(
       : exitCode.expectationFailed;
   } finally {
     rmSync(scratch, { recursive: true, force: true });
-    run.close();
   }
 }
 

@@ -173,7 +173,7 @@ export async function runCommand(
   const told = { ask: (text: string) => terminal.say(text), tell: say };
   const onDesk = board === undefined ? undefined : await boardOnDesk(told, board, options, signal);
   for (const line of choice.config === undefined ? [] : unusedSections(choice.config)) say(line);
-  say(progressHeader(plan, options.seed, board, options.link));
+  say(progressHeader(plan, board, options.link));
   for (const line of onDesk?.facts ?? []) say(line);
   if (server !== undefined) say(standInAdvice(server, scenarios).join('\n'));
   if (budget !== undefined) {
@@ -241,7 +241,11 @@ async function runOnRecording(
   });
   // What was drawn in the recorded conversation is drawn again: ids of requests, the air.
   const plan = wantedPlan(
-    { ...planned, cells: planned.cells.map((one) => ({ ...one, seed: header.seed })) },
+    {
+      ...planned,
+      seed: recorded.runSeed,
+      cells: planned.cells.map((one) => ({ ...one, seed: header.seed })),
+    },
     options,
   );
   if (options.list === true) {
@@ -255,7 +259,7 @@ async function runOnRecording(
   const means = {
     ...rest,
     signal: interruptSignal(terminal, 'the recording of this conversation is being finished.'),
-    seed: header.seed,
+    source: () => recorded.source,
     secrets,
     providers: new Map([[entry.name, entry]]),
     devices: new Map([...devices, ...profiles.byName]),
@@ -267,15 +271,13 @@ async function runOnRecording(
     if (means.signal.aborted) return exitCode.interrupted;
     for (const line of refreshLines(differences, header.scenario, traffic)) say(line);
     if (differences.length > 0) {
-      say(progressHeader(plan, header.seed, undefined));
+      say(progressHeader(plan, undefined));
       say(liveAnnouncement(means.providers, budget, planNeeds(plan, means.providers)).join('\n'));
       return await carryOut(terminal, plan, { ...means, budget, nextSteps: replaySteps });
     }
   }
   const strict: Plan = refresh ? { ...plan, time: 'virtual', live: false } : plan;
-  say(
-    `${progressHeader(strict, header.seed, undefined)}: the provider is the recording of ${header.scenario}`,
-  );
+  say(`${progressHeader(strict, undefined)}: the provider is the recording of ${header.scenario}`);
   return await carryOut(terminal, strict, { ...means, recorded: () => traffic });
 }
 
@@ -441,8 +443,7 @@ function standInAdvice(server: string, scenarios: readonly Scenario[]): string[]
 }
 
 function progressHeader(
-  { cells, time, live }: Plan,
-  seed: number,
+  { cells, time, live, seed }: Plan,
   board: string | undefined,
   link?: RunCommandOptions['link'],
 ): string {
@@ -467,7 +468,7 @@ function progressHeader(
       : `board ${board} over its ${link === undefined ? 'own air' : 'serial link'}, ${count('device', 'model ', 'models')}`;
   return (
     `${scenarios} ${noun} × ${count('provider', '', 'providers')}, ` +
-    `${where}, ${models}seed ${seed}, ${time} time, ${whose}`
+    `${where}, ${models}${seed === null ? '' : `seed ${seed}, `}${time} time, ${whose}`
   );
 }
 

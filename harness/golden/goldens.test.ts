@@ -49,14 +49,14 @@ async function heldAgain(
   network?: string,
 ): Promise<{ recording: Recording; path: string }> {
   const conversations = openReplayables(cell, catalog);
-  const { recorded, ...means } = recordedMeans(conversations);
+  const { recorded, source, ...means } = recordedMeans(conversations);
   const plan = replayPlan(conversations, 'virtual');
   const [only] = plan.cells;
   const out = join(folder, `held-${++runs}`);
   const [result] = await runPlan({
     plan: network === undefined ? plan : { ...plan, cells: [{ ...only!, network }] },
     ...means,
-    ...(provider === 'recording' && network === undefined && { recorded }),
+    ...(provider === 'recording' && network === undefined && { recorded, source }),
     laboratory,
     folder: out,
     signal,

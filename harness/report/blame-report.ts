@@ -51,10 +51,12 @@ export type BlamedCell = Pick<
 /** Longer lists are told with `--json`. */
 const shownPerCell = 10;
 
-/** Empty where nobody was asked for it, or nothing broke. */
+/** Empty where nobody asked for it. */
 export function blameLines(cells: readonly BlamedCell[], width: number, colors: Colors): string[] {
-  const broken = cells.filter(({ blame = [] }) => blame.length > 0);
-  if (broken.length === 0) return [];
+  const asked = cells.filter(({ blame }) => blame !== undefined);
+  if (asked.length === 0) return [];
+  const broken = asked.filter(({ blame = [] }) => blame.length > 0);
+  if (broken.length === 0) return ['No underrun, so there is nobody to blame.'];
   return [
     colors.bold('Whose fault each underrun was'),
     ...broken.flatMap((cell) => [
@@ -62,8 +64,8 @@ export function blameLines(cells: readonly BlamedCell[], width: number, colors: 
       ...cellLines(cell.blame!, width),
     ]),
     ...wrapText(
-      'A stage is at fault when the underrun is gone as soon as this stage alone holds nothing up for longer than it ' +
-        'did when the sentence began.',
+      'A stage is at fault when the underrun is gone, or no more than one cycle (16 ms) or a fifth of it is left, as soon ' +
+        'as this stage alone holds nothing up for longer than it did when the sentence began.',
       width,
     ).map(colors.dim),
   ];

@@ -5,9 +5,10 @@ import {
   type PlantedTurn,
   plantCell,
 } from '../metrics/planted-cell.contract.ts';
+import { silentScenario } from '../scenario/load.ts';
 import type { Cell } from '../scenario/plan.ts';
 import { cellName } from '../scenario/plan.ts';
-import type { Expectation, Scenario } from '../scenario/scenario.ts';
+import type { Expectation } from '../scenario/scenario.ts';
 import { judge } from '../verdict/judge.ts';
 import { buildRunReport, type ReportedCell, type RunFacts, type RunReport } from './run-report.ts';
 
@@ -78,32 +79,7 @@ export function plantExpectation(
 export function plantReportedCell(plan: PlantedCellPlan): ReportedCell {
   const { scenario: name = 'one-question', title = 'One question, one answer' } = plan;
   const expect = plan.expect ?? [];
-  const scenario: Scenario = {
-    name,
-    source: { text: '', files: [] },
-    file: `scenarios/${name}.toml`,
-    title,
-    tags: [],
-    matrix: { providers: [], devices: [], networks: [], servers: [] },
-    personalities: new Map(),
-    standIn: {},
-    device: { quirksOff: [], playerRhythm: 'even', scheme: 'ws' },
-    server: {
-      asr: 'stream',
-      recognitionMs: 0,
-      asrService: 'script',
-      llmService: 'script',
-      vad: {},
-      model: 'harness',
-      compatExcept: [],
-      packetMs: 120,
-      compression: false,
-      ignoredParameters: [],
-    },
-    turns: [],
-    checks: [],
-    expect,
-  };
+  const scenario = { ...silentScenario(name, `scenarios/${name}.toml`, title), expect };
   const { provider, device = 'diy', network = 'good-wifi', server = 'harness' } = plan;
   const cell: Cell = { scenario, provider, device, network, server, seed: 7 };
   const lastUs = Math.max(

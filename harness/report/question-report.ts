@@ -4,21 +4,19 @@ import { type BlamedCell, blameLines } from './blame-report.ts';
 import { type PrebufferReport, prebufferTables } from './prebuffer-report.ts';
 
 export interface Answers {
-  readonly asked: { readonly blame: boolean };
   readonly recordings: readonly BlamedCell[];
   readonly prebuffer?: readonly PrebufferReport[];
 }
 
 /** Text without a line feed at its end. */
 export function renderQuestions(
-  { asked, recordings, prebuffer }: Answers,
+  { recordings, prebuffer }: Answers,
   { color, width }: { readonly color: boolean; readonly width: number },
 ): string {
   const colors = picocolors.createColors(color);
   const blamed = blameLines(recordings, width, colors);
-  const unbroken = asked.blame && blamed.length === 0 ? ['No underrun.'] : blamed;
   const curves = prebuffer === undefined ? [] : prebufferTables(prebuffer, width, colors);
-  return [unbroken, curves]
+  return [blamed, curves]
     .filter((lines) => lines.length > 0)
     .map((lines) => lines.join('\n'))
     .join('\n\n');

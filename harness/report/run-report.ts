@@ -51,12 +51,13 @@ export interface NotRunReport {
 export interface RunFacts {
   /** Name of the run's folder. */
   readonly id: string;
-  readonly seed: number;
+  /** Null: of recordings that do not know it. Every cell has its own, which is derived from it. */
+  readonly seed: number | null;
   readonly time: 'virtual' | 'real';
   /** Real services spoke; otherwise the figures are those of stand-ins. */
   readonly live: boolean;
-  /** Recordings answered in the place of providers. Absent: stand-ins or real services did. */
-  readonly replay?: 'strict';
+  /** Recordings answered in the place of providers, `what-if`: something was changed. Absent: stand-ins or real services did. */
+  readonly replay?: 'strict' | 'what-if';
   /** What a live run was allowed to ask of the services, and what it asked. */
   readonly budget?: RunBudget;
   /** ISO 8601. */
@@ -227,7 +228,7 @@ export function buildRunReport(source: {
 /** What two runs with the same scenarios, seed and version have in common, to the byte. */
 export interface ReportData {
   readonly schemaVersion: typeof reportSchemaVersion;
-  readonly seed: number;
+  readonly seed: number | null;
   readonly cells: readonly CellReport[];
 }
 

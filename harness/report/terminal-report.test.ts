@@ -90,8 +90,8 @@ What failed
     recording: recordings/runs/planted-run/cells/moon--openai--diy--good-wifi
 
 Times in ms. heard = last voiced sample of the user → first audible sample at the speaker; pre-buf.
-= largest start delay that a sentence needed to play without underruns; audible = RMS of 10 ms above
--50 dBFS; — = not measured
+= largest start delay, from playing at once, that a sentence needed to have no underrun; audible =
+RMS of 10 ms above -50 dBFS; — = not measured
 Recordings: recordings/runs/planted-run
 Next:
   echokit-harness compare planted-run

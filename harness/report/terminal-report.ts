@@ -75,9 +75,9 @@ function headline({ run, cells }: RunReport, width: number, colors: Colors): str
   const duration =
     typeof run.durationMs !== 'number' ? '' : `, ${(run.durationMs / 1000).toFixed(1)} s`;
   const external = cells.length > 0 && cells.every(({ server }) => server === externalServer);
-  const ours = run.replay === undefined ? 'stand-ins' : 'recording';
+  const ours = run.replay === undefined ? 'stand-ins' : whoReplayed[run.replay];
   const who = run.live ? 'live' : external ? 'another server' : ours;
-  const facts = `${plural(cells.length, 'cell')}, seed ${run.seed}, ${run.time} time, ${who}${duration}`;
+  const facts = `${plural(cells.length, 'cell')}, ${seedText(run.seed, cells)}${run.time} time, ${who}${duration}`;
   const name = `Run ${neutralize(run.id)}`;
   // Wrapped as it will be seen; colors take no columns.
   const plain = verdicts.map(({ text }) => text).join(', ');
@@ -92,6 +92,14 @@ function headline({ run, cells }: RunReport, width: number, colors: Colors): str
     ...(run.live ? liveLines(run, cells, width, colors) : []),
     ...busyLines(cells, width, colors),
   ];
+}
+
+const whoReplayed = { strict: 'recording', 'what-if': 'recording, what if' } as const;
+
+/** Of the run; where nobody knows it, of its conversation, which is another number. */
+function seedText(seed: number | null, cells: readonly CellReport[]): string {
+  if (seed !== null) return `seed ${seed}, `;
+  return cells.length === 1 ? `seed of the conversation ${cells[0]!.seed}, ` : '';
 }
 
 /** Above this, what was late may have been late because of this computer (pitfalls catalogue, S04). */
@@ -517,8 +525,8 @@ function closing(
       ? []
       : [
           'Times in ms. heard = last voiced sample of the user → first audible sample at the ' +
-            'speaker; pre-buf. = largest start delay that a sentence needed to play without ' +
-            `underruns; audible = RMS of ${audibility.windowSamples / 16} ms above ` +
+            'speaker; pre-buf. = largest start delay, from playing at once, that a sentence needed to ' +
+            `have no underrun; audible = RMS of ${audibility.windowSamples / 16} ms above ` +
             `${audibility.thresholdDbfs} dBFS; ${none} = not measured`,
         ];
   return [

@@ -1,10 +1,16 @@
-import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import type { DeviceProfile } from '../device/device-profile.ts';
 import { type RecordedTraffic, recordedTraffic } from '../replay/recorded-exchange.ts';
 import type { ScenarioCatalog } from '../scenario/load.ts';
 import type { Cell, Plan } from '../scenario/plan.ts';
-import { RecordingError, readRecordingHeader } from '../trace/recording-reader.ts';
+import type { Scenario } from '../scenario/scenario.ts';
+import { packetLengthsMs } from '../server/deviation-items.ts';
+import type { ManifestSource } from '../trace/manifest.ts';
+import { checkRecordedFiles, readManifest } from '../trace/recorded-files.ts';
+import { RecordingError } from '../trace/recording-error.ts';
+import { readRecordingHeader } from '../trace/recording-reader.ts';
 import type { TraceHeader } from '../trace/trace-event.ts';
 import { readWire } from '../trace/wire-traffic.ts';
 import type { ProviderEntry } from './provider-catalog.ts';
@@ -15,6 +21,10 @@ export interface ReplayableConversation {
   /** Of the recording. */
   readonly folder: string;
   readonly header: TraceHeader;
+  /** Of the run that it is from; null: older recordings do not know it, and taps have none. */
+  readonly runSeed: number | null;
+  /** As manifests name it. */
+  readonly source: ManifestSource;
   /** The same scenario, board, network, server and seed. */
   readonly cell: Cell;
   readonly provider: ProviderEntry;
@@ -36,8 +46,10 @@ export function openReplayables(path: string, catalog: ScenarioCatalog): Replaya
 }
 
 function openReplayable(folder: string, catalog: ScenarioCatalog): ReplayableConversation {
-  const { header, provider, traffic, devices } = openRecordedAnswers(folder);
-  const { scenario } = readInputs(folder, catalog);
+  const { scenario: written } = readInputs(folder, catalog);
+  const answers = openRecordedAnswers(folder);
+  const scenario = withPackets(written, readManifest(folder)?.plan.packetMs);
+  const { header, provider } = answers;
   const { device, network, seed, repetition } = header;
   const server = (header.server ?? 'harness') as Cell['server'];
   const cell = {
@@ -49,7 +61,14 @@ function openReplayable(folder: string, catalog: ScenarioCatalog): ReplayableCon
     seed,
     ...(repetition !== undefined && { repetition }),
   };
-  return { folder, header, cell, provider, devices, traffic };
+  return { ...answers, cell };
+}
+
+/** In a recorded what-if the server has packets that its scenario does not ask for. */
+function withPackets(scenario: Scenario, packetMs: number | undefined): Scenario {
+  const known = packetLengthsMs.find((ms) => ms === packetMs);
+  if (known === undefined) return scenario;
+  return { ...scenario, server: { ...scenario.server, packetMs: known } };
 }
 
 /** What a recording holds of a provider, whatever was said to the board. */
@@ -57,14 +76,23 @@ export type RecordedAnswers = Omit<ReplayableConversation, 'cell'>;
 
 /**
  * @param folder of one recording, also of a tap
- * @throws {RecordingError} `RECORDING_WITHOUT_TRAFFIC` and those of {@link readRecordingHeader}
+ * @throws {RecordingError} `RECORDING_WITHOUT_INPUTS`, `RECORDING_WITHOUT_TRAFFIC`, `RECORDING_DAMAGED` and those of
+ *   {@link readRecordingHeader}
  */
 export function openRecordedAnswers(folder: string): RecordedAnswers {
   const header = readRecordingHeader(folder);
+  const manifest = checkRecordedFiles(folder);
   const { provider, devices } = readMeans(folder);
   const traffic = recordedTraffic(readWire(folder));
+  const external = header.server === 'external';
+  if (provider === undefined && !external) {
+    throw new RecordingError(
+      'RECORDING_WITHOUT_INPUTS',
+      `${folder} does not say which provider answered in it: there is no inputs/provider.json.`,
+      'Get it once more from where it was recorded, with all of its folders; or record it again.',
+    );
+  }
   if (provider === undefined || traffic.dials.length === 0) {
-    const external = header.server === 'external';
     throw new RecordingError(
       'RECORDING_WITHOUT_TRAFFIC',
       `${folder} holds no connection to a provider.`,
@@ -73,7 +101,16 @@ export function openRecordedAnswers(folder: string): RecordedAnswers {
         : 'Nothing was spoken in it, or it was recorded by an older version; record it again.',
     );
   }
-  return { folder, header, provider, devices, traffic };
+  const trace = createHash('sha256').update(readFileSync(join(folder, 'trace.jsonl')));
+  return {
+    folder,
+    header,
+    runSeed: manifest?.plan.runSeed ?? null,
+    source: { name: basename(folder), trace: trace.digest('hex').slice(0, 16) },
+    provider,
+    devices,
+    traffic,
+  };
 }
 
 /** Folders of recordings at `path`: itself, or the cells of a run. Unfinished ones are taken, too. */
@@ -94,13 +131,13 @@ export function recordingFolders(path: string): string[] {
   );
 }
 
-/** Every conversation as it was. Recordings know the seed of each cell, not that of their run. */
+/** Every conversation as it was; the seed is that of the run they are from. */
 export function replayPlan(
   conversations: readonly ReplayableConversation[],
   time: Plan['time'],
 ): Plan {
   const cells = conversations.map(({ cell }) => cell);
-  return { seed: cells[0]?.seed ?? 0, time, live: false, cells, skipped: [] };
+  return { seed: conversations[0]?.runSeed ?? null, time, live: false, cells, skipped: [] };
 }
 
 /** What `runPlan` needs to hold conversations again. */
@@ -108,11 +145,13 @@ export function recordedMeans(conversations: readonly ReplayableConversation[]):
   readonly providers: ReadonlyMap<string, ProviderEntry>;
   readonly devices: ReadonlyMap<string, DeviceProfile>;
   recorded(cell: Cell): RecordedTraffic;
+  source(cell: Cell): ManifestSource;
 } {
   const byCell = new Map(conversations.map((one) => [one.cell, one]));
   return {
     providers: new Map(conversations.map(({ provider }) => [provider.name, provider])),
     devices: new Map(conversations.flatMap(({ devices }) => [...devices])),
     recorded: (cell) => byCell.get(cell)!.traffic,
+    source: (cell) => byCell.get(cell)!.source,
   };
 }

@@ -1,8 +1,6 @@
 /** A recorded conversation held again in virtual time, and whether it has left the same bytes. */
-import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join, sep } from 'node:path';
 import type { ManifestEnvironment, RecordingManifest } from '../trace/manifest.ts';
+import { recordedFiles } from '../trace/recorded-files.ts';
 import type { Laboratory } from './laboratory.ts';
 import { type ReplayableConversation, recordedMeans, replayPlan } from './recorded-run.ts';
 import { type CellResult, runPlan } from './run-plan.ts';
@@ -27,11 +25,12 @@ export async function repeatConversation(
   conversation: ReplayableConversation,
   { laboratory, folder, environment, signal }: RepeatOptions,
 ): Promise<CellResult> {
-  const { recorded, ...means } = recordedMeans([conversation]);
+  const { recorded, source, ...means } = recordedMeans([conversation]);
   const [result] = await runPlan({
     plan: replayPlan([conversation], 'virtual'),
     ...means,
-    ...(speaksFromRecording(conversation) && { recorded }),
+    ...(speaksFromRecording(conversation) && { recorded, source }),
+    whatIf: conversation.header.replay === 'what-if',
     laboratory,
     folder,
     signal,
@@ -42,19 +41,7 @@ export async function repeatConversation(
 
 /** SHA-256 of every file but the manifest, which has the facts of the wall clock; by path within the recording. */
 export function recordedSums(folder: string): Readonly<Record<string, string>> {
-  const files = readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && entry.name !== 'manifest.toml')
-    .map((entry) => join(entry.parentPath, entry.name))
-    .sort();
-  return Object.fromEntries(
-    files.map((path) => [
-      path
-        .slice(folder.length + 1)
-        .split(sep)
-        .join('/'),
-      createHash('sha256').update(readFileSync(path)).digest('hex'),
-    ]),
-  );
+  return Object.fromEntries(recordedFiles(folder).map(({ name, sha256 }) => [name, sha256]));
 }
 
 /** Something that decides how a run goes, and is not as it was. */

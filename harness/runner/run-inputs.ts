@@ -9,7 +9,7 @@ import type { Endpoint } from '../network/network.ts';
 import { loadScenario, type ScenarioCatalog } from '../scenario/load.ts';
 import type { Cell } from '../scenario/plan.ts';
 import type { Scenario } from '../scenario/scenario.ts';
-import { RecordingError } from '../trace/recording-reader.ts';
+import { RecordingError } from '../trace/recording-error.ts';
 import { inputsFolder, type RecordingWriter } from '../trace/recording-writer.ts';
 import type { ProviderEntry } from './provider-catalog.ts';
 import type { ExternalServer } from './server-side.ts';
@@ -87,7 +87,7 @@ export function readInputs(folder: string, catalog: ScenarioCatalog): RunInputs 
     throw new RecordingError(
       'RECORDING_WITHOUT_INPUTS',
       `${folder} does not hold the scenario that was run: there is no ${inputsFolder}/*.toml.`,
-      'Recordings of older versions do not; run the scenario itself, with "run --replay" for their provider.',
+      'Those of "record" and of older versions do not: their provider answers in another conversation with "run --replay <recording> <scenario>".',
     );
   }
   const { provider, devices } = readMeans(folder);

@@ -19,6 +19,7 @@ import type {
   ManifestInputs,
   ManifestPersonality,
   ManifestPlan,
+  ManifestSource,
   RecordingManifest,
 } from '../trace/manifest.ts';
 import type { Recording } from '../trace/recorded-cell.ts';
@@ -30,7 +31,12 @@ import {
   RecordingWriter,
   roomFile,
 } from '../trace/recording-writer.ts';
-import { type TraceEvent, type TraceHeader, traceFormatVersion } from '../trace/trace-event.ts';
+import {
+  type ReplayKind,
+  type TraceEvent,
+  type TraceHeader,
+  traceFormatVersion,
+} from '../trace/trace-event.ts';
 import type { BoardFailure, Verdict } from '../verdict/judge.ts';
 import type { BoardSource } from './board-on-cable.ts';
 import { inputDigests } from './input-digests.ts';
@@ -60,6 +66,10 @@ export interface RunPlanOptions {
   readonly secrets?: readonly string[];
   /** What answers in the place of the provider of a cell. Absent: its stand-in or the real service. */
   readonly recorded?: (cell: Cell) => RecordedTraffic;
+  /** Something is not as it was in the recordings that answer. */
+  readonly whatIf?: boolean;
+  /** The recording that this is from, or that the cell is recorded anew for. Absent: none. */
+  readonly source?: (cell: Cell) => ManifestSource;
   /** Shared by all cells; the run stops when it refuses a request. Absent: no limit. */
   readonly budget?: RequestBudget;
   /** Stops after the cell in progress, whose recording is completed. */
@@ -164,9 +174,10 @@ async function recordCell(
   const tts = isExternal(provider) ? undefined : provider.tts;
   const host = plan.live && !isExternal(provider) ? endpointName(provider.endpoint) : null;
   const except = cell.scenario.server.compatExcept;
+  const replay = replayKind(options);
   const writer = new RecordingWriter(
     folder,
-    traceHeader(cell, plan.time, host, board?.name, options.recorded !== undefined),
+    traceHeader(cell, plan.time, host, board?.name, replay),
     [...(tts?.secrets ?? []), ...(options.secrets ?? [])],
   );
   const { onEvent } = options;
@@ -220,10 +231,13 @@ async function recordCell(
         : { compat: [...compatOf(cell.server, except)] }),
       seed: cell.seed,
       ...(cell.repetition !== undefined && { repetition: cell.repetition }),
+      ...(plan.seed !== null && { runSeed: plan.seed }),
       time: plan.time,
       live: plan.live,
       ...(host === null ? {} : { host }),
-      ...(options.recorded === undefined ? {} : { replay: 'strict' }),
+      ...(replay === undefined ? {} : { replay }),
+      ...(isExternal(provider) ? {} : { packetMs: cell.scenario.server.packetMs }),
+      ...(options.source !== undefined && { recording: options.source(cell) }),
       ...(cell.scenario.device.quirksOff.length === 0
         ? {}
         : { quirksOff: cell.scenario.device.quirksOff }),
@@ -348,12 +362,17 @@ function boardFacts(
   };
 }
 
+function replayKind({ recorded, whatIf = false }: RunPlanOptions): ReplayKind | undefined {
+  if (recorded === undefined) return undefined;
+  return whatIf ? 'what-if' : 'strict';
+}
+
 function traceHeader(
   cell: Cell,
   time: Plan['time'],
   live: string | null,
   board?: string,
-  replay = false,
+  replay?: ReplayKind,
 ): TraceHeader {
   const { scenario, provider, device, network, server, seed, repetition } = cell;
   return {
@@ -368,7 +387,7 @@ function traceHeader(
     ...(repetition === undefined ? {} : { repetition }),
     ...(server === 'harness' ? {} : { server }),
     ...(live === null ? {} : { live }),
-    ...(replay ? { replay: 'strict' } : {}),
+    ...(replay === undefined ? {} : { replay }),
     ...(board === undefined ? {} : { board }),
   };
 }

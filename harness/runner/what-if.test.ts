@@ -1,4 +1,5 @@
 import test from 'ava';
+import { withRunFolder } from '../cli/recorded-run-folder.ts';
 import { askRecordings } from '../cli/recording-questions.ts';
 import { deviceProfiles } from '../device/device-profile.ts';
 import { ConversationRunner, providerNames, scenarioOf } from './recorded-conversation.contract.ts';
@@ -58,6 +59,12 @@ test.serial(
   async (t) => {
     const [recorded] = await runner.run(scenario, { providers: ['stream_gsv'] });
     const short = await hold(recorded!.path, { opusFrameMs: 40 });
+    const again = await runner.replay(short.path);
+    t.deepEqual(
+      again.recorded.speaker,
+      short.recorded.speaker,
+      'a what-if is held again as it was',
+    );
     const samples = short.recorded.events.flatMap((event) =>
       event.source === 'server' && event.type === 'frame' && event.samples !== undefined
         ? [event.samples]
@@ -87,7 +94,10 @@ test.serial(
       const printed: string[] = [];
       const terminal = { print: (text: string) => printed.push(text), color: false, width: 100 };
       const questions = { blame: true, prebufferCurve: true, json };
-      t.is(askRecordings(terminal as never, recorded!.path, questions), 0);
+      t.is(
+        withRunFolder(recorded!.path, (run) => askRecordings(terminal as never, run, questions)),
+        0,
+      );
       return printed.join('\n');
     };
     const { recordings, prebuffer } = JSON.parse(ask(true));

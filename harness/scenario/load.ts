@@ -515,6 +515,18 @@ function namedFiles(
   return [...written].map((path) => ({ written: path, path: found(path) }));
 }
 
+/**
+ * A scenario in which nobody speaks and nothing is asked for: everything in it is what a file gets that does not mention it.
+ *
+ * @param file names it in messages
+ */
+export function silentScenario(name: string, file: string, title: string): Scenario {
+  const silence = scenarioSchema.parse({ title, turn: [{ say: 'Nothing.', reply: 'Nothing.' }] });
+  const source = { text: '', files: [] };
+  const found = (written: string): string => written;
+  return { ...toScenario(silence, { name, file, source, found }, [], [], []), turns: [] };
+}
+
 interface Origin extends Pick<Scenario, 'name' | 'file' | 'source'> {
   found(written: string): string;
 }

@@ -7,7 +7,8 @@ import { ScenarioError, type ScenarioProblem } from './scenario-error.ts';
 
 /** Everything a run does, decided before it starts. Pure data; written into the manifest. */
 export interface Plan {
-  readonly seed: number;
+  /** Null: recordings are replayed that do not know the seed of their run. */
+  readonly seed: number | null;
   readonly time: 'virtual' | 'real';
   /** The providers are the real services; otherwise stand-ins answer for them. */
   readonly live: boolean;

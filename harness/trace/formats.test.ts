@@ -229,5 +229,8 @@ test('the reader upgrades: there is a step for every version before today’s', 
     Array.from({ length: traceFormatVersion - 1 }, (_, index) => index + 1),
   );
   const text = readFileSync(join(oldCell('slow').path, 'trace.jsonl'), 'utf8');
-  t.is(parseTrace(text, 'trace.jsonl', false).header.formatVersion, traceFormatVersion);
+  t.is(
+    parseTrace(Buffer.from(text), 'trace.jsonl', false).header.formatVersion,
+    traceFormatVersion,
+  );
 });

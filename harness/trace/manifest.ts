@@ -2,6 +2,8 @@
  * The shape of `manifest.toml`. Facts of the wall clock (date, machine, versions) are here and nowhere else in a
  * recording.
  */
+import type { ReplayKind } from './trace-event.ts';
+
 // Type aliases, not interfaces: TOML takes any table, and only aliases fit `Record<string, unknown>`.
 
 export type RecordingManifest = {
@@ -20,6 +22,16 @@ export type RecordingManifest = {
   /** What went into the run. Absent in older recordings. */
   readonly inputs?: ManifestInputs;
   readonly environment: ManifestEnvironment;
+  /** Every other file, when the recording was finished. Absent in older recordings. */
+  readonly files?: readonly ManifestFile[];
+};
+
+export type ManifestFile = {
+  /** Path within the recording, with `/`. */
+  readonly name: string;
+  readonly bytes: number;
+  /** In hexadecimal digits. */
+  readonly sha256: string;
 };
 
 /**
@@ -56,16 +68,23 @@ export type ManifestPlan = {
   readonly server?: string;
   /** Items in which the server behaves as the EchoKit server. Absent for `harness` and `external`. */
   readonly compat?: readonly string[];
+  /** Of this conversation: derived from {@link runSeed} and the name of the scenario. */
   readonly seed: number;
   /** From 1, in a run that repeats its cells. Absent: it does not. */
   readonly repetition?: number;
+  /** Of the run, as `--seed` has it. Absent in older recordings, and where there was none. */
+  readonly runSeed?: number;
   readonly time: 'virtual' | 'real';
   /** Absent in the oldest recordings: a stand-in spoke. */
   readonly live?: boolean;
   /** Host and port of the real service that spoke. Absent: a stand-in did. */
   readonly host?: string;
-  /** A recording answered in the place of the provider. Absent: its stand-in or the real service did. */
-  readonly replay?: 'strict';
+  /** As `TraceHeader.replay`. */
+  readonly replay?: ReplayKind;
+  /** Length of the server's Opus packets. Absent in older recordings, and where the server was not ours. */
+  readonly packetMs?: number;
+  /** The recording that answered, or that this one was recorded anew for. Absent in older recordings, and where none was. */
+  readonly recording?: ManifestSource;
   /** Ids of quirks that the board did not have. Absent: it had them all. */
   readonly quirksOff?: readonly string[];
   /** Absent: one cycle every 16 ms. */
@@ -75,6 +94,13 @@ export type ManifestPlan = {
   /** Gain and acoustic delay of the speaker at the microphone. Absent: it is not heard. */
   readonly echoDb?: number;
   readonly echoDelayMs?: number;
+};
+
+export type ManifestSource = {
+  /** Name of its folder. */
+  readonly name: string;
+  /** Of its `trace.jsonl`, as {@link ManifestInputs}. */
+  readonly trace: string;
 };
 
 export type ManifestPersonality = {

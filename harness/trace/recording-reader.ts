@@ -1,6 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Recording } from './recorded-cell.ts';
+import { checkRecordedFiles, manifestFile } from './recorded-files.ts';
+import { damaged, RecordingError } from './recording-error.ts';
 import { microphoneFile, partialSuffix, roomFile } from './recording-writer.ts';
 import { type TraceEvent, type TraceHeader, traceFormatVersion } from './trace-event.ts';
 import { upgradeTrace, type WrittenTrace } from './trace-upgrade.ts';
@@ -22,8 +24,10 @@ export function readRecording(folder: string): Recording {
       'Name a folder of one cell, such as recordings/runs/<run>/cells/<cell>.',
     );
   }
-  const partial = !existsSync(join(actual, 'manifest.toml'));
-  const { header, events } = parseTrace(readFileSync(path, 'utf8'), path, partial);
+  const partial = !existsSync(join(actual, manifestFile));
+  // What is wrong with a line is told by its number.
+  const { header, events } = parseTrace(readFileSync(path), path, partial);
+  checkRecordedFiles(actual);
   const microphone = join(actual, microphoneFile);
   const room = join(actual, roomFile);
   return {
@@ -46,41 +50,72 @@ export function readRecording(folder: string): Recording {
  */
 export function readRecordingHeader(folder: string): TraceHeader {
   const path = join(folder, 'trace.jsonl');
-  return parseTrace(`${readFileSync(path, 'utf8').split('\n', 1)[0]}\n`, path, true).header;
+  const trace = readFileSync(path);
+  return parseTrace(trace.subarray(0, trace.indexOf(lineFeed) + 1), path, true).header;
 }
 
+const lineFeed = 0x0a;
+
 /**
- * @param text of any version of the format; what comes back is of today's.
- * @param partial allows a torn last line, which is dropped.
+ * @param trace of any version of the format; what comes back is of today's.
+ * @param partial a process that was killed wrote it, or a machine that lost its power: what follows the last whole line is
+ *   dropped.
+ * @throws {RecordingError} `RECORDING_DAMAGED` with the line, `RECORDING_VERSION`
  */
 export function parseTrace(
-  text: string,
+  trace: Uint8Array,
   path: string,
   partial: boolean,
 ): { header: TraceHeader; events: TraceEvent[] } {
-  const lines = text.split('\n');
-  const last = lines.pop();
-  if (last !== '' && !partial) throw damaged(path, lines.length + 1, 'the last line is torn');
-  const records = lines.map((line, i): unknown => {
-    try {
-      return JSON.parse(line);
-    } catch (error) {
-      throw damaged(path, i + 1, (error as Error).message);
-    }
-  });
+  const records: Readonly<Record<string, unknown>>[] = [];
+  for (const line of linesOf(trace)) {
+    const record = line.isWhole ? readLine(line.bytes) : 'the last line is torn';
+    if (typeof record !== 'string') records.push(record);
+    else if (partial && records.length > 0) break;
+    else throw damaged(path, record, records.length + 1);
+  }
   const written = records.shift() as WrittenTrace['header'] | undefined;
-  if (written?.type !== 'header') throw damaged(path, 1, 'the first line is not a trace header');
-  const trace = upgradeTrace({ header: written, events: records as WrittenTrace['events'] });
-  if (trace === undefined) {
+  if (written?.type !== 'header') throw damaged(path, 'the first line is not a trace header', 1);
+  const upgraded = upgradeTrace({ header: written, events: records });
+  if (upgraded === undefined) {
     throw new RecordingError(
       'RECORDING_VERSION',
       `${path} has trace format ${written.formatVersion}; this version reads formats 1 to ${traceFormatVersion}.`,
       'Open it with the version of echokit-harness that the manifest names, or a newer one.',
     );
   }
-  const header = trace.header as unknown as TraceHeader;
-  const events = [...trace.events] as unknown as TraceEvent[];
+  const header = upgraded.header as unknown as TraceHeader;
+  const events = [...upgraded.events] as unknown as TraceEvent[];
   return { header, events: events.sort((a, b) => a.atUs - b.atUs || a.seq - b.seq) };
+}
+
+function* linesOf(bytes: Uint8Array): Iterable<{ bytes: Uint8Array; isWhole: boolean }> {
+  for (let from = 0; from < bytes.length; ) {
+    const end = bytes.indexOf(lineFeed, from);
+    const isWhole = end >= 0;
+    const to = isWhole ? end : bytes.length;
+    yield { bytes: bytes.subarray(from, to), isWhole };
+    from = to + 1;
+  }
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+/** @returns what is wrong with it, when it is no line of a trace */
+function readLine(bytes: Uint8Array): Readonly<Record<string, unknown>> | string {
+  let text: string;
+  try {
+    text = utf8.decode(bytes);
+  } catch {
+    return 'it is not UTF-8';
+  }
+  try {
+    const record: unknown = JSON.parse(text);
+    const isObject = typeof record === 'object' && record !== null && !Array.isArray(record);
+    return isObject ? (record as Record<string, unknown>) : 'it is not a JSON object';
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 function readAudio(path: string): Int16Array {
@@ -96,29 +131,4 @@ function readProviderAudio(folder: string): Map<number, Int16Array> {
     .sort((a, b) => a - b);
   for (const request of requests) audio.set(request, readWav(join(folder, `${request}.wav`)));
   return audio;
-}
-
-function damaged(path: string, line: number, what: string): RecordingError {
-  return new RecordingError(
-    'RECORDING_DAMAGED',
-    `${path}:${line}: ${what}.`,
-    'Restore the file from where it was recorded; everything before that line is readable by hand.',
-  );
-}
-
-export class RecordingError extends Error {
-  override readonly name = 'RecordingError';
-  readonly code:
-    | 'RECORDING_NOT_FOUND'
-    | 'RECORDING_VERSION'
-    | 'RECORDING_DAMAGED'
-    | 'RECORDING_WITHOUT_INPUTS'
-    | 'RECORDING_WITHOUT_TRAFFIC';
-  readonly hint: string;
-
-  constructor(code: RecordingError['code'], message: string, hint: string) {
-    super(message);
-    this.code = code;
-    this.hint = hint;
-  }
 }

@@ -9,6 +9,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { stringify } from 'smol-toml';
+import { manifestFile, recordedFiles } from './recorded-files.ts';
 import { type MaskedStream, type MaskedWire, SecretMask } from './secret-mask.ts';
 import type { TraceEvent, TraceHeader } from './trace-event.ts';
 import { encodeWav, WavWriter } from './wav-file.ts';
@@ -233,14 +234,15 @@ export class RecordingWriter {
   }
 
   /**
-   * Writes the manifest and gives the folder its final name.
+   * Writes the manifest, with what all other files are, and gives the folder its final name.
    *
    * @param manifest plan, versions, verdict and wall-clock facts, as a TOML table
    */
   finish(manifest: Record<string, unknown>): void {
+    const files = stringify({ files: recordedFiles(this.#partial) });
     writeFileSync(
-      join(this.#partial, 'manifest.toml'),
-      `${this.#mask.text(stringify(manifest))}\n`,
+      join(this.#partial, manifestFile),
+      `${this.#mask.text(stringify(manifest))}\n${files}\n`,
     );
     rmSync(this.folder, { recursive: true, force: true });
     renameSync(this.#partial, this.folder);

@@ -4,6 +4,9 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,10 +14,13 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import test from 'ava';
 import wav from 'wav';
-import { readRecording } from './recording-reader.ts';
+import { recordedFiles } from './recorded-files.ts';
+import type { RecordingError } from './recording-error.ts';
+import { parseTrace, readRecording } from './recording-reader.ts';
 import { RecordingWriter } from './recording-writer.ts';
 import type { TraceHeader } from './trace-event.ts';
 import { encodeWav, readWav, WavWriter } from './wav-file.ts';
+import { readWire } from './wire-traffic.ts';
 
 const header: TraceHeader = {
   type: 'header',
@@ -118,6 +124,102 @@ test('a newer trace format, a damaged line and a missing recording are named', (
     message: /trace\.jsonl:2/,
   } as never);
   t.throws(() => readRecording(`${path}-none`), { code: 'RECORDING_NOT_FOUND' } as never);
+});
+
+/** A finished recording with a connection to a provider. */
+function finished(): string {
+  const path = folder();
+  const writer = write(path);
+  writer.wireEvent(1, { type: 'dial', atUs: 1, host: 'speech.test', port: 443, secure: true });
+  writer.wireEvent(1, { type: 'open', atUs: 2 });
+  writer.wireEvent(1, { type: 'received', atUs: 3, bytes: 4 }, Buffer.from('abcd'));
+  writer.wireEvent(1, { type: 'closed', atUs: 4 });
+  writer.close(ramp(40));
+  writer.finish({ formatVersion: 1 });
+  return path;
+}
+
+test('of a finished recording every file that is gone, cut or changed is damage, and named', (t) => {
+  const path = finished();
+  const names = recordedFiles(path).map(({ name }) => name);
+  t.true(
+    ['speaker.wav', 'trace.jsonl', 'provider/wire/1.received'].every((name) =>
+      names.includes(name),
+    ),
+  );
+  for (const name of names) {
+    const file = join(path, name);
+    const content = readFileSync(file);
+    const damage: readonly (readonly [string, () => void])[] = [
+      ['cut', () => writeFileSync(file, content.subarray(0, -1))],
+      [
+        'changed',
+        () =>
+          writeFileSync(
+            file,
+            content.map((byte, at) => (at === content.length - 1 ? byte ^ 1 : byte)),
+          ),
+      ],
+      ['gone', () => rmSync(file)],
+    ];
+    for (const [what, plant] of content.length === 0 ? damage.slice(2) : damage) {
+      plant();
+      const error = t.throws(
+        () => readRecording(path),
+        { name: 'RecordingError' },
+        `${name} ${what}`,
+      );
+      const isTrace = name === 'trace.jsonl' && what === 'gone';
+      t.is((error as RecordingError).code, isTrace ? 'RECORDING_NOT_FOUND' : 'RECORDING_DAMAGED');
+      t.true(error!.message.includes(isTrace ? 'trace.jsonl' : name), error!.message);
+      writeFileSync(file, content);
+    }
+  }
+  t.notThrows(() => readRecording(path));
+  writeFileSync(join(path, 'manifest.toml'), 'formatVersion = ');
+  t.throws(() => readRecording(path), { message: /manifest\.toml: it is not valid TOML/ });
+});
+
+test('a finished recording of an older version has no list, and must have its sounds and bytes', (t) => {
+  const path = finished();
+  writeFileSync(join(path, 'manifest.toml'), 'formatVersion = 1\n');
+  t.notThrows(() => readRecording(path));
+  t.is(readWire(path)[0]!.steps.length, 4);
+  const received = join(path, 'provider/wire/1.received');
+  truncateSync(received, 1);
+  t.throws(() => readWire(path), { message: /1\.received: 3 bytes or more are missing/ });
+  writeFileSync(received, 'abcd');
+  const lines = join(path, 'provider/wire/1.jsonl');
+  truncateSync(lines, statSync(lines).size - 5);
+  t.throws(() => readWire(path), { message: /1\.jsonl:4: the last line is torn/ });
+  rmSync(join(path, 'manifest.toml'));
+  t.is(readWire(path)[0]!.steps.length, 3, 'of a partial one what is there');
+  writeFileSync(join(path, 'manifest.toml'), 'formatVersion = 1\n');
+  rmSync(join(path, 'speaker.wav'));
+  t.throws(() => readRecording(path), { message: /speaker\.wav: it is missing/ });
+});
+
+test('what is no line of a trace is told with its number; a partial trace ends before it', (t) => {
+  const line = (atUs: number): string =>
+    JSON.stringify({ seq: 1, source: 'harness', type: 'turnStart', turn: 1, atUs });
+  const head = Buffer.from(`${JSON.stringify(header)}\n${line(1)}\n`);
+  for (const [bad, message] of [
+    [Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x7d, 0x0a]), /x\.jsonl:3: it is not UTF-8/],
+    [Buffer.from('{"seq":\n'), /x\.jsonl:3: .*JSON/],
+    [Buffer.from('null\n'), /x\.jsonl:3: it is not a JSON object/],
+    [Buffer.from('[1]\n'), /x\.jsonl:3: it is not a JSON object/],
+    [Buffer.alloc(64), /x\.jsonl:3: the last line is torn/],
+    [Buffer.from(line(2)), /x\.jsonl:3: the last line is torn/],
+    [Buffer.from('{"text":"\u20ac').subarray(0, -1), /x\.jsonl:3: the last line is torn/],
+  ] as const) {
+    const trace = Buffer.concat([head, bad]);
+    const error = t.throws(() => parseTrace(trace, 'x.jsonl', false), { message });
+    t.is((error as RecordingError).code, 'RECORDING_DAMAGED');
+    t.is(parseTrace(trace, 'x.jsonl', true).events.length, 1);
+  }
+  t.throws(() => parseTrace(Buffer.from('{"type":"head'), 'x.jsonl', true), {
+    message: /x\.jsonl:1/,
+  });
 });
 
 test('WAV files are read alike by the wav package', async (t) => {

@@ -10,6 +10,9 @@ import type { ProviderEvent, ServerEvent } from '../server/server-event.ts';
 /** Raise it when a field changes its meaning, and add an upgrade step for readers. */
 export const traceFormatVersion = 1;
 
+/** How a recording is in the place of a provider. */
+export type ReplayKind = 'strict' | 'what-if';
+
 /** First line of `trace.jsonl`. Holds no wall-clock fact: those are in `manifest.toml`. */
 export interface TraceHeader {
   readonly type: 'header';
@@ -26,8 +29,12 @@ export interface TraceHeader {
   readonly server?: string;
   /** Host and port of the real service that spoke. Absent: a stand-in did. */
   readonly live?: string;
-  /** A recording answered in the place of the provider. Absent: its stand-in or the real service did. */
-  readonly replay?: 'strict';
+  /**
+   * A recording answered in the place of the provider: `strict`, of the same conversation or of another one that asks the
+   * same; `what-if`, with another board, network or server setting than the recorded one. Absent: its stand-in or the real
+   * service did.
+   */
+  readonly replay?: ReplayKind;
   /**
    * Name of the real board, as the user calls it. The events of source `device` are then those of its model,
    * `device`, which got the same messages: estimates. Absent: the board was emulated.

@@ -4,6 +4,8 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { manifestFile } from './recorded-files.ts';
+import { damaged } from './recording-error.ts';
 
 /** Whom the client of a connection talks to: our server to its provider, a board to its server. */
 export type WireSide = 'provider' | 'device';
@@ -68,33 +70,49 @@ export interface WireConnection {
  * torn last line is dropped, and bytes that did not get to the disk are missing at the end.
  *
  * @param folder of the recording
+ * @throws {RecordingError} `RECORDING_DAMAGED` when a finished recording does not hold what its lines say
  */
 export function readWire(folder: string, side: WireSide = 'provider'): WireConnection[] {
   const wire = join(folder, wireFolder(side));
   if (!existsSync(wire)) return [];
+  const partial = !existsSync(join(folder, manifestFile));
   return readdirSync(wire)
     .filter((name) => name.endsWith('.jsonl'))
     .map((name) => Number.parseInt(name, 10))
     .sort((a, b) => a - b)
-    .map((number) => readConnection(wire, number));
+    .map((number) => readConnection(wire, number, partial));
 }
 
-function readConnection(wire: string, number: number): WireConnection {
+function readConnection(wire: string, number: number, partial: boolean): WireConnection {
   const rest = {
     sent: bytesOf(wire, `${number}.sent`),
     received: bytesOf(wire, `${number}.received`),
   };
-  const lines = readFileSync(join(wire, `${number}.jsonl`), 'utf8').split('\n');
+  const path = join(wire, `${number}.jsonl`);
+  const lines = readFileSync(path, 'utf8').split('\n');
   // What stands behind the last line break is nothing, or torn.
-  lines.pop();
-  const steps = lines.map((line): WireStep => {
-    const event = JSON.parse(line) as WireEvent;
+  if (lines.pop() !== '' && !partial)
+    throw damaged(path, 'the last line is torn', lines.length + 1);
+  const steps = lines.map((line, index): WireStep => {
+    const event = eventOf(line, path, index + 1);
     if (event.type !== 'sent' && event.type !== 'received') return event;
     const data = rest[event.type].subarray(0, event.bytes);
+    if (data.length < event.bytes && !partial) {
+      const lost = event.bytes - data.length;
+      throw damaged(join(wire, `${number}.${event.type}`), `${lost} bytes or more are missing`);
+    }
     rest[event.type] = rest[event.type].subarray(event.bytes);
     return { ...event, data };
   });
   return { number, steps };
+}
+
+function eventOf(line: string, path: string, at: number): WireEvent {
+  try {
+    return JSON.parse(line) as WireEvent;
+  } catch (error) {
+    throw damaged(path, (error as Error).message, at);
+  }
 }
 
 function bytesOf(wire: string, name: string): Buffer {

@@ -178,7 +178,7 @@ function runFacts({ run, cells, environment }: RunReport): [string, string][] {
     ['began', run.startedAt],
     ['took', run.durationMs === undefined ? undefined : seconds(run.durationMs)],
     ['time', run.time],
-    ['seed', `${run.seed}`],
+    ['seed', run.seed === null ? 'not known' : `${run.seed}`],
     ['scenarios', names('scenario')],
     ['providers', names('provider')],
     ['boards', names('device')],

@@ -61,7 +61,8 @@ export class ReportPage {
     const folders = report.cells.map(({ recording }) => folderOf(recording));
     const summary: PageSummary = {
       id: report.run.id,
-      seed: report.run.seed,
+      // Only draws the order of blind listening: that of recordings whose run is not known is drawn from the first of them.
+      seed: report.run.seed ?? report.cells[0]?.seed ?? 0,
       cells: report.cells.map((cell) =>
         pageCell(cell, this.#conversations.get(cell.recording)?.gaps),
       ),

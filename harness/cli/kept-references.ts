@@ -70,7 +70,16 @@ export function keptReferences(): KeptFile[] {
       pathOf('docs/troubleshooting.md'),
       errorReference(readFileSync(pathOf('harness/README.md'), 'utf8'), '../harness'),
     ),
+    translated(pathOf('README.zh-CN.md'), readFileSync(pathOf('README.md'), 'utf8')),
   ];
+}
+
+/** A translation with the examples of the original: blocks of output and of TOML, in their order. */
+function translated(path: string, original: string): KeptFile {
+  const example = /^```(?:text|toml)\n.*?^```$/gms;
+  const examples = [...original.matchAll(example)].map(([block]) => block);
+  const text = readFileSync(path, 'utf8').replaceAll(example, (block) => examples.shift() ?? block);
+  return { path, text };
 }
 
 function pathOf(name: string): string {

@@ -46,11 +46,7 @@ export function scenarioJsonSchema(offered: OfferedNames): JsonSchema {
         at,
       );
     }
-    if (key === 'gate')
-      return described(
-        metricTables(gateable, ({ kind }) => kind !== 'text'),
-        at,
-      );
+    if (key === 'gate') return described(gateTable, at);
     if (key === 'count') return described(numberOrComparison, at);
     if (path.join('.') === 'device.quirks_off') return listOf(at, { enum: offered.quirks });
     if (path.at(-2) === 'after' && key === 'event') return { ...at, enum: offered.moments };
@@ -67,9 +63,11 @@ function described(schema: JsonSchema, { description }: JsonSchema): JsonSchema 
 
 export function harnessConfigJsonSchema(offered: OfferedNames): JsonSchema {
   const schema = draft7(harnessConfigSchema, 'Defaults of echokit-harness for a project');
-  return rewrite(schema, [], (path, at) =>
-    path[0] === 'run' ? withNames(path.at(-1), at, offered) : at,
-  );
+  const whole = rewrite(schema, [], (path, at) => {
+    if (path.join() === 'gate') return described(gateTable, at);
+    return path[0] === 'run' ? withNames(path.at(-1), at, offered) : at;
+  });
+  return { ...whole, definitions: { tolerance } };
 }
 
 function draft7(schema: z.ZodType, title: string): JsonSchema {
@@ -185,6 +183,8 @@ function gateable(family: MetricFamily): JsonSchema {
   const properties = { p50: one, p95: one, mean: one };
   return { description, anyOf: [one, { type: 'object', properties, additionalProperties: false }] };
 }
+
+const gateTable = metricTables(gateable, ({ kind }) => kind !== 'text');
 
 function meaning({ unit, definition, per }: MetricFamily): string {
   return `${definition} (${unit}, per ${per})`;

@@ -8,6 +8,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 /** Upper-case names in quotes that are no codes of ours: the environment, Node and `ws`. */
 const notOurs = new Set([
   'NO_COLOR',
+  'GITHUB_ACTIONS',
   'TTS_OPTIMIZATION_PROMPT_LANG',
   'EAI_AGAIN',
   'ERR_MODULE_NOT_FOUND',

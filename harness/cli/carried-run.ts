@@ -3,29 +3,40 @@ import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { SystemClock, wallClockIso } from '../clock/system-clock.ts';
 import { writeWhole } from '../files/written-file.ts';
+import { cellTitle } from '../report/cell-groups.ts';
+import type { TracedCell } from '../report/chrome-trace.ts';
+import { jsonReport } from '../report/json-report.ts';
 import { ReportPage } from '../report/page/report-page.ts';
-import { buildRunReport } from '../report/run-report.ts';
+import { buildRunReport, type CellReport } from '../report/run-report.ts';
 import { renderTerminalReport } from '../report/terminal-report.ts';
 import { type CellResult, type RunPlanOptions, runPlan } from '../runner/run-plan.ts';
 import type { Plan, SkippedCell } from '../scenario/plan.ts';
+import { readRecording } from '../trace/recording-reader.ts';
 import { SecretMask } from '../trace/secret-mask.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { exitCode, exitCodeOfVerdicts } from './exit-code.ts';
 import { spentOf } from './live-providers.ts';
 import { pageProgram, urlPath } from './page-program.ts';
 import { programEnvironment } from './program-environment.ts';
+import {
+  maskedReport,
+  type OutputOptions,
+  showOnGithub,
+  takesStandardOutput,
+  wantedOutputs,
+  writeOutputs,
+} from './run-outputs.ts';
 import { RunProgress } from './run-progress.ts';
 import type { Terminal } from './terminal.ts';
 
 /** How a run is shown. */
-export interface ShownRunOptions {
+export interface ShownRunOptions extends OutputOptions {
   /** Folder that gets a folder for the run. */
   readonly out: string;
   /** Show where a real board and its model part. */
   readonly twin?: boolean;
   /** Show the ledger of samples turn by turn: of cells in which something is wrong, or of all. */
   readonly ledger?: 'faulty' | 'all';
-  readonly json?: boolean;
   /** False: no page for a browser. */
   readonly html?: boolean;
   readonly quiet?: boolean;
@@ -61,6 +72,8 @@ export async function carryOut(
   options: CarryOutOptions,
 ): Promise<number> {
   const { budget } = options;
+  // What cannot be written is better known before than after an hour.
+  const outputs = wantedOutputs(options);
   const clock = new SystemClock();
   const startedAt = wallClockIso();
   const id = startedAt.replaceAll(/[:.]/g, '-').replace(/-\d{3}Z$/, 'Z');
@@ -125,7 +138,8 @@ export async function carryOut(
     environment,
   });
   const mask = new SecretMask(options.secrets ?? []);
-  writeWhole(join(folder.path, 'report.json'), mask.text(`${JSON.stringify(report, null, 2)}\n`));
+  const shown = maskedReport(report, mask);
+  writeWhole(join(folder.path, 'report.json'), jsonReport(shown));
   const pagePath = join(folder.path, 'report.html');
   if (page !== undefined) {
     const html = page.html(report, {
@@ -135,8 +149,7 @@ export async function carryOut(
     });
     writeWhole(pagePath, html);
   }
-  if (options.json === true) terminal.print(JSON.stringify(report, null, 2));
-  else {
+  if (!takesStandardOutput(outputs)) {
     say('');
     terminal.print(
       renderTerminalReport(report, {
@@ -149,13 +162,25 @@ export async function carryOut(
       }).trimEnd(),
     );
   }
+  writeOutputs(terminal, outputs, {
+    report: shown,
+    recordings: () => tracedCells(folder.path, report.cells),
+  });
+  if (options.github !== false) showOnGithub(terminal, shown, process.env);
   if (page !== undefined) {
     const line = `Report: ${relative('.', pagePath) || pagePath}`;
-    if (options.json === true) say(line);
+    if (takesStandardOutput(outputs)) say(line);
     else terminal.print(line);
   }
   if (signal.aborted) return exitCode.interrupted;
   return exitCodeOfVerdicts(results.map(({ verdict }) => verdict.outcome));
+}
+
+/** The recordings of a run, opened one after the other. */
+export function* tracedCells(folder: string, cells: Iterable<CellReport>): Iterable<TracedCell> {
+  for (const cell of cells) {
+    yield { name: cellTitle(cell), recording: readRecording(join(folder, cell.recording)) };
+  }
 }
 
 /** A run that could not begin leaves no folder. */

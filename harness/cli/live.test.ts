@@ -8,6 +8,7 @@ import {
   type ServiceScript,
   tonePcm,
 } from '../runner/scripted-service.contract.ts';
+import { checkReportFormat } from '../trace/format-check.contract.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import { exitCode } from './exit-code.ts';
 import { type Ended, ProgramStarter } from './started-program.contract.ts';
@@ -171,7 +172,7 @@ test.serial('a run that only its limit has stopped ends with exit code 4', async
   );
   t.is(exit, exitCode.environment, stderr);
   t.is(service.requests.length, 1);
-  const { cells, notRun } = JSON.parse(stdout) as RunReport;
+  const { cells, notRun } = checkReportFormat(JSON.parse(stdout) as RunReport);
   t.is(cells[0]!.verdict, 'infra');
   t.regex(JSON.stringify(cells[0]!.failures), /budget is used up/);
   t.is(cells[0]!.turns[0]!.verdict, 'ok', 'what was spoken before is kept');

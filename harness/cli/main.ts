@@ -14,6 +14,7 @@ import { describeError } from './error-message.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import { harnessVersion } from './harness-version.ts';
 import { liveLimits } from './live-limits.ts';
+import { outputKinds } from './output-kinds.ts';
 import { namedAsStarted, programName } from './program-name.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 
@@ -142,6 +143,18 @@ const ledgerOption = (): Option =>
   )
     .choices(['faulty', 'all'])
     .preset('faulty');
+
+const outputOption = (): Option =>
+  new Option(
+    '--output <kind=file>',
+    `also write what it came to: ${outputKinds.join(', ')}; "-" is standard output; repeat it for several`,
+  ).argParser(collect);
+
+const noGithubOption = (): Option =>
+  new Option(
+    '--no-github',
+    'on GitHub Actions: no annotations on the scenarios and no summary of the step',
+  );
 
 const maxRequests = (): Option =>
   new Option(
@@ -321,6 +334,8 @@ program
     'defaults of these options; default: echokit-harness.toml here or above, up to the root of the repository',
   )
   .option('--no-harness-config', 'no defaults but those of this help')
+  .addOption(outputOption())
+  .addOption(noGithubOption())
   .option('--json', 'print the report as one JSON document instead of the table')
   .option('--no-html', 'do not write report.html, the page for a browser')
   .option('--quiet', 'no progress on stderr')
@@ -340,6 +355,7 @@ Examples:
   echokit-harness run --board kitchen --link serial --baud 921600 scenarios/two-turns.toml
   echokit-harness run --replay recordings/runs/<run>/cells/<cell> --live --refresh --config config.toml
   echokit-harness run --json | jq '.cells[].metrics.ttfa_ms.p50'
+  echokit-harness run --output junit=results.xml --output trace=perfetto.json
   echokit-harness run --only long-answer --only 'two-turns*eleven' --list
   echokit-harness run scenarios/failures --exclude-tag slow
 
@@ -403,6 +419,8 @@ program
   )
   .option('--out <folder>', 'where runs are recorded', 'recordings/runs')
   .addOption(ledgerOption())
+  .addOption(outputOption())
+  .addOption(noGithubOption())
   .option('--json', 'print the report as one JSON document instead of the table')
   .option('--no-html', 'do not write report.html, the page for a browser')
   .option('--quiet', 'no progress on stderr')
@@ -462,6 +480,8 @@ program
     '--html <file>',
     'write the page for a browser, too: figures, timelines and sound in one file',
   )
+  .addOption(outputOption())
+  .addOption(noGithubOption())
   .option('--json', 'print the report as one JSON document instead of the table')
   .addHelpText(
     'after',
@@ -470,6 +490,7 @@ Examples:
   echokit-harness report recordings/runs/<run>
   echokit-harness report recordings/golden/*.zip
   echokit-harness report recordings/runs/<run> --html report.html
+  echokit-harness report recordings/runs/<run> --output csv=turns.csv --output markdown=-
   echokit-harness report recordings/runs/<run>/cells/<cell> --json
 
 Exit codes: 0 all passed, 1 an expectation failed, 4 a recording cannot be read or judged.`,

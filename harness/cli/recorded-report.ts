@@ -101,16 +101,13 @@ export function onlyOf<T>(values: readonly T[]): T | undefined {
 
 /** Where the files were when the report was made is nobody's business: a scenario is named from its recording on. */
 function placed(cell: CellReport, folder: string): CellReport {
+  const shown = (file: string): string =>
+    file.startsWith(folder) ? relative(folder, file).split(sep).join('/') : file;
   const expectations = cell.expectations.map((expectation) => ({
     ...expectation,
-    at: {
-      ...expectation.at,
-      file: expectation.at.file.startsWith(folder)
-        ? relative(folder, expectation.at.file).split(sep).join('/')
-        : expectation.at.file,
-    },
+    at: { ...expectation.at, file: shown(expectation.at.file) },
   }));
-  return { ...cell, expectations };
+  return { ...cell, file: shown(cell.file), expectations };
 }
 
 function scenarioOf(

@@ -1,20 +1,28 @@
 import { dirname, join, relative, sep } from 'node:path';
-import { writeWhole } from '../files/written-file.ts';
+import { checkWritable, writeWhole } from '../files/written-file.ts';
 import { ReportPage } from '../report/page/report-page.ts';
 import type { RunReport } from '../report/run-report.ts';
 import { renderTerminalReport } from '../report/terminal-report.ts';
 import { builtInProviders } from '../runner/provider-catalog.ts';
+import { tracedCells } from './carried-run.ts';
 import { exitCodeOfVerdicts } from './exit-code.ts';
 import { pageProgram, urlPath } from './page-program.ts';
 import { onlyOf, recordedReport } from './recorded-report.ts';
-import { withRunFolder } from './recorded-run-folder.ts';
+import { type RunFolder, withRunFolder } from './recorded-run-folder.ts';
+import {
+  type OutputOptions,
+  type RunOutput,
+  showOnGithub,
+  takesStandardOutput,
+  wantedOutputs,
+  writeOutputs,
+} from './run-outputs.ts';
 import { scenarioCatalog } from './scenario-files.ts';
 import type { Terminal } from './terminal.ts';
 
-export interface ReportCommandOptions {
+export interface ReportCommandOptions extends OutputOptions {
   readonly ledger?: 'faulty' | 'all';
   readonly twin?: boolean;
-  readonly json?: boolean;
   /** File that gets the page for a browser. */
   readonly html?: string;
 }
@@ -25,26 +33,56 @@ export async function reportCommand(
   paths: readonly string[],
   options: ReportCommandOptions,
 ): Promise<number> {
+  const outputs = wantedOutputs(options);
+  if (options.html !== undefined) checkWritable(options.html);
+  return await withRuns(paths, [], (runs) => reportOf(terminal, runs, outputs, options));
+}
+
+/** All of them stay open until the command is done: the outputs look into their recordings, too. */
+function withRuns<T>(
+  paths: readonly string[],
+  opened: readonly NamedRun[],
+  use: (runs: readonly NamedRun[]) => T,
+): T {
+  const [path, ...others] = paths;
+  if (path === undefined) return use(opened);
+  return withRunFolder(path, (folder) => withRuns(others, [...opened, { path, folder }], use));
+}
+
+interface NamedRun {
+  /** As the user called it. */
+  readonly path: string;
+  readonly folder: RunFolder;
+}
+
+async function reportOf(
+  terminal: Terminal,
+  runs: readonly NamedRun[],
+  outputs: readonly RunOutput[],
+  options: ReportCommandOptions,
+): Promise<number> {
   const catalog = scenarioCatalog(builtInProviders.map(({ name }) => name));
   const page = options.html === undefined ? undefined : new ReportPage();
   /** Folders that stay where they are, by the name of their recording. */
   const folders = new Map<string, string>();
-  const alone = paths.length === 1;
-  const reports = paths.map((path) => {
-    const { report, notes } = withRunFolder(path, (run) => {
-      const made = recordedReport(run.path, catalog, run.name, (place, recorded, { turns }) => {
+  const alone = runs.length === 1;
+  const reports = runs.map(({ path, folder: run }) => {
+    const { report, notes } = recordedReport(
+      run.path,
+      catalog,
+      run.name,
+      (place, recorded, { turns }) => {
         const recording = alone ? place : placeFrom(path, place);
         if (!run.isBundle) folders.set(recording, join(run.path, place));
         page?.add(recording, recorded, turns);
-      });
-      return { report: made.report, notes: made.notes.map(run.asNamed) };
-    });
-    for (const note of notes) terminal.say(note);
+      },
+    );
+    for (const note of notes) terminal.say(run.asNamed(note));
     return { path, report };
   });
+  const paths = runs.map(({ path }) => path);
   const report = joined(reports);
-  if (options.json === true) terminal.print(JSON.stringify(report, null, 2));
-  else {
+  if (!takesStandardOutput(outputs)) {
     terminal.print(
       renderTerminalReport(report, {
         color: terminal.color,
@@ -69,6 +107,15 @@ export async function reportCommand(
     writeWhole(options.html, html);
     terminal.say(`Report: ${options.html}`);
   }
+  writeOutputs(terminal, outputs, {
+    report,
+    *recordings() {
+      for (const [index, { folder }] of runs.entries()) {
+        yield* tracedCells(folder.path, reports[index]!.report.cells);
+      }
+    },
+  });
+  if (options.github !== false) showOnGithub(terminal, report, process.env);
   return exitCodeOfVerdicts(report.cells.map(({ verdict }) => verdict));
 }
 

@@ -24,6 +24,7 @@ import {
   replaySteps,
 } from './refreshed-recording.ts';
 import { listRun } from './run-list.ts';
+import type { OutputOptions } from './run-outputs.ts';
 import {
   defaultScenarioFolder,
   findScenarioFiles,
@@ -32,7 +33,7 @@ import {
 } from './scenario-files.ts';
 import { interruptSignal, maskedTerminal, type Terminal } from './terminal.ts';
 
-export interface RunCommandOptions extends LiveOptions, BoardOptions {
+export interface RunCommandOptions extends LiveOptions, BoardOptions, OutputOptions {
   readonly provider?: readonly string[];
   readonly config?: string;
   readonly device?: readonly string[];
@@ -56,7 +57,6 @@ export interface RunCommandOptions extends LiveOptions, BoardOptions {
   readonly blame?: boolean;
   /** Show the ledger of samples turn by turn: of cells in which something is wrong, or of all. */
   readonly ledger?: 'faulty' | 'all';
-  readonly json?: boolean;
   readonly quiet?: boolean;
   /** Say every event when it happens. */
   readonly verbose?: boolean;

@@ -33,6 +33,8 @@ export class ProgramStarter {
       env: {
         ...process.env,
         NO_COLOR: '1',
+        // What a test starts is no step of the job that it runs in.
+        GITHUB_ACTIONS: '',
         ECHOKIT_HARNESS_CACHE: join(this.folder, 'cache'),
         ...environment,
       },

@@ -8,6 +8,11 @@ export interface Terminal {
   /** Progress and remarks. */
   say(text: string): void;
   /**
+   * A line that a CI service is to obey. What else is shown is never taken for one, whatever it holds. Absent: there is
+   * none, and it is data or a remark like any other.
+   */
+  command?(line: string, where: 'stdout' | 'stderr'): void;
+  /**
    * A line that stays below everything that is said, until it is another one or empty. Absent where lines cannot be
    * rewritten: a file, a pipe, a CI job.
    */
@@ -46,13 +51,27 @@ export function processTerminal(
     if (shown !== '' || fitting !== '') stderr.write(`${clearLine}${fitting}`);
     shown = fitting;
   };
+  const onGithub = env['GITHUB_ACTIONS'] === 'true';
+  const plain = onGithub ? withoutCommands : (text: string) => text;
   return {
-    print: (text) => above(stdout, `${text}\n`),
-    say: (text) => above(stderr, `${named(text)}\n`),
+    print: (text) => above(stdout, `${plain(text)}\n`),
+    say: (text) => above(stderr, `${plain(named(text))}\n`),
+    ...(onGithub && {
+      command: (line: string, where: 'stdout' | 'stderr') =>
+        above(where === 'stdout' ? stdout : stderr, `${line}\n`),
+    }),
     ...(canRewrite(stderr, env) && { status }),
     color: hasColor(stdout, env),
     width: Math.max(50, stdout.columns ?? 100),
   };
+}
+
+/**
+ * GitHub's runner looks for commands at the start of a line (`::name`, blanks before it do not count) and, in their older
+ * form, anywhere in it (`##[name]`). JSON and XML of this program hold neither.
+ */
+function withoutCommands(text: string): string {
+  return text.replaceAll(/^([^\S\n]*):(?=:)/gm, '$1: ').replaceAll('##[', '## [');
 }
 
 /** `NO_COLOR` goes before `FORCE_COLOR`, and both before what the stream is. Empty means not set. */
@@ -70,11 +89,14 @@ function canRewrite(stderr: Stream, { CI: ci = '', TERM: term }: ProgramStreams[
 
 /** The same terminal; secrets are replaced in what it shows. */
 export function maskedTerminal(terminal: Terminal, mask: SecretMask): Terminal {
-  const { status } = terminal;
+  const { status, command } = terminal;
   return {
     ...terminal,
     print: (text) => terminal.print(mask.text(text)),
     say: (text) => terminal.say(mask.text(text)),
+    ...(command !== undefined && {
+      command: (line: string, where: 'stdout' | 'stderr') => command(mask.text(line), where),
+    }),
     ...(status !== undefined && { status: (line: string) => status(mask.text(line)) }),
   };
 }

@@ -40,6 +40,8 @@ export interface CellMeasurement {
   readonly seams: readonly Seam[];
   readonly conservation: Conservation;
   readonly observations: Observations;
+  /** From the beginning of the recording to its last event. */
+  readonly durationUs: number;
   /** How the recording ended; null when it just stops. */
   readonly end: { readonly outcome: string; readonly detail?: string; readonly seq: number } | null;
   readonly settings: MeasureSettings;
@@ -113,6 +115,7 @@ export function measureCell(
     seams: findings.seams,
     conservation: findings.conservation,
     observations,
+    durationUs: conversation.lastUs,
     end:
       end === null
         ? null

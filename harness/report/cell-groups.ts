@@ -38,16 +38,24 @@ export function placeOf({
     : [`board ${board.name} (${device})`, 'its own air'];
 }
 
+/** The cell in words where its scenario is known: provider, board, network, the server where it is another one, the repetition. */
+export function titleInScenario(
+  cell: Pick<CellReport, 'provider' | 'device' | 'network' | 'server' | 'board'> &
+    Pick<Partial<CellReport>, 'repetition'>,
+): string {
+  const { provider, server, repetition } = cell;
+  return [
+    provider,
+    ...placeOf(cell),
+    ...(isUsual(server) ? [] : [server]),
+    ...(repetition === undefined ? [] : [`repetition ${repetition}`]),
+  ].join(' · ');
+}
+
 /** The cell in words: scenario, provider, board, network, the server where it is another one, the repetition. */
 export function cellTitle(
   cell: Pick<CellReport, 'scenario' | 'provider' | 'device' | 'network' | 'server' | 'board'> &
     Pick<Partial<CellReport>, 'repetition'>,
 ): string {
-  const { scenario, provider, server, repetition } = cell;
-  const parts = [scenario, provider, ...placeOf(cell)];
-  return [
-    ...parts,
-    ...(isUsual(server) ? [] : [server]),
-    ...(repetition === undefined ? [] : [`repetition ${repetition}`]),
-  ].join(' · ');
+  return `${cell.scenario} · ${titleInScenario(cell)}`;
 }

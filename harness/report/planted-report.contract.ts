@@ -9,6 +9,7 @@ import { silentScenario } from '../scenario/load.ts';
 import type { Cell } from '../scenario/plan.ts';
 import { cellName } from '../scenario/plan.ts';
 import type { Expectation } from '../scenario/scenario.ts';
+import { checkReportFormat } from '../trace/format-check.contract.ts';
 import { judge } from '../verdict/judge.ts';
 import { buildRunReport, type ReportedCell, type RunFacts, type RunReport } from './run-report.ts';
 
@@ -108,9 +109,11 @@ export function plantRunReport(
   plans: readonly PlantedCellPlan[],
   run: Partial<RunFacts> = {},
 ): RunReport {
-  return buildRunReport({
-    cells: plans.map(plantReportedCell),
-    run: { id: 'planted-run', seed: 7, time: 'virtual', live: false, ...run },
-    environment: { version: '0.1.0', node: 'v20.19.0' },
-  });
+  return checkReportFormat(
+    buildRunReport({
+      cells: plans.map(plantReportedCell),
+      run: { id: 'planted-run', seed: 7, time: 'virtual', live: false, ...run },
+      environment: { version: '0.1.0', node: 'v20.19.0' },
+    }),
+  );
 }

@@ -10,7 +10,7 @@ import { metricFamilies, metricsVersion } from '../metrics/metric-catalog.ts';
 import type { RoomMeasurement } from '../metrics/room-measurement.ts';
 import type { MetricSummary } from '../metrics/summary.ts';
 import type { Cell } from '../scenario/plan.ts';
-import type { Expectation } from '../scenario/scenario.ts';
+import type { Expectation, Scenario } from '../scenario/scenario.ts';
 import type { ManifestInputs } from '../trace/manifest.ts';
 import type { Verdict, VerdictFailure } from '../verdict/judge.ts';
 import { type BlameReport, blameReport } from './blame-report.ts';
@@ -36,6 +36,11 @@ export interface RunReport {
   /** Cells that were asked for and not run. */
   readonly notRun: readonly NotRunReport[];
   readonly environment: Environment;
+}
+
+/** A run whose cells are read one after the other, as often as wanted: they need not all be in memory. */
+export interface ReportedRun extends Omit<RunReport, 'cells'> {
+  readonly cells: Iterable<CellReport>;
 }
 
 export interface NotRunReport {
@@ -78,6 +83,8 @@ export interface RunBudget {
 export interface CellReport {
   readonly scenario: string;
   readonly title: string;
+  /** The scenario file as it was named; of a recording where it is below its folder. */
+  readonly file: string;
   readonly provider: string;
   readonly device: string;
   readonly network: string;
@@ -103,6 +110,8 @@ export interface CellReport {
   readonly inputs?: ManifestInputs;
   /** How much worse than a baseline its scenario allows it to be. Absent: its scenario says nothing. */
   readonly gates?: readonly { readonly metric: string; readonly tolerance: string }[];
+  /** Of the conversation, on its own clock. */
+  readonly durationMs: number;
   readonly verdict: Verdict['outcome'];
   /** The first failure that no expectation asked for; a missed expectation is not one of them. */
   readonly failure?: VerdictFailure;
@@ -136,6 +145,8 @@ export interface ValuePlace {
 
 export interface TurnReport {
   readonly turn: number;
+  /** Of its `[[turn]]` in the file of the cell. Absent: the scenario is not known. */
+  readonly line?: number;
   /** `ok`: heard to its end. `interrupted`: the user cut it off. */
   readonly verdict: TurnMeasurement['outcome'];
   readonly failure?: NonNullable<TurnMeasurement['failure']>;
@@ -263,6 +274,7 @@ function cellReport({
   return {
     scenario: cell.scenario.name,
     title: cell.scenario.title,
+    file: cell.scenario.file,
     provider: cell.provider,
     device: cell.device,
     network: cell.network,
@@ -279,10 +291,11 @@ function cellReport({
     ...(cell.scenario.gates !== undefined && {
       gates: cell.scenario.gates.map(({ metric, tolerance }) => ({ metric, tolerance })),
     }),
+    durationMs: measurement.durationUs / 1000,
     verdict: verdict.outcome,
     ...(failure === undefined ? {} : { failure }),
     failures: verdict.failures,
-    turns: measurement.turns.map((turn) => turnReport(turn, measurement)),
+    turns: measurement.turns.map((turn) => turnReport(turn, measurement, cell.scenario)),
     metrics: metricTree(measurement.metrics),
     ...distributionValues(measurement),
     expectations: verdict.expectations.map(({ expectation, ...judged }) => ({
@@ -303,7 +316,9 @@ function cellReport({
 function turnReport(
   turn: TurnMeasurement,
   { underruns, conservation }: CellMeasurement,
+  { turns }: Scenario,
 ): TurnReport {
+  const line = turns.find(({ number }) => number === turn.turn)?.line;
   // The spans of a failed turn end at the failure; as latencies they would make it look fast.
   const ms = (us: number | null) => (us === null || turn.outcome === 'failed' ? null : us / 1000);
   const spans = Object.fromEntries([
@@ -312,6 +327,7 @@ function turnReport(
   ]);
   return {
     turn: turn.turn,
+    ...(line !== undefined && { line }),
     verdict: turn.outcome,
     ...(turn.failure === null ? {} : { failure: turn.failure }),
     audible_at_speaker_ms: ms(turn.audibleAtSpeakerUs),

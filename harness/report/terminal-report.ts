@@ -1,12 +1,12 @@
 /** A run for a person at a terminal: who was how fast, where the time went, what failed, what next. */
 import picocolors from 'picocolors';
 import { externalServer } from '../scenario/plan.ts';
-import type { VerdictFailure } from '../verdict/judge.ts';
 import { blameLines } from './blame-report.ts';
 import { boardLines, roomLines, twinLines } from './board-report.ts';
 import { type Comparison, compareCells, meanSpans, numberAt } from './cell-comparison.ts';
+import { type FailedCell, failedCell, reasonOf } from './cell-failure.ts';
 import { cellTitle, conditionsOf, groupBy, isUsual, placeOf, rowLabel } from './cell-groups.ts';
-import { ledgerTables, traceLines } from './ledger-tables.ts';
+import { ledgerTables } from './ledger-tables.ts';
 import {
   type CellReport,
   type ExpectationReport,
@@ -330,15 +330,6 @@ function verdictCell(cells: readonly CellReport[], colors: Colors): TableCell {
   return { text: `${outcome}${count}${count === '' ? ' ' : ': '}${reason}`, paint };
 }
 
-/** Why the verdict is what it is, in a word or two; empty when there is nothing to say. */
-export function reasonOf({ failure, failures, expectations }: CellReport): string {
-  if (failure !== undefined) return failureLabel(failure.class, failure.code);
-  const missed = expectations.filter(({ outcome }) => outcome === 'fail').length;
-  if (missed > 0) return `${missed} missed`;
-  const expected = failures[0];
-  return expected === undefined ? '' : `(${neutralize(expected.code)})`;
-}
-
 const spanHeads: Readonly<Record<string, readonly [string, string]>> = {
   end_of_turn_ms: ['end of', 'turn'],
   first_text_ms: ['first', 'text'],
@@ -391,19 +382,6 @@ function spanTable(cells: readonly CellReport[], width: number, colors: Colors):
   return [colors.bold(title), ...renderTable(columns, table, width, colors.dim)];
 }
 
-/** A planned fault that did not happen says nothing of the numbers; other defects do. */
-function failureLabel(kind: VerdictFailure['class'], code: string): string {
-  return kind === 'defect' && code !== 'missed-disturbance' ? 'defect' : neutralize(code);
-}
-
-/** What is to be told of one cell, without where it is. */
-interface FailedCell {
-  readonly cell: CellReport;
-  readonly items: readonly string[];
-  /** Equal for cells that failed for the same reason. */
-  readonly cause: string;
-}
-
 function failureList(
   cells: readonly CellReport[],
   { width, recordingsFolder }: TerminalReportSettings,
@@ -425,35 +403,6 @@ function failureList(
     ];
   });
   return lines.length === 0 ? [] : [colors.bold('What failed'), ...lines];
-}
-
-/** Undefined: there is nothing to tell. */
-function failedCell(cell: CellReport): FailedCell | undefined {
-  const failures = cell.failures.filter(({ expected }) => !expected);
-  const missed = cell.expectations.filter(({ outcome }) => outcome === 'fail');
-  if (failures.length + missed.length === 0) return undefined;
-  const isInfra = cell.verdict === 'infra';
-  // A turn that failed breaks what is expected of turns, too: that is the same cause once more.
-  const breaksTurn = failures.some(({ class: kind }) => kind === 'turn');
-  const told = missed.filter(
-    ({ metric }) => !isInfra && !(breaksTurn && /^(?:turns|failure)\./.test(metric)),
-  );
-  const implied = missed.filter((one) => !told.includes(one)).map(({ metric }) => metric);
-  const reasons = failures.map(({ class: kind, code, message, seqs }) => {
-    const label = kind === 'defect' ? failureLabel(kind, code) : kind;
-    return [`${label}: ${message}`, traceLines(seqs)] as const;
-  });
-  const rest = [
-    ...told.map(({ evidence, at }) => `expectation: ${evidence} — ${at.file}:${at.line}`),
-    ...(implied.length === 0
-      ? []
-      : [`${isInfra ? 'not judged' : 'not met because of it'}: ${implied.join(', ')}`]),
-  ];
-  return {
-    cell,
-    items: [...reasons.map((parts) => parts.join('')), ...rest],
-    cause: [cell.verdict, ...reasons.map(([reason]) => reason), ...rest].join('\n'),
-  };
 }
 
 /** One cell by its name, several by what they have in common and in how many ways they differ. */

@@ -1,16 +1,18 @@
 /**
- * Text on its way to a terminal: how many columns it takes, and nothing in it that the terminal
+ * Text on its way to a terminal, a page or another program: how many columns it takes, and nothing in it that anybody
  * would obey. Scenario files, provider messages and file names come from outside.
  */
 
 /**
- * The same text with everything a terminal could act on made visible: control characters as their
- * pictures (ESC becomes ␛), the C1 range and the marks that reorder text as `<U+202E>`, lone
- * surrogates as U+FFFD. Line ends and tabs count as control characters. Idempotent.
+ * The same text with everything a reader could act on made visible: control characters as their
+ * pictures (ESC becomes ␛), the C1 range, the marks that reorder text and what is no character in Unicode as `<U+202E>`,
+ * lone surrogates as U+FFFD. Line ends and tabs count as control characters. What is left may stand in XML. Idempotent.
+ *
+ * Every output that people or programs read goes through this; JSON keeps the text as it is, see `json-text.ts`.
  */
 export function neutralize(text: string): string {
   return text.replaceAll(active, (character) => {
-    const code = character.charCodeAt(0);
+    const code = character.codePointAt(0)!;
     if (code < 0x20) return String.fromCodePoint(0x2400 + code);
     if (code === 0x7f) return '\u2421';
     if (code >= 0xd800 && code <= 0xdfff) return '\ufffd';
@@ -18,8 +20,9 @@ export function neutralize(text: string): string {
   });
 }
 
-/** Control characters, lone surrogates, line separators, marks that reorder text, byte order mark. */
-const active = /[\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/gu;
+/** Control characters, lone surrogates, no characters, line separators, marks that reorder text, byte order mark. */
+const active =
+  /[\p{Cc}\p{Cs}\p{Noncharacter_Code_Point}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/gu;
 
 /** Columns of neutralized text: wide characters (Chinese, Japanese, Korean, emoji) take two, marks none. */
 export function displayWidth(text: string): number {
@@ -87,4 +90,12 @@ const wideRanges: readonly (readonly [number, number])[] = [
 
 function isWide(code: number): boolean {
   return wideRanges.some(([first, last]) => code >= first && code <= last);
+}
+
+/** At most so many characters; a longer text says how long it is. */
+export function clipText(text: string, characters: number): string {
+  if (text.length <= characters) return text;
+  // Not between the two halves of a character.
+  const cut = /[\ud800-\udbff]$/.test(text.slice(0, characters)) ? characters - 1 : characters;
+  return `${text.slice(0, cut)}… (${text.length} characters)`;
 }

@@ -1,5 +1,9 @@
 /** Columns of text for a terminal; wide characters (Chinese, Japanese, Korean) take two columns. */
-import { clipDisplay, displayWidth, padDisplay } from './terminal-text.ts';
+import { clipDisplay, clipText, displayWidth, padDisplay } from './terminal-text.ts';
+
+/** Longer texts are cut: nobody reads a megabyte on a terminal. */
+const textCharacters = 2000;
+const cellCharacters = 400;
 
 export interface TableColumn {
   /** Two lines above the column. */
@@ -23,10 +27,13 @@ const labelMinimum = 8;
  */
 export function renderTable(
   columns: readonly TableColumn[],
-  rows: readonly (readonly TableCell[])[],
+  table: readonly (readonly TableCell[])[],
   width: number,
   paintHead: (text: string) => string,
 ): string[] {
+  const rows = table.map((cells) =>
+    cells.map((cell) => ({ ...cell, text: clipText(cell.text, cellCharacters) })),
+  );
   const widths = columns.map(({ head }, i) =>
     Math.max(...[...head, ...rows.map((row) => row[i]?.text ?? '')].map(displayWidth)),
   );
@@ -95,7 +102,8 @@ function renderPart(
 }
 
 /**
- * Broken between words into lines of at most `width` columns, where no single word is longer.
+ * Broken between words into lines of at most `width` columns, where no single word is longer. What is longer than a
+ * screen is cut, and says how long it is.
  *
  * @param indents of the first line and of all others.
  */
@@ -106,7 +114,7 @@ export function wrapText(
 ): string[] {
   const lines: string[] = [];
   let line = '';
-  for (const word of text.split(' ')) {
+  for (const word of clipText(text, textCharacters).split(' ')) {
     const longer = line === '' ? word : `${line} ${word}`;
     const indent = indents[lines.length === 0 ? 0 : 1];
     if (line !== '' && displayWidth(indent + longer) > width) {

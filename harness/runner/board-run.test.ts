@@ -6,6 +6,7 @@ import { diy } from '../device/device-profile.ts';
 import { buildRunReport } from '../report/run-report.ts';
 import { renderTerminalReport } from '../report/terminal-report.ts';
 import { resetStrategies } from '../serial/reset-strategy.ts';
+import { checkReportFormat } from '../trace/format-check.contract.ts';
 import type { TraceEvent } from '../trace/trace-event.ts';
 import type { VirtualBoard } from '../virtual-board/virtual-board.ts';
 import { type BoardRun, boardScenario, mac, VirtualBench } from './virtual-bench.contract.ts';
@@ -51,11 +52,13 @@ test('the manifest names the board, its firmware, and that the playout is an est
 test('the report says that times at the speaker are estimates, and how far the board was from them', async (t) => {
   const run = await bench.run(oneTurn, { board: { faults: ['garbage-at-start'] } });
   t.is(run.verdict.outcome, 'pass', JSON.stringify(run.verdict.failures));
-  const report = buildRunReport({
-    cells: [run],
-    run: { id: 'r', seed: 1, time: 'virtual', live: false },
-    environment: {},
-  });
+  const report = checkReportFormat(
+    buildRunReport({
+      cells: [run],
+      run: { id: 'r', seed: 1, time: 'virtual', live: false },
+      environment: {},
+    }),
+  );
   const { board } = report.cells[0]!;
   t.true(board!.estimated);
   t.is(board!.twin.parting, null);

@@ -3,6 +3,7 @@ import test from 'ava';
 import { SystemClock } from '../clock/system-clock.ts';
 import { buildRunReport } from '../report/run-report.ts';
 import { renderTerminalReport } from '../report/terminal-report.ts';
+import { checkReportFormat } from '../trace/format-check.contract.ts';
 import {
   ConversationRunner,
   type RecordedConversation,
@@ -23,7 +24,9 @@ function shown(cell: RecordedConversation): string {
     startedAt: '',
     durationMs: 1,
   };
-  const report = buildRunReport({ cells: [cell], notRun: [], run, environment: {} });
+  const report = checkReportFormat(
+    buildRunReport({ cells: [cell], notRun: [], run, environment: {} }),
+  );
   return renderTerminalReport(report, {
     color: false,
     width: 120,

@@ -6,6 +6,7 @@ import test from 'ava';
 import { SystemClock } from '../clock/system-clock.ts';
 import type { CachedOpus } from '../opus/cached-opus.ts';
 import { buildRunReport, reportData } from '../report/run-report.ts';
+import { checkReportFormat } from '../trace/format-check.contract.ts';
 import {
   ConversationRunner,
   providerNames,
@@ -46,7 +47,9 @@ function digests({ path }: RecordedConversation): Record<string, string> {
 /** As in a report, with wall-clock facts that differ from run to run. */
 function data(cells: readonly RecordedConversation[], startedAt: string, seed = 1): string {
   const run = { id: startedAt, seed, time: 'virtual' as const, live: false, startedAt };
-  return JSON.stringify(reportData(buildRunReport({ cells, run, environment: { startedAt } })));
+  return JSON.stringify(
+    reportData(checkReportFormat(buildRunReport({ cells, run, environment: { startedAt } }))),
+  );
 }
 
 test.serial('two runs with one seed leave the same bytes, with every provider', async (t) => {

@@ -15,6 +15,7 @@ import { createAdapterServer } from '../server/adapter-server.ts';
 import { plantedSpeech, tone } from '../server/planted-speech.contract.ts';
 import { scriptedRecognizer } from '../server/recognizer.ts';
 import { scriptedReply } from '../server/reply-source.ts';
+import { checkReportFormat } from '../trace/format-check.contract.ts';
 import { openLaboratory } from './laboratory.ts';
 import { type CellResult, runPlan } from './run-plan.ts';
 
@@ -97,12 +98,14 @@ test.serial('a conversation with a server that is not ours is measured at the bo
     t.is(measurement.metrics['chunks.n'], null);
     t.true((measurement.metrics['audio_seconds.played'] as number) > 0.4);
 
-    const report = buildRunReport({
-      cells: [result],
-      notRun: [],
-      run: { id: 'r', seed: 1, time: 'real', live: false, startedAt: '', durationMs: 1 },
-      environment: {},
-    });
+    const report = checkReportFormat(
+      buildRunReport({
+        cells: [result],
+        notRun: [],
+        run: { id: 'r', seed: 1, time: 'real', live: false, startedAt: '', durationMs: 1 },
+        environment: {},
+      }),
+    );
     const text = renderTerminalReport(report, {
       color: false,
       width: 120,

@@ -6,6 +6,7 @@ import { measureRoom } from '../metrics/room-measurement.ts';
 import { createRandom } from '../random/random.ts';
 import { buildRunReport } from '../report/run-report.ts';
 import { renderTerminalReport } from '../report/terminal-report.ts';
+import { checkReportFormat } from '../trace/format-check.contract.ts';
 import type { VirtualBoard, VirtualBoardEvent } from '../virtual-board/virtual-board.ts';
 import type { RoomListener, RoomRecorder } from './room-capture.ts';
 import { commandRecorder } from './room-program.ts';
@@ -131,11 +132,13 @@ function firstAudibleUs(speaker: Int16Array, { speakerStartUs }: Heard, fromUs: 
 }
 
 function reportOf(run: BoardRun): string {
-  const report = buildRunReport({
-    cells: [run],
-    run: { id: 'r', seed: 1, time: 'virtual', live: false },
-    environment: {},
-  });
+  const report = checkReportFormat(
+    buildRunReport({
+      cells: [run],
+      run: { id: 'r', seed: 1, time: 'virtual', live: false },
+      environment: {},
+    }),
+  );
   const settings = { color: false, width: 200, recordingsFolder: '.', nextSteps: [] };
   return renderTerminalReport(report, settings);
 }

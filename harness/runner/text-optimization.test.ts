@@ -4,6 +4,7 @@ import { ConfigError } from '../../adapters/index.ts';
 import { spanNames } from '../metrics/latency-spans.ts';
 import { buildRunReport } from '../report/run-report.ts';
 import { renderTerminalReport } from '../report/terminal-report.ts';
+import { checkReportFormat } from '../trace/format-check.contract.ts';
 import { providerEntry } from './provider-catalog.ts';
 import { ConversationRunner, scenarioOf } from './recorded-conversation.contract.ts';
 
@@ -47,11 +48,13 @@ test.serial('the call is a span of its own, and all spans add up', async (t) => 
   t.is(rewritten!.spans.connect, plain!.spans.connect);
   for (const { measurement } of results) t.is(measurement.conservation.unexplainedSamples, 0);
 
-  const report = buildRunReport({
-    cells: results,
-    run: { id: 'test', seed: 1, time: 'virtual', live: false },
-    environment: {},
-  });
+  const report = checkReportFormat(
+    buildRunReport({
+      cells: results,
+      run: { id: 'test', seed: 1, time: 'virtual', live: false },
+      environment: {},
+    }),
+  );
   const text = renderTerminalReport(report, {
     color: false,
     width: 120,

@@ -68,6 +68,7 @@ test('the smallest scenario gets every default', (t) => {
     turns: [
       {
         number: 1,
+        line: 2,
         say: 'Hi.',
         heard: 'Hi.',
         reply: 'Hello.',
@@ -216,6 +217,7 @@ failure.kind = "none"
     turns: [
       {
         number: 1,
+        line: 28,
         say: 'One.',
         heard: 'Won.',
         reply: 'First.',
@@ -255,6 +257,7 @@ failure.kind = "none"
       },
       {
         number: 2,
+        line: 72,
         say: 'Two.',
         heard: 'Two.',
         reply: 'Second.',

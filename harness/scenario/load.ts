@@ -150,9 +150,11 @@ export function loadScenario(
   if (first !== undefined) throw new ScenarioError([first, ...others]);
   if (!parsed.success) throw new Error('A schema issue was not reported.', { cause: parsed.error });
   const source = { text: document, files: namedFiles(parsed.data, found) };
+  const turnLine = (index: number): number =>
+    problems.source.lineColumn(problems.source.nearest(['turn', index]).key.start).line;
   const scenario = toScenario(
     parsed.data,
-    { name, file, source, found },
+    { name, file, source, turnLine, found },
     checks,
     expect,
     turnExpect,
@@ -524,16 +526,19 @@ export function silentScenario(name: string, file: string, title: string): Scena
   const silence = scenarioSchema.parse({ title, turn: [{ say: 'Nothing.', reply: 'Nothing.' }] });
   const source = { text: '', files: [] };
   const found = (written: string): string => written;
-  return { ...toScenario(silence, { name, file, source, found }, [], [], []), turns: [] };
+  const origin = { name, file, source, turnLine: () => 1, found };
+  return { ...toScenario(silence, origin, [], [], []), turns: [] };
 }
 
 interface Origin extends Pick<Scenario, 'name' | 'file' | 'source'> {
+  /** Line of a turn, by its index. */
+  turnLine(index: number): number;
   found(written: string): string;
 }
 
 function toScenario(
   data: ScenarioFile,
-  { name, file, source, found }: Origin,
+  { name, file, source, turnLine, found }: Origin,
   checks: readonly TraceCheck[],
   expect: readonly Expectation[],
   turnExpect: readonly (readonly Expectation[])[],
@@ -564,7 +569,7 @@ function toScenario(
       ignoredParameters: data.server.ignores,
     },
     turns: data.turn.map((turn, index) =>
-      toTurn(turn, index, found, turnExpect[index] ?? [], data.fault),
+      toTurn(turn, index, turnLine(index), found, turnExpect[index] ?? [], data.fault),
     ),
     checks,
     expect,
@@ -625,6 +630,7 @@ function isInMidAudio({ kind, moment }: NonNullable<ScenarioFile['stand_in']['fa
 function toTurn(
   data: ScenarioFile['turn'][number],
   index: number,
+  line: number,
   found: (written: string) => string,
   expect: readonly Expectation[],
   always: ScenarioFile['fault'],
@@ -632,6 +638,7 @@ function toTurn(
   const { say, wav, after } = data;
   return {
     number: index + 1,
+    line,
     ...(say !== undefined && { say }),
     ...(wav !== undefined && { wav: found(wav) }),
     heard: data.heard ?? say ?? basename(wav ?? '', extname(wav ?? '')),

@@ -135,6 +135,8 @@ export interface ServerSettings {
 export interface Turn {
   /** From 1. */
   readonly number: number;
+  /** Of its `[[turn]]` in the file, from 1. */
+  readonly line: number;
   /** Text for the offline voice. Exactly one of `say` and `wav`. */
   readonly say?: string;
   /** WAV file to play at the microphone; resolved against the scenario's folder. */

@@ -11,7 +11,7 @@ const validators = new Map<SchemaName, ValidateFunction>();
 export function formatProblem(name: SchemaName, value: unknown): string | undefined {
   let validate = validators.get(name);
   if (validate === undefined) {
-    validate = new Ajv2020({ strict: true }).compile(shippedSchema(name));
+    validate = new Ajv2020({ strict: true, allowUnionTypes: true }).compile(shippedSchema(name));
     validators.set(name, validate);
   }
   if (validate(value)) return undefined;
@@ -21,6 +21,20 @@ export function formatProblem(name: SchemaName, value: unknown): string | undefi
       return `${instancePath || '(whole)'} ${message} ${JSON.stringify(params)}`;
     })
     .join('; ');
+}
+
+/**
+ * Holds a report against its schema; returns it.
+ *
+ * @throws {Error} with what does not fit
+ */
+export function checkReportFormat<T extends object>(report: T): T {
+  // As it is written: what is undefined is not there.
+  const problem = formatProblem('report', JSON.parse(JSON.stringify(report)));
+  if (problem === undefined) return report;
+  throw new Error(
+    `The report is not what recordings/report.schema.json says. When a type has changed: npm run schemas\n${problem}`,
+  );
 }
 
 /**

@@ -1,10 +1,11 @@
 /**
- * The JSON Schemas of the recording format, read off the TypeScript declarations: what the compiler says about an
- * event is what the schema says. For the script that writes them and for tests; the program does not need it.
+ * The JSON Schemas of recordings and of the report, read off the TypeScript declarations: what the compiler says about
+ * an event is what the schema says. For the script that writes them and for tests; the program does not need it.
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
+import { reportSchemaVersion } from '../report/run-report.ts';
 import { traceFormatVersion } from './trace-event.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
@@ -12,11 +13,13 @@ type Schema = Readonly<Record<string, unknown>>;
 const dialect = 'https://json-schema.org/draft/2020-12/schema';
 const traceFile = fileURLToPath(new URL('trace-event.ts', import.meta.url));
 const manifestFile = fileURLToPath(new URL('manifest.ts', import.meta.url));
+const reportFile = fileURLToPath(new URL('../report/run-report.ts', import.meta.url));
 const recordings = new URL('../../recordings/', import.meta.url);
 
 export const schemaFiles = {
   trace: fileURLToPath(new URL('trace.schema.json', recordings)),
   manifest: fileURLToPath(new URL('manifest.schema.json', recordings)),
+  report: fileURLToPath(new URL('report.schema.json', recordings)),
 } as const;
 
 export type SchemaName = keyof typeof schemaFiles;
@@ -38,10 +41,17 @@ const wholeNames: ReadonlySet<string> = new Set(
     'charactersOut samplesIn samplesOut userOffset seed formatVersion n status code level ms exchange'
   ).split(' '),
 );
+/** The same in a report, where milliseconds are those of samples. */
+const wholeReportNames: ReadonlySet<string> = new Set(
+  (
+    'seq seqs turn line column sentence request position samples unexplained frames seed n requests maxRequests ' +
+    'characters metricsVersion repetition matched onlyBoard onlyModel gaps'
+  ).split(' '),
+);
 
-/** Reads the schemas off the declarations. Takes a second or two: the compiler reads the event types. */
+/** Reads the schemas off the declarations. Takes some seconds: the compiler reads the types. */
 export function schemasOfTypes(): Readonly<Record<SchemaName, Schema>> {
-  const program = ts.createProgram([traceFile, manifestFile], {
+  const program = ts.createProgram([traceFile, manifestFile, reportFile], {
     target: ts.ScriptTarget.ES2023,
     lib: ['lib.es2023.d.ts'],
     module: ts.ModuleKind.NodeNext,
@@ -61,6 +71,10 @@ export function schemasOfTypes(): Readonly<Record<SchemaName, Schema>> {
       title: 'manifest.toml of a recording, as JSON',
       ...reader.schema(declared(program, manifestFile, 'RecordingManifest'), 'RecordingManifest'),
     },
+    report: reportSchema(
+      new TypeReader(program.getTypeChecker(), wholeReportNames),
+      declared(program, reportFile, 'RunReport'),
+    ),
   };
 }
 
@@ -110,6 +124,33 @@ function traceSchema(reader: TypeReader, type: (name: string) => ts.Type): Schem
   };
 }
 
+function reportSchema(reader: TypeReader, type: ts.Type): Schema {
+  const schema = inOneOrder(reader.schema(type, 'RunReport')) as Schema;
+  return {
+    $schema: dialect,
+    $id: `urn:echokit-harness:report:${reportSchemaVersion}`,
+    title: 'report.json of a run, and what --json prints',
+    description:
+      'What this version writes, to the field. A reader that wants to live longer skips fields that it does not know.',
+    ...schema,
+    $defs: reader.definitions(),
+  };
+}
+
+/** In which order the compiler has the members of a union depends on everything that it has read before. */
+function inOneOrder(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(inOneOrder);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, member]) => {
+      const ordered = inOneOrder(member);
+      if (!Array.isArray(ordered) || (name !== 'enum' && name !== 'anyOf')) return [name, ordered];
+      const texts = ordered.map((one) => JSON.stringify(one)).sort();
+      return [name, texts.map((text) => JSON.parse(text) as unknown)];
+    }),
+  );
+}
+
 function declared(program: ts.Program, file: string, name: string): ts.Type {
   const checker = program.getTypeChecker();
   const module = checker.getSymbolAtLocation(program.getSourceFile(file)!)!;
@@ -120,9 +161,16 @@ function declared(program: ts.Program, file: string, name: string): ts.Type {
 
 class TypeReader {
   readonly #checker: ts.TypeChecker;
+  readonly #wholeNames: ReadonlySet<string>;
+  /** Types that are being read. */
+  readonly #open = new Set<ts.Type>();
+  /** Types that hold themselves, by name. */
+  readonly #recursive = new Map<ts.Type, Schema | undefined>();
 
-  constructor(checker: ts.TypeChecker) {
+  /** @param whole names of fields that hold whole numbers, beside those with a whole unit */
+  constructor(checker: ts.TypeChecker, whole: ReadonlySet<string> = wholeNames) {
     this.#checker = checker;
+    this.#wholeNames = whole;
   }
 
   membersOf(type: ts.Type): readonly ts.Type[] {
@@ -136,9 +184,22 @@ class TypeReader {
     throw new Error(`${this.#checker.typeToString(type)} does not say its ${name}.`);
   }
 
+  /** What schemas refer to: types that hold themselves. */
+  definitions(): Readonly<Record<string, Schema>> {
+    return Object.fromEntries(
+      [...this.#recursive].map(([type, schema]) => [type.symbol.name, schema!]),
+    );
+  }
+
   /** @param path for messages; its last word is the name of the field, which tells whole numbers */
   schema(type: ts.Type, path: string): Schema {
     const members = this.membersOf(type).filter(({ flags }) => !(flags & ts.TypeFlags.Undefined));
+    const others = members.filter(({ flags }) => !(flags & ts.TypeFlags.Null));
+    if (others.length < members.length) return orNull(this.#schemaOf(others, path));
+    return this.#schemaOf(members, path);
+  }
+
+  #schemaOf(members: readonly ts.Type[], path: string): Schema {
     const literals = members.map((member) => this.#literal(member));
     if (literals.every((literal) => literal !== undefined)) {
       if (
@@ -150,20 +211,36 @@ class TypeReader {
       return literals.length === 1 ? { const: literals[0] } : { enum: literals };
     }
     if (members.length > 1) {
-      return { anyOf: members.map((member) => this.schema(member, path)) };
+      return { anyOf: unionOf(members.map((member) => this.schema(member, path))) };
     }
     const [single] = members;
     if (single!.flags & ts.TypeFlags.String) return { type: 'string' };
     if (single!.flags & ts.TypeFlags.Number) {
       const name = path.split(' ').at(-1)!;
-      const whole = wholeUnits.test(name) || wholeNames.has(name);
+      const whole = wholeUnits.test(name) || this.#wholeNames.has(name);
       return { type: whole ? 'integer' : 'number' };
     }
     if (this.#checker.isArrayType(single!)) {
       const [item] = this.#checker.getTypeArguments(single as ts.TypeReference);
       return { type: 'array', items: this.schema(item!, path) };
     }
-    return this.#object(single!, path);
+    return this.#named(single!, path);
+  }
+
+  /** A type that holds itself is written once, and referred to. */
+  #named(type: ts.Type, path: string): Schema {
+    const reference = { $ref: `#/$defs/${type.symbol?.name}` };
+    if (this.#recursive.has(type)) return reference;
+    if (this.#open.has(type)) {
+      this.#recursive.set(type, undefined);
+      return reference;
+    }
+    this.#open.add(type);
+    const schema = this.#object(type, path);
+    this.#open.delete(type);
+    if (!this.#recursive.has(type)) return schema;
+    this.#recursive.set(type, schema);
+    return reference;
   }
 
   #literal(type: ts.Type): string | number | boolean | undefined {
@@ -174,6 +251,10 @@ class TypeReader {
 
   #object(type: ts.Type, path: string): Schema {
     const properties = this.#checker.getPropertiesOfType(type);
+    const index = this.#checker.getIndexInfoOfType(type, ts.IndexKind.String);
+    if (index !== undefined && properties.length === 0) {
+      return { type: 'object', additionalProperties: this.schema(index.type, path) };
+    }
     if (properties.length === 0) {
       throw new Error(`${path}: no schema is known for ${this.#checker.typeToString(type)}.`);
     }
@@ -193,4 +274,21 @@ class TypeReader {
       ),
     };
   }
+}
+
+function orNull(schema: Schema): Schema {
+  if (typeof schema['type'] === 'string' && Object.keys(schema).length === 1) {
+    return { type: [schema['type'], 'null'] };
+  }
+  if (Array.isArray(schema['enum'])) return { ...schema, enum: [...schema['enum'], null] };
+  const { anyOf = [schema] } = schema as { anyOf?: readonly Schema[] };
+  return { anyOf: [...anyOf, { type: 'null' }] };
+}
+
+/** Each once, literals of one union together. */
+function unionOf(schemas: readonly Schema[]): Schema[] {
+  const literals = schemas.flatMap((schema) => ('const' in schema ? [schema['const']] : []));
+  const others = schemas.filter((schema) => !('const' in schema));
+  const distinct = [...new Map(others.map((schema) => [JSON.stringify(schema), schema])).values()];
+  return [...(literals.length === 0 ? [] : [{ enum: literals }]), ...distinct];
 }

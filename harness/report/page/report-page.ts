@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto';
 import type { CellMeasurement } from '../../metrics/measure.ts';
 import type { RecordedCell } from '../../metrics/recorded-cell.ts';
+import { reasonOf } from '../cell-failure.ts';
 import { placeOf, rowLabel } from '../cell-groups.ts';
 import type { CellReport, RunReport } from '../run-report.ts';
-import { reasonOf } from '../terminal-report.ts';
 import { stutterOf } from './fault-words.ts';
 import {
   conversationId,

@@ -29,16 +29,21 @@ export interface Difference {
 const seamSamples = 48;
 
 /**
- * Without the stretches that run ahead of the sound before and are followed by what was skipped: they were in the wrong
- * place, whatever they are like.
+ * Without the stretches that run ahead of the sound before and are followed, at once or by a longer one later, by what was
+ * skipped: they were in the wrong place, whatever they are like.
  */
 export function withoutIntruders(stretches: readonly Stretch[]): Stretch[] {
   const kept: Stretch[] = [];
   let from = 0;
   for (const [i, stretch] of stretches.entries()) {
-    const next = stretches[i + 1];
     const start = stretch.at - stretch.lag;
-    const back = next !== undefined && next.at - next.lag <= from + seamSamples;
+    const back = stretches
+      .slice(i + 1)
+      .some(
+        (later, distance) =>
+          later.at - later.lag <= from + seamSamples &&
+          (distance === 0 || later.end - later.at > stretch.end - stretch.at),
+      );
     if (start > from + seamSamples && back) continue;
     kept.push(stretch);
     from = stretch.end - stretch.lag;

@@ -7,6 +7,7 @@ import { encodePng } from '../report/png-image.ts';
 import { resample } from '../stand-ins/band-limited-resampler.ts';
 import { differencesOf } from './alignment.ts';
 import { findByteOrder, shiftBytes, swapBytes } from './byte-order.ts';
+import { CrossCorrelation } from './cross-correlation.ts';
 import { alignExactly } from './exact-alignment.ts';
 import { inspectFile } from './file-inspection.ts';
 import { joined } from './planted-recording.contract.ts';
@@ -130,6 +131,34 @@ test('the power of a tone is in its bin, and half of the square of its height', 
   t.true(Math.abs(bins[64]! - 0.125) < 1e-4);
   t.true(bins[100]! < 1e-9);
   t.throws(() => new PowerSpectrum(1000), { instanceOf: RangeError });
+});
+
+test('a correlation by spectra is the sum of the products at every place', (t) => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 5000 }),
+      fc.integer({ min: 1, max: 401 }),
+      fc.integer({ min: 1, max: 1000 }),
+      (length, size, seed) => {
+        const random = createRandom(seed, 'signal');
+        const signal = Float64Array.from({ length }, () => random.between(-1000, 1000));
+        const window = Float64Array.from({ length: size }, () => random.between(-1000, 1000));
+        const sums = new CrossCorrelation(signal).with(window);
+        const places = Math.max(0, length - size + 1);
+        return (
+          sums.length === places &&
+          sums.every((sum, place) => {
+            const expected = window.reduce((all, value, i) => all + value * signal[place + i]!, 0);
+            return Math.abs(sum - expected) < 1e-3;
+          })
+        );
+      },
+    ),
+    { seed: 17, numRuns: 25 },
+  );
+  t.throws(() => new CrossCorrelation(new Float64Array(1)).with(new Float64Array(402)), {
+    instanceOf: RangeError,
+  });
 });
 
 test('a conversion of the rate agrees with the one of the stand-ins', (t) => {

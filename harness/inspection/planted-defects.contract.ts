@@ -96,6 +96,14 @@ export function cleanClip(speaker: OfflineVoice, random: Random, other?: CleanCl
   return { text, voice, rateHz, speaker, clip: speaker.speakAt(text, voice, rateHz).samples };
 }
 
+/** A second of speech: what was said before, and costs little. */
+export function shortClip(speaker: OfflineVoice, random: Random): CleanClip {
+  const voice = speechVoices[random.integer(0, speechVoices.length - 1)]!;
+  const text = `${subjects[random.integer(0, subjects.length - 1)]!}.`;
+  const rateHz = providerRates[random.integer(0, providerRates.length - 1)]!;
+  return { text, voice, rateHz, speaker, clip: speaker.speakAt(text, voice, rateHz).samples };
+}
+
 /** Forms in which services and networks deliver speech without a fault of its samples. */
 export const cleanForms = [
   'as it is',

@@ -3,6 +3,7 @@
  * the waveforms have the same shape decides; how loud they are does not.
  */
 import { type Alignment, type Stretch, withoutIntruders } from './alignment.ts';
+import { CrossCorrelation } from './cross-correlation.ts';
 
 /** 5 ms at 16 kHz: places are decided for each, and refined to the sample afterwards. */
 const hop = 80;
@@ -224,7 +225,7 @@ function productSum(
   return sum;
 }
 
-function squareSum(samples: Int16Array, from: number, to: number): number {
+function squareSum(samples: Int16Array | Float64Array, from: number, to: number): number {
   const end = Math.min(to, samples.length);
   let sum = 0;
   for (let i = Math.max(from, 0); i < end; i++) {
@@ -237,7 +238,7 @@ function squareSum(samples: Int16Array, from: number, to: number): number {
 class LagSearch {
   readonly #before: Int16Array;
   readonly #sound: Int16Array;
-  readonly #coarseBefore: Float64Array;
+  readonly #products: CrossCorrelation;
   readonly #coarseSound: Float64Array;
   readonly #squares: Float64Array;
   /** Of `before`, summed up to each sample. */
@@ -246,9 +247,10 @@ class LagSearch {
   constructor(before: Int16Array, sound: Int16Array) {
     this.#before = before;
     this.#sound = sound;
-    this.#coarseBefore = decimated(before);
+    const coarseBefore = decimated(before);
+    this.#products = new CrossCorrelation(coarseBefore);
     this.#coarseSound = decimated(sound);
-    this.#squares = summedSquares(this.#coarseBefore);
+    this.#squares = summedSquares(coarseBefore);
     this.#fineSquares = summedSquares(before);
   }
 
@@ -298,7 +300,13 @@ class LagSearch {
 
   /** The places with a high correlation at the coarse rate, the best first. */
   #peaks(wanted: Float64Array): Peak[] {
-    const scores = coarseScores(this.#coarseBefore, this.#squares, wanted);
+    const scores = this.#products.with(wanted);
+    const energy = squareSum(wanted, 0, wanted.length);
+    for (let place = 0; place < scores.length; place++) {
+      const square = this.#squares[place + wanted.length]! - this.#squares[place]!;
+      // Where the sound before is far too quiet, it is not there.
+      scores[place] = square < energy / 64 ? 0 : scores[place]! / Math.sqrt(square * energy);
+    }
     const peaks: Peak[] = [];
     // Of each peak the top: otherwise those of one vowel would be all there are.
     for (let place = 0; place < scores.length; place++) {
@@ -320,26 +328,6 @@ interface Peak {
 const peakFit = 0.6;
 /** So many of them. */
 const peaksMax = 12;
-
-/** Correlation at every place; 0 where it is negative, or the sound before far too quiet. */
-function coarseScores(
-  before: Float64Array,
-  squares: Float64Array,
-  wanted: Float64Array,
-): Float64Array {
-  const { length } = wanted;
-  let energy = 0;
-  for (let i = 0; i < length; i++) energy += wanted[i]! * wanted[i]!;
-  const scores = new Float64Array(Math.max(0, before.length - length + 1));
-  for (let place = 0; place < scores.length; place++) {
-    const square = squares[place + length]! - squares[place]!;
-    if (square < energy / 64) continue;
-    let product = 0;
-    for (let i = 0; i < length; i++) product += wanted[i]! * before[place + i]!;
-    if (product > 0) scores[place] = product / Math.sqrt(square * energy);
-  }
-  return scores;
-}
 
 /** The sum of the squares before each sample, and of all. */
 function summedSquares(samples: ArrayLike<number>): Float64Array {

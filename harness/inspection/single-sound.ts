@@ -28,8 +28,12 @@ export interface SingleSound {
   readonly earlier: readonly Int16Array[];
 }
 
-/** The end of a sound that was not cut has faded to so much, RMS, in its last 4 ms: −30 dBFS. */
+/**
+ * The end of a sound that was not cut has faded to so much, RMS, in its last 4 ms: −30 dBFS; and of what is very loud to a
+ * quarter of it.
+ */
 const loudEndRms = 1036;
+const loudEndShare = 0.25;
 const endMs = 4;
 /** Findings so close to another one are a part of it. */
 const neighborhoodMs = 10;
@@ -42,10 +46,14 @@ export function findAlone(sound: SingleSound): Finding[] {
   const noisy = bytes.reduce((sum, finding) => sum + finding.samples, 0);
   const near = (rateHz * neighborhoodMs) / 1000;
   const silences = pauses ? findPauses(samples, rateHz) : [];
+  // What the wrong order of bytes makes of a quiet place is no other fault.
+  const inNoise = ({ at }: Finding): boolean =>
+    bytes.some((other) => at >= other.at - near && at < other.at + other.samples + near);
   const holes = findHoles(samples, rateHz).filter(
-    (hole) => !silences.some(({ at }) => at === hole.at),
+    (hole) => !inNoise(hole) && !silences.some(({ at }) => at === hole.at),
   );
-  const first = [...bytes, ...findRepetitions(samples, rateHz), ...holes];
+  const repetitions = findRepetitions(samples, rateHz).filter((finding) => !inNoise(finding));
+  const first = [...bytes, ...repetitions, ...holes];
   const free = ({ at }: Finding): boolean =>
     ![...first, ...silences].some(
       (other) => at > other.at - near && at < other.at + other.samples + near,
@@ -72,7 +80,7 @@ function missingWords(samples: Int16Array, rateHz: number, text: string): Findin
   const spoken = spokenSeconds(samples, rateHz);
   const end = Math.round((rateHz * endMs) / 1000);
   const level = rms(samples, samples.length - end, samples.length);
-  const broken = level > loudEndRms;
+  const broken = level > Math.max(loudEndRms, loudEndShare * rms(samples, 0, samples.length));
   const share = spoken / expected;
   if (share >= shortestShare(expected) && !broken) return [];
   const ending = broken

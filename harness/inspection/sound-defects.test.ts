@@ -12,6 +12,7 @@ import {
   type PlantedDefect,
   plantDefect,
   plantedPlaces,
+  shortClip,
 } from './planted-defects.contract.ts';
 import { type PlantedSentence, recordPlanted } from './planted-recording.contract.ts';
 
@@ -34,8 +35,8 @@ const numbers =
 const stride = 5;
 /** Share of conversations that go to the board without Opus. */
 const rawShare = 0.25;
-/** How far from the truth a place may be: one period of a voice looks like the next. */
-const toleranceMs = 10;
+/** How far from the truth a place may be: one period of a voice looks like the next two. */
+const toleranceMs = 20;
 
 const voice = await loadOfflineVoice();
 const opus = await loadOpus();
@@ -50,7 +51,7 @@ interface Outcome {
 function plantAndInspect(number: number): Outcome {
   const { kind, stage } = plantedPlaces[(number * stride) % plantedPlaces.length]!;
   const random = createRandom(number, 'sound defect');
-  const first = cleanClip(voice, random);
+  const first = kind === 'leak' ? cleanClip(voice, random) : shortClip(voice, random);
   let second = cleanClip(voice, random, first);
   // One service has one rate: what it keeps of an answer can begin the next only in the same form.
   if (kind === 'leak') {

@@ -1,29 +1,17 @@
 /** Short-time spectra: what pictures, and everything that listens for pitch or color, are made from. */
 
-/** Power per bin from 0 Hz to half the sampling rate, Hann window, full scale = 1. */
-export class PowerSpectrum {
+/** Discrete Fourier transform of complex values, in place. */
+export class FourierTransform {
   readonly size: number;
-  readonly bins: number;
-  readonly #window: Float64Array;
-  readonly #scale: number;
   readonly #cos: Float64Array;
   readonly #sin: Float64Array;
   readonly #order: Uint32Array;
-  readonly #real: Float64Array;
-  readonly #imaginary: Float64Array;
 
-  /** @param size samples of a window: a power of two */
+  /** @param size a power of two */
   constructor(size: number) {
     const bits = Math.log2(size);
     if (!Number.isInteger(bits)) throw new RangeError(`A window of ${size} is no power of two.`);
     this.size = size;
-    this.bins = size / 2 + 1;
-    this.#window = Float64Array.from(
-      { length: size },
-      (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / size),
-    );
-    const sum = this.#window.reduce((all, value) => all + value, 0);
-    this.#scale = 2 / (sum * 32768) ** 2;
     this.#cos = Float64Array.from({ length: size / 2 }, (_, i) =>
       Math.cos((2 * Math.PI * i) / size),
     );
@@ -31,22 +19,17 @@ export class PowerSpectrum {
       Math.sin((2 * Math.PI * i) / size),
     );
     this.#order = Uint32Array.from({ length: size }, (_, i) => reversedBits(i, bits));
-    this.#real = new Float64Array(size);
-    this.#imaginary = new Float64Array(size);
   }
 
-  /**
-   * @param start index of the first sample; what lies outside of `samples` is silence
-   * @param into receives {@link bins} values
-   */
-  measure(samples: ArrayLike<number>, start: number, into: Float64Array): void {
+  forward(real: Float64Array, imaginary: Float64Array): void {
     const { size } = this;
-    const real = this.#real;
-    const imaginary = this.#imaginary;
+    const order = this.#order;
     for (let i = 0; i < size; i++) {
-      real[this.#order[i]!] = (samples[start + i] ?? 0) * this.#window[i]!;
+      const other = order[i]!;
+      if (other <= i) continue;
+      [real[i], real[other]] = [real[other]!, real[i]!];
+      [imaginary[i], imaginary[other]] = [imaginary[other]!, imaginary[i]!];
     }
-    imaginary.fill(0);
     for (let half = 1; half < size; half *= 2) {
       const step = size / (2 * half);
       for (let block = 0; block < size; block += 2 * half) {
@@ -62,6 +45,49 @@ export class PowerSpectrum {
         }
       }
     }
+  }
+
+  /** The values are {@link size} times as large as they were before {@link forward}. */
+  backward(real: Float64Array, imaginary: Float64Array): void {
+    this.forward(imaginary, real);
+  }
+}
+
+/** Power per bin from 0 Hz to half the sampling rate, Hann window, full scale = 1. */
+export class PowerSpectrum {
+  readonly size: number;
+  readonly bins: number;
+  readonly #transform: FourierTransform;
+  readonly #window: Float64Array;
+  readonly #scale: number;
+  readonly #real: Float64Array;
+  readonly #imaginary: Float64Array;
+
+  /** @param size samples of a window: a power of two */
+  constructor(size: number) {
+    this.#transform = new FourierTransform(size);
+    this.size = size;
+    this.bins = size / 2 + 1;
+    this.#window = Float64Array.from(
+      { length: size },
+      (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / size),
+    );
+    const sum = this.#window.reduce((all, value) => all + value, 0);
+    this.#scale = 2 / (sum * 32768) ** 2;
+    this.#real = new Float64Array(size);
+    this.#imaginary = new Float64Array(size);
+  }
+
+  /**
+   * @param start index of the first sample; what lies outside of `samples` is silence
+   * @param into receives {@link bins} values
+   */
+  measure(samples: ArrayLike<number>, start: number, into: Float64Array): void {
+    const real = this.#real;
+    const imaginary = this.#imaginary;
+    for (let i = 0; i < this.size; i++) real[i] = (samples[start + i] ?? 0) * this.#window[i]!;
+    imaginary.fill(0);
+    this.#transform.forward(real, imaginary);
     for (let bin = 0; bin < this.bins; bin++) {
       into[bin] = (real[bin]! ** 2 + imaginary[bin]! ** 2) * this.#scale;
     }

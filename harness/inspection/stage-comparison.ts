@@ -247,8 +247,10 @@ function judgeAltered(
     if (found !== undefined && found.samples > added / 2) return { ...found, ...place };
   }
   if (isRms < 0.1 * wasRms) {
-    const evidence = `${added} samples (${ms(added)}) are replaced by silence`;
-    return { ...place, kind: added >= wordsSamples ? 'missing-words' : 'dropped', evidence };
+    // At the end there is less silence than there was sound.
+    const evidence = `${removed} samples (${ms(removed)}) are replaced by silence`;
+    const kind = removed >= wordsSamples ? 'missing-words' : 'dropped';
+    return { at, samples: removed, kind, evidence };
   }
   // What a codec makes of a sibilant is another hiss of the same level.
   const ratio = isRms / Math.max(1, wasRms);
@@ -305,7 +307,7 @@ function clippingOf(
   };
 }
 
-/** Also the clicks and flat tops that the sound before did not have. */
+/** Also the clicks, flat tops and swapped bytes that the sound before did not have. */
 function withNewFaults(
   { before, sound, delay = 0 }: Comparison,
   alignment: Alignment,
@@ -316,6 +318,12 @@ function withNewFaults(
     ({ at }) => delay === 0 || at >= delay + stumbleSamples,
   );
   const found = differences.map((finding) => onEdge(finding, clicks));
+  const swapped = findByteOrder(sound, rateHz).filter(
+    (noise) =>
+      !found.some((other) => overlaps(other, noise)) &&
+      !findByteOrder(before, rateHz).some((other) => overlaps(other, noise)),
+  );
+  found.push(...swapped.map((noise) => asFarAsRepaired(noise, before, sound, alignment)));
   const clipping = newClipping(before, sound, alignment, delay > 0);
   // The edges of flat tops are sharp, too.
   if (clipping.length > 0) return [...found, ...clipping];
@@ -336,13 +344,52 @@ const edgeSamples = 160;
 /** 100 ms: as long as a voice is alike, where samples are missing is not sure. */
 const edgeReach = 1600;
 
+const repairStep = 80;
+
+/** To both sides as long as the bytes in the other order are the sound before, and as they stand are not. */
+function asFarAsRepaired(
+  noise: Finding,
+  before: Int16Array,
+  sound: Int16Array,
+  { stretches }: Alignment,
+): Finding {
+  const lag = stretches.find(({ at, end }) => at <= noise.at && noise.at < end)?.lag;
+  if (lag === undefined) return noise;
+  const piece = (samples: Int16Array, at: number): Int16Array =>
+    samples.subarray(Math.max(0, at), Math.max(0, at + repairStep));
+  const fitOf = (samples: Int16Array, at: number): number =>
+    likeness(piece(before, at - lag), piece(samples, at));
+  const middle = noise.at + (noise.samples >> 1);
+  const [repaired] = repairs(sound)
+    .map(([samples]) => samples)
+    .sort((a, b) => fitOf(b, middle) - fitOf(a, middle)) as [Int16Array];
+  const isSwapped = (at: number): boolean =>
+    fitOf(repaired, at) > 0.7 && fitOf(repaired, at) > fitOf(sound, at);
+  // Silence is the same in any order.
+  const isSilent = (at: number): boolean => piece(sound, at).every((sample) => sample === 0);
+  const end = noise.at + noise.samples;
+  let [from, to] = [noise.at, end];
+  for (let at = from - repairStep; at >= 0 && (isSwapped(at) || isSilent(at)); at -= repairStep) {
+    if (isSwapped(at)) from = at;
+  }
+  for (let at = end; at < sound.length && (isSwapped(at) || isSilent(at)); at += repairStep) {
+    if (isSwapped(at)) to = Math.min(at + repairStep, sound.length);
+  }
+  return { ...noise, at: from, samples: to - from };
+}
+
+function overlaps(a: Finding, b: Finding): boolean {
+  return a.at < b.at + b.samples && b.at < a.at + a.samples;
+}
+
 function isNear({ at, samples }: Finding, place: number): boolean {
   return place > at - edgeSamples && place < at + samples + edgeSamples;
 }
 
 /** Where samples are missing the wave has an edge. Of a finding without one, the nearest that belongs to nothing else is it. */
 function onEdge(finding: Finding, edges: readonly Finding[]): Finding {
-  if (finding.kind !== 'dropped' || edges.some(({ at }) => isNear(finding, at))) return finding;
+  const missing = finding.kind === 'dropped' || finding.kind === 'missing-words';
+  if (!missing || edges.some(({ at }) => isNear(finding, at))) return finding;
   const distance = ({ at }: Finding): number => Math.abs(at - finding.at);
   const nearest = edges.reduce<Finding | null>(
     (best, edge) => (best === null || distance(edge) < distance(best) ? edge : best),

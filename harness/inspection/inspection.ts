@@ -45,6 +45,23 @@ export function inspectCell(
   return new CellInspector(cell, providerSounds).inspect();
 }
 
+interface Span {
+  readonly at: number;
+  readonly samples: number;
+}
+
+/** @param spans in order, without overlap */
+function withoutSpans(samples: Int16Array, spans: readonly Span[]): Int16Array {
+  if (spans.length === 0) return samples;
+  const inside = (i: number): boolean => spans.some(({ at, samples: n }) => i >= at && i < at + n);
+  return samples.filter((_, i) => !inside(i));
+}
+
+/** The index in the whole sound of one in what {@link withoutSpans} left. */
+function withSpans(index: number, spans: readonly Span[]): number {
+  return spans.reduce((at, span) => (at >= span.at ? at + span.samples : at), index);
+}
+
 class CellInspector {
   readonly #cell: RecordedCell;
   readonly #providerSounds: ReadonlyMap<number, ProviderSound>;
@@ -175,7 +192,7 @@ class CellInspector {
     const taken = takenFrames(sentence, this.#conversation.frames, this.#cell);
     const received = receivedSound(taken, this.#spans, sentence, this.#cell);
     const whole = playedToTheEnd(playback);
-    const joints = this.#inspectReceived(sentence, taken, received, whole);
+    const { joints, madeUp } = this.#inspectReceived(sentence, taken, received, whole);
     const played = playedSound(playback, this.#cell);
     for (const run of board.underruns) {
       if (run.cycles === null || run.position >= (playback.endPosition ?? 0)) continue;
@@ -207,14 +224,15 @@ class CellInspector {
       unknown || sentence.frames.length === 0
         ? findAlone({ samples: own, rateHz, text: sentence.text, whole, earlier: [] })
         : compareSounds({
-            before: received.samples,
-            sound: own,
+            before: withoutSpans(received.samples, madeUp),
+            sound: withoutSpans(own, madeUp),
             kept: this.#opus ? 'shape' : 'samples',
             delay: this.#opus ? opusDelaySamples : 0,
             whole,
             earlier: this.#sentBefore(sentence),
           });
-    for (const finding of findings) {
+    for (const { at, ...found } of findings) {
+      const finding = { ...found, at: withSpans(at, madeUp) };
       const piece = pieceAt(played, finding.at + rest);
       if (piece === undefined) continue;
       // Tops that were cut off before overshoot in a codec.
@@ -258,16 +276,17 @@ class CellInspector {
   /**
    * The messages themselves tell what was lost on the way, or came twice.
    *
-   * @returns where in the received sound its pieces do not belong together
+   * @returns where in the received sound its pieces do not belong together, and what the decoder made up of nothing
    */
   #inspectReceived(
     sentence: Sentence,
     taken: readonly TakenFrame[],
     received: AssembledSound,
     whole: boolean,
-  ): number[] {
+  ): { readonly joints: readonly number[]; readonly madeUp: readonly Span[] } {
     const joints: number[] = [];
-    if (sentence.frames.length === 0) return joints;
+    const madeUp: Span[] = [];
+    if (sentence.frames.length === 0) return { joints, madeUp };
     const sent = sentSound([sentence], this.#spans, this.#cell);
     const utterance = { turn: sentence.turn, requests: [] };
     const add = (
@@ -324,6 +343,7 @@ class CellInspector {
           `frame ${frame.frame} with ${samples} samples came twice`,
         );
       } else if (frame.concealedSamples > 0) {
+        madeUp.push({ at, samples });
         const evidence = `frame ${frame.frame} was empty, the decoder made up ${samples} samples`;
         add('inserted', received, at, samples, evidence);
       } else if (frame.sentence !== sentence.number) {
@@ -333,7 +353,7 @@ class CellInspector {
       seen.add(frame);
       at += samples;
     }
-    return joints;
+    return { joints, madeUp };
   }
 
   #add(

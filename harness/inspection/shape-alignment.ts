@@ -50,6 +50,8 @@ export function alignByShape(was: Int16Array, is: Int16Array, delay: number): Al
 const probes = 7;
 /** 100 ms: of a shorter piece of voice there are others that are as much alike. */
 const probeSamples = 1600;
+/** 8 ms: one period of a voice is like the next. */
+const periodSamples = 128;
 
 /**
  * Whether the sound, or what of it is most telling, is in `other`: most of its windows are found there with one lag.
@@ -77,7 +79,9 @@ export function isLike(was: Int16Array, is: Int16Array, least = searchFit): bool
     const lag = search.find(chosen[Math.floor(i)]!, lags.at(-1) ?? 0, length, least);
     if (lag !== null) lags.push(lag);
   }
-  const agreeing = lags.map((lag) => lags.filter((other) => Math.abs(other - lag) <= 64).length);
+  const agreeing = lags.map(
+    (lag) => lags.filter((other) => Math.abs(other - lag) <= periodSamples).length,
+  );
   return Math.max(0, ...agreeing) >= Math.max(Math.min(2, count), 0.6 * count);
 }
 
@@ -502,8 +506,10 @@ function withoutDetours(
   for (let i = 0; i < stretches.length; i++) {
     const here = stretches[i]!;
     const last = straight.at(-1);
-    const back = stretches.slice(i + 1, i + 5).findIndex(({ lag }) => lag === last?.lag);
-    if (last === undefined || back < 0 || here.lag === last.lag) {
+    const isHome = ({ lag }: Stretch): boolean =>
+      last !== undefined && Math.abs(lag - last.lag) <= 2;
+    const back = stretches.slice(i + 1, i + 5).findIndex(isHome);
+    if (last === undefined || back < 0 || isHome(here)) {
       straight.push(here);
       continue;
     }
@@ -520,7 +526,9 @@ function withoutDetours(
       straight.push(here);
       continue;
     }
-    straight[straight.length - 1] = { ...last, end: home.end };
+    const same = home.lag === last.lag;
+    straight[straight.length - 1] = { ...last, end: same ? home.end : home.at };
+    if (!same) straight.push(home);
     i += 1 + back;
   }
   return straight;

@@ -7,7 +7,7 @@ const lettersPerSecond = 13;
 /** From the end of speech to the decision, and what provider and player take beside the speaking itself. */
 const overheadMs = 2500;
 
-/** In milliseconds. Right within a factor of two for the shipped scenarios; disturbances are not counted. */
+/** In milliseconds. Within a quarter for the shipped scenarios; a provider slower than speech and disturbances are not counted. */
 export function estimatedLengthMs({ turns }: Scenario): number {
   return Math.round(turns.reduce((sum, turn) => sum + turnMs(turn), 2000));
 }

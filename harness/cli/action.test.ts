@@ -110,7 +110,7 @@ withYaml(
     const work = join(folder, 'work');
     mkdirSync(work);
     const scenario = join(checkout, 'scenarios', 'one-question.toml');
-    const env = { MAIN: main, LOADER: loader, OUT: 'recordings/runs', JUNIT: '' };
+    const env = { MAIN: main, LOADER: loader, OUT: 'recordings/runs', JUNIT: 'junit.xml' };
     const words = `'${scenario}' --provider elevenlabs --only "One question, one" --no-harness-config --quiet`;
     const passed = perform('run', { ...env, ARGUMENTS: words }, work);
     t.is(passed.status, 0, passed.stderr);
@@ -121,6 +121,8 @@ withYaml(
       cells: unknown[];
     };
     t.is(report.cells.length, 1);
+    t.is(passed.outputs['junit'], 'junit.xml');
+    t.regex(readFileSync(join(work, 'junit.xml'), 'utf8'), /<testcase /);
 
     const hostile = `'${scenario}' --only '$(touch harmed)' --no-harness-config`;
     const nothing = perform('run', { ...env, ARGUMENTS: hostile }, work);

@@ -22,6 +22,8 @@ export const runOptionOf: Readonly<Record<Exclude<RunKey, 'scenarios'>, string>>
   only: 'only',
   tags: 'tag',
   exclude_tags: 'excludeTag',
+  outputs: 'output',
+  github: 'github',
   html: 'html',
   ledger: 'ledger',
   blame: 'blame',
@@ -131,6 +133,11 @@ function configuredValue(config: HarnessConfig, key: RunKey): RunDefaults[RunKey
       return (value as string[] | undefined)?.map((name) =>
         name.endsWith('.toml') ? beside(name) : name,
       );
+    case 'outputs':
+      return (value as string[] | undefined)?.map((output) => {
+        const [kind, file] = output.split(/=(.*)/s);
+        return file === undefined || file === '-' ? output : `${kind}=${beside(file)}`;
+      });
     case 'config':
     case 'out':
       return value === undefined ? undefined : beside(value as string);

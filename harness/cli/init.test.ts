@@ -106,7 +106,7 @@ test('the workflow is YAML that installs this version, runs and keeps what was r
   const path = join(folder, 'root', '.github', 'workflows', 'echokit-harness.yml');
   const written = readFileSync(path, 'utf8');
   t.regex(written, /working-directory: "tools\/voice"/);
-  t.regex(written, / tools\/voice\/recordings\/runs$/m);
+  t.regex(written, /^ {12}tools\/voice\/recordings\/runs$/m);
   t.false(/\t/.test(written), 'YAML knows no tabs');
   const read = yaml(path) as Workflow | undefined;
   if (read === undefined) {

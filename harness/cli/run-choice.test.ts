@@ -126,7 +126,7 @@ test('names and paths that are not there are told where the file has them, and o
 test('the command line goes before the file, and what has no meaning beside it is left out', (t) => {
   file(
     'taken/echokit-harness.toml',
-    '[run]\nscenarios = ["talks"]\nproviders = ["openai"]\ntime = "virtual"\nseed = 4\nout = "runs"\nmax_requests = 3\n',
+    '[run]\nscenarios = ["talks"]\nproviders = ["openai"]\ntime = "virtual"\nseed = 4\nout = "runs"\noutputs = ["junit=results/junit.xml", "markdown=-"]\nmax_requests = 3\n',
   );
   const below = join(folder, 'taken', 'sub');
   mkdirSync(below);
@@ -140,14 +140,21 @@ test('the command line goes before the file, and what has no meaning beside it i
     provider: ['openai'],
     time: 'virtual',
     out: there('runs'),
+    output: [`junit=${there('results/junit.xml')}`, 'markdown=-'],
   });
   t.is(
     configuredLine(plain.defaults!),
-    `Defaults of ${there('echokit-harness.toml')}: scenarios, providers, time, seed, out`,
+    `Defaults of ${there('echokit-harness.toml')}: scenarios, providers, time, seed, out, outputs`,
   );
   const written = run(['mine.toml'], { seed: 9, provider: ['groq'], out: 'here' });
   t.deepEqual(written.paths, ['mine.toml']);
-  t.deepEqual(written.options, { seed: 9, provider: ['groq'], out: 'here', time: 'virtual' });
+  t.deepEqual(written.options, {
+    seed: 9,
+    provider: ['groq'],
+    out: 'here',
+    time: 'virtual',
+    output: plain.options['output'],
+  });
   const live = run([], { live: true });
   t.is(live.options['time'], undefined);
   t.is(live.options['maxRequests'], 3);
@@ -155,7 +162,7 @@ test('the command line goes before the file, and what has no meaning beside it i
   t.is(server.options['provider'], undefined);
   t.regex(configuredLine(server.defaults!), /; providers, time do not count beside --server$/);
   const replay = run([], { replay: 'x' });
-  t.deepEqual([...replay.defaults!.taken], ['out']);
+  t.deepEqual([...replay.defaults!.taken], ['out', 'outputs']);
   t.is(run([], { harnessConfig: false }).defaults, undefined);
 });
 

@@ -124,13 +124,15 @@ ${folder}    steps:
         with:
           node-version: 22
       - name: Hold the conversations
-        run: npx --yes echokit-harness@${version} run
+        run: npx --yes echokit-harness@${version} run --output junit=junit.xml
       - name: Keep report and recordings
         if: \${{ !cancelled() }}
         uses: actions/upload-artifact@v4
         with:
           name: echokit-harness
-          path: ${below}recordings/runs
+          path: |
+            ${below}junit.xml
+            ${below}recordings/runs
           if-no-files-found: warn
 `;
 }

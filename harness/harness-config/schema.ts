@@ -58,6 +58,15 @@ const run = z.strictObject({
     ),
   tags: names.optional().describe('Run only scenarios that have one of these tags.'),
   exclude_tags: names.optional().describe('Run no scenario that has one of these tags.'),
+  outputs: names
+    .optional()
+    .describe(
+      'Also write what it came to: "junit=junit.xml", "csv=turns.csv", "markdown=-" … Files are relative to this file.',
+    ),
+  github: z
+    .boolean()
+    .optional()
+    .describe('On GitHub Actions: annotations and the summary of the step. Default: true.'),
   html: z
     .boolean()
     .optional()

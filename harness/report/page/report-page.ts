@@ -1,5 +1,6 @@
 /** A run as one HTML file that needs nothing else. */
 import { createHash } from 'node:crypto';
+import { deflateSync, strToU8 } from 'fflate';
 import type { CellMeasurement } from '../../metrics/measure.ts';
 import type { RecordedCell } from '../../metrics/recorded-cell.ts';
 import { reasonOf } from '../cell-failure.ts';
@@ -79,10 +80,10 @@ export class ReportPage {
       const facts = scriptJson({ ...conversationFacts(cell), folder: folders[i]! });
       const kept = this.#conversations.get(cell.recording);
       const timeline = kept === undefined ? 'null' : timelineJson(kept, sound !== null);
-      yield data(conversationId(i), redact(`{"cell":${facts},"timeline":${timeline}}`));
+      yield packed(conversationId(i), redact(`{"cell":${facts},"timeline":${timeline}}`));
     }
     for (const [i, { base64 }] of (sound?.clips ?? []).entries()) {
-      yield `<script type="application/octet-stream" id="${soundId(i)}">${base64}</script>\n`;
+      yield bytes(soundId(i), base64);
     }
     yield '</body></html>\n';
   }
@@ -185,6 +186,15 @@ function timelineJson({ timeline, tracks }: KeptConversation, hasSound: boolean)
   );
   // One more member of the object.
   return `${timeline.slice(0, -1)},"tracks":${scriptJson(needed)}}`;
+}
+
+/** Thousands of conversations are much text, and each is read when it is wanted: deflated, in Base64. */
+function packed(id: string, json: string): string {
+  return bytes(id, Buffer.from(deflateSync(strToU8(json))).toString('base64'));
+}
+
+function bytes(id: string, base64: string): string {
+  return `<script type="application/octet-stream" id="${id}">${base64}</script>\n`;
 }
 
 function data(id: string, json: string): string {

@@ -1,4 +1,5 @@
 /** The data of the page: what is small at once, a conversation and its sound when they are wanted. */
+import { inflateSync, strFromU8 } from 'fflate';
 import {
   conversationId,
   type PageConversation,
@@ -35,7 +36,7 @@ export async function readConversation(index: number): Promise<PageConversation>
     await whenParsed();
     text = textOf(id);
   }
-  return JSON.parse(text ?? '{}') as PageConversation;
+  return JSON.parse(strFromU8(inflateSync(bytesOf(text ?? '')))) as PageConversation;
 }
 
 /** Whether what a track has can be looked at here, and not only be played from a file. */

@@ -1,5 +1,5 @@
 /** The page of a run in a real browser, opened from the disk. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,10 +12,15 @@ import {
   chromium,
   type Locator,
   type Page,
+  type Request,
 } from 'playwright-core';
+import { ReportPage } from '../report/page/report-page.ts';
 import { ConversationRunner, scenarioOf } from '../runner/recorded-conversation.contract.ts';
 import { installedChromium, testWithChromium } from './installed-chromium.contract.ts';
+import { pageProgram, urlPath } from './page-program.ts';
+import { recordedReport } from './recorded-report.ts';
 import { reportCommand } from './report-command.ts';
+import { scenarioCatalog } from './scenario-files.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'echokit-page-'));
 const runner = await ConversationRunner.open();
@@ -69,11 +74,7 @@ test.before(async () => {
     complaints.push(`dialog: ${dialog.message()}`);
     void dialog.dismiss();
   });
-  const address = pathToFileURL(join(folder, 'report.html')).href;
-  page.on('request', (request) => {
-    if (request.url() !== address && !request.url().startsWith('blob:'))
-      complaints.push(`request: ${request.url()}`);
-  });
+  page.on('request', noteRequest);
   // What it plays is kept, to be looked at.
   await page.addInitScript(`
     window.made = [];
@@ -95,6 +96,12 @@ test.after.always(async () => {
 /** Of what is shown and of what is not. */
 async function words(of: Locator): Promise<string> {
   return (await of.textContent()) ?? '';
+}
+
+const address = pathToFileURL(join(folder, 'report.html')).href;
+function noteRequest(request: Request): void {
+  const url = request.url();
+  if (url !== address && !url.startsWith('blob:')) complaints.push(`request: ${url}`);
 }
 
 /** The conversation of a scenario and a provider, opened. */
@@ -301,6 +308,55 @@ testWithChromium(
     await page.setViewportSize({ width: 360, height: 780 });
     t.is(await page.evaluate<number>('document.documentElement.scrollWidth'), 360);
     await page.setViewportSize({ width: 1280, height: 900 });
+  },
+);
+
+testWithChromium(
+  'with more sound than a page holds it is played from the recording; one that was cut short says so',
+  async (t) => {
+    const run = join(folder, 'run');
+    const whole = recordings.find((one) => one.includes('stall--elevenlabs'))!;
+    cpSync(whole, join(run, 'cells', 'whole'), { recursive: true });
+    const trace = readFileSync(join(whole, 'trace.jsonl'), 'utf8');
+    mkdirSync(join(run, 'cells', 'cut.partial'));
+    writeFileSync(
+      join(run, 'cells', 'cut.partial', 'trace.jsonl'),
+      trace.slice(0, trace.length / 2),
+    );
+    const made = new ReportPage([]);
+    const { report } = recordedReport(
+      run,
+      scenarioCatalog([]),
+      'linked',
+      (place, recorded, { turns }) => made.add(place, recorded, turns),
+    );
+    const html = made.html(report, {
+      program: await pageProgram(),
+      folderOf: urlPath,
+      redact: (text) => text,
+    });
+    writeFileSync(join(run, 'report.html'), [...html].join(''));
+    const asked: string[] = [];
+    page.off('request', noteRequest);
+    page.on('request', (request) => void asked.push(request.url()));
+    await page.goto(pathToFileURL(join(run, 'report.html')).href);
+    t.regex(
+      await words(page.locator('header')),
+      /Of 2 conversations, 1 could not be judged, 1 passed/,
+    );
+    const cut = page.locator('details.item').filter({ hasText: 'infra' });
+    await cut.locator('summary').first().click();
+    await cut.getByText('The recording is partial').waitFor();
+    const item = await opened('pass', 'elevenlabs');
+    await item.getByLabel('what the server sent').check();
+    await item.getByRole('button', { name: 'Play' }).click();
+    // The first sentence begins where the speaker began it.
+    await playedBeyond(item, 3000);
+    t.deepEqual(
+      asked.filter((url) => !url.startsWith(pathToFileURL(run).href)),
+      [],
+    );
+    t.true(asked.some((url) => url.endsWith('cells/whole/sent.wav')));
   },
 );
 

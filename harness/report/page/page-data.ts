@@ -39,6 +39,8 @@ export interface PageCell extends ComparedCell {
   readonly board: string;
   readonly network: string;
   readonly server: string;
+  /** From 1, in a run that repeats its conversations. */
+  readonly repetition?: number;
   readonly verdict: CellReport['verdict'];
   /** In a word or two, or empty. */
   readonly reason: string;
@@ -69,6 +71,8 @@ export interface ConversationFacts
   >[];
   readonly expectations: readonly ExpectationReport[];
   readonly seams: readonly number[];
+  /** What must be known of its figures: a real board, a captured room. */
+  readonly remarks: readonly string[];
   /** URL of the recording's folder, relative to the page. Null: the page cannot know where it is. */
   readonly folder: string | null;
 }

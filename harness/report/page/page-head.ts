@@ -155,7 +155,14 @@ ${rows.join('\n')}
 </tbody></table></div>`;
 }
 
-function whoSpoke({ run, cells }: RunReport): string {
+function whoSpoke(report: RunReport): string {
+  const estimated = report.cells.some(({ board }) => board !== undefined)
+    ? ' On a real board, times at the speaker are estimates of its model, which got the same messages.'
+    : '';
+  return `${speakers(report)}${estimated}`;
+}
+
+function speakers({ run, cells }: RunReport): string {
   const external = cells.length > 0 && cells.every(({ server }) => server === externalServer);
   if (external) {
     return 'Another EchoKit server answered; what only it and its provider could tell is not known.';

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { deflateSync, strToU8 } from 'fflate';
 import type { CellMeasurement } from '../../metrics/measure.ts';
 import type { RecordedCell } from '../../metrics/recorded-cell.ts';
+import { boardLines, roomLines } from '../board-report.ts';
 import { reasonOf } from '../cell-failure.ts';
 import { placeOf, rowLabel } from '../cell-groups.ts';
 import type { CellReport, RunReport } from '../run-report.ts';
@@ -20,7 +21,7 @@ import {
 } from './page-data.ts';
 import { pageHead } from './page-head.ts';
 import { htmlText, scriptJson } from './page-text.ts';
-import { SoundStore } from './sound-store.ts';
+import { SoundStore, soundLimits } from './sound-store.ts';
 import { timelineOf } from './timeline.ts';
 
 /** What runs in the browser, as it is put into the page. */
@@ -39,8 +40,13 @@ export interface PageOptions {
 
 /** Gathers the conversations of a run while they are in memory, one after the other, and makes the page. */
 export class ReportPage {
-  readonly #store = new SoundStore();
+  readonly #store: SoundStore;
   readonly #conversations = new Map<string, KeptConversation>();
+
+  /** @param limits of the sound that the page may have itself */
+  constructor(limits = soundLimits) {
+    this.#store = new SoundStore(limits);
+  }
 
   /**
    * @param recording as the report calls it
@@ -126,6 +132,7 @@ function pageCell(cell: CellReport, gaps: Timeline['gaps'] | undefined): PageCel
     board,
     network: cell.board === undefined ? network : air,
     server,
+    ...(cell.repetition !== undefined && { repetition: cell.repetition }),
     verdict,
     reason: reasonOf(cell),
     stutter: stutterOf(gaps ?? unexplainedGaps(cell)),
@@ -148,6 +155,9 @@ const comparedValues = [
   'prebuffer_needed_ms',
 ];
 
+/** The browser breaks lines. */
+const remarkWidth = 10_000;
+
 /** Of a conversation whose recording could not be looked at. */
 function unexplainedGaps({ turns }: CellReport) {
   return turns.flatMap(({ underruns }) =>
@@ -156,7 +166,8 @@ function unexplainedGaps({ turns }: CellReport) {
 }
 
 function conversationFacts(cell: CellReport): Omit<PageConversation['cell'], 'folder'> {
-  const { failures, ledger, recording, seed, host, turns, expectations, values } = cell;
+  const { failures, ledger, recording, seed, host, turns, expectations, values, board, room } =
+    cell;
   return {
     failures,
     ledger,
@@ -173,6 +184,10 @@ function conversationFacts(cell: CellReport): Omit<PageConversation['cell'], 'fo
     })),
     expectations,
     seams: values['seam_ms'] ?? [],
+    remarks: [
+      ...(board === undefined ? [] : boardLines(board, cell.device, remarkWidth)),
+      ...(room === undefined ? [] : roomLines(room, remarkWidth)),
+    ].map((line) => line.trim()),
   };
 }
 

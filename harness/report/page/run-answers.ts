@@ -33,12 +33,18 @@ const leastAnswered = 0.9;
 
 export function runAnswers(cells: readonly PageCell[]): RunAnswers {
   const byRow = groupBy(cells, ({ row }) => row);
-  const conditions = [...byRow.values()].map((group) => new Set(group.map(conditionOf)));
+  // Where the run itself failed, nothing can be said about a provider.
+  const judged = (group: readonly PageCell[]) => group.filter(({ verdict }) => verdict !== 'infra');
+  const conditions = [...byRow.values()]
+    .map(judged)
+    .filter(({ length }) => length > 0)
+    .map((group) => new Set(group.map(conditionOf)));
   const [first = new Set<string>(), ...others] = conditions;
   const common = new Set([...first].filter((one) => others.every((other) => other.has(one))));
   const providers = [...byRow].map(([row, group]): ProviderAnswer => {
-    const compared = group.filter((cell) => common.has(conditionOf(cell)));
-    const { turnsAnswered, turnsFailed, underrunCount } = compareCells(group);
+    const compared = judged(group).filter((cell) => common.has(conditionOf(cell)));
+    const { turnsAnswered, turnsFailed } = compareCells(judged(group));
+    const { underrunCount } = compareCells(group);
     const { audibleP50Ms } = compareCells(compared);
     const values = compared.flatMap((cell) => cell.values['audible_at_speaker_ms'] ?? []);
     return {
@@ -47,7 +53,10 @@ export function runAnswers(cells: readonly PageCell[]): RunAnswers {
       turns: { answered: turnsAnswered, failed: turnsFailed },
       heardMs: audibleP50Ms,
       n: values.length,
-      unranked: unranked(compareCells(compared), compared.length),
+      unranked:
+        judged(group).length === 0
+          ? 'its conversations could not be judged'
+          : unranked(compareCells(compared), compared.length),
       stutter: underrunCount === null ? null : addStutters(group.flatMap((cell) => cell.stutter)),
     };
   });

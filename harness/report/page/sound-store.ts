@@ -15,7 +15,6 @@ export const soundLimits: readonly { readonly seconds: number; readonly shift: n
   { seconds: 600, shift: 3 },
   { seconds: 1000, shift: 5 },
 ];
-const mostSamples = soundLimits.at(-1)!.seconds * rateHz;
 
 export interface PlacedClip {
   /** Index of its first sample in what it is a piece of. */
@@ -24,13 +23,19 @@ export interface PlacedClip {
 }
 
 export class SoundStore {
+  readonly #limits: typeof soundLimits;
   #clips: Int16Array[] = [];
   readonly #numbers = new Map<string, number>();
   #samples = 0;
 
+  /** @param limits in ascending order; without any nothing is kept */
+  constructor(limits = soundLimits) {
+    this.#limits = limits;
+  }
+
   /** Nothing is kept any more: there is more sound than a page can take. */
   get isFull(): boolean {
-    return this.#samples > mostSamples;
+    return this.#samples > (this.#limits.at(-1)?.seconds ?? -1) * rateHz;
   }
 
   /** Cuts sound at its pauses and keeps the pieces that are new. */
@@ -44,7 +49,7 @@ export class SoundStore {
 
   /** In the order of their numbers, encoded; null when {@link isFull}. */
   encoded(): { readonly shift: number; readonly clips: readonly EncodedClip[] } | null {
-    const limit = soundLimits.find(({ seconds }) => this.#samples <= seconds * rateHz);
+    const limit = this.#limits.find(({ seconds }) => this.#samples <= seconds * rateHz);
     if (limit === undefined) return null;
     const { shift } = limit;
     return {

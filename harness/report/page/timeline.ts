@@ -350,10 +350,21 @@ function peaksOf(sounds: readonly Sounding[]): string {
   const peaks = new Uint8Array(Math.ceil(end / peakSamples));
   for (const { atMs, samples } of sounds) {
     const start = Math.round(atMs * samplesPerMs);
-    for (let i = 0; i < samples.length; i++) {
-      const level = Math.abs(samples[i]!) >> 7;
-      const column = Math.floor((start + i) / peakSamples);
-      if (level > (peaks[column] ?? 255)) peaks[column] = Math.min(255, level);
+    let column = Math.floor(start / peakSamples);
+    let from = 0;
+    while (from < samples.length) {
+      const to = Math.min(samples.length, (column + 1) * peakSamples - start);
+      let loudest = 0;
+      for (let i = from; i < to; i++) {
+        const sample = samples[i]!;
+        if (sample > loudest) loudest = sample;
+        else if (-sample > loudest) loudest = -sample;
+      }
+      if (column >= 0 && column < peaks.length) {
+        peaks[column] = Math.max(peaks[column]!, Math.min(255, loudest >> 7));
+      }
+      from = Math.max(from, to);
+      column++;
     }
   }
   return Buffer.from(peaks).toString('base64');

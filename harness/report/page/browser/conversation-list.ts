@@ -73,7 +73,8 @@ export class ConversationList {
 }
 
 function heading(cell: PageCell): HTMLElement {
-  const { scenario, row, board, network, verdict, reason, values, stutter, metrics } = cell;
+  const { scenario, row, board, network, repetition, verdict, reason, values, stutter, metrics } =
+    cell;
   const heard = values['audible_at_speaker_ms'] ?? [];
   const underruns = metrics['underruns'];
   const wasPlayed =
@@ -93,6 +94,7 @@ function heading(cell: PageCell): HTMLElement {
       foreign(board),
       ' · ',
       foreign(network),
+      repetition === undefined ? null : ` · repetition ${repetition}`,
     ),
     element(
       'span',

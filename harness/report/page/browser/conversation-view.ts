@@ -46,6 +46,13 @@ export function conversationView(
     'div',
     { class: 'conversation' },
     element('p', { class: 'title' }, foreign(title)),
+    cell.remarks.length === 0
+      ? null
+      : element(
+          'ul',
+          { class: 'remarks' },
+          ...cell.remarks.map((text) => element('li', {}, foreign(text))),
+        ),
     failures(cell),
     ...(timeline === null
       ? [element('p', { class: 'none' }, 'Its recording could not be read: there is no timeline.')]
@@ -299,17 +306,24 @@ function expectations({ expectations: all }: ConversationFacts): HTMLElement | n
       'What the scenario expects',
       ['metric', 'expected', 'actual', 'outcome', 'evidence', 'where it stands'].map((head) => ({
         head,
+        long: head === 'evidence',
       })),
       all.map(({ metric, operator, value, actual, outcome, evidence, at, turn, seqs }) => [
         foreign(turn === undefined ? metric : `${metric} (turn ${turn})`),
         foreign(`${operator} ${value}`),
-        foreign(actual === null ? '—' : `${actual}`),
+        foreign(shown(actual)),
         element('span', { class: `verdict ${outcome}` }, outcome),
         element('span', {}, foreign(evidence), lines(seqs)),
         foreign(`${at.file}:${at.line}`),
       ]),
     ),
   );
+}
+
+/** Three digits behind the point are microseconds. */
+function shown(value: number | string | null): string {
+  if (value === null) return '—';
+  return typeof value === 'number' ? `${Math.round(value * 1000) / 1000}` : value;
 }
 
 function plots({ seams }: ConversationFacts, { arrivalGaps, prebuffer }: Timeline): HTMLElement {
@@ -402,7 +416,7 @@ function sentences({ sentences: all, user }: Timeline): HTMLElement {
       [
         { head: 'at', number: true },
         { head: 'who' },
-        { head: 'text' },
+        { head: 'text', long: true },
         { head: 'ms', number: true },
       ],
       [
@@ -432,7 +446,7 @@ function consoleLines({ console: all }: Timeline): HTMLElement {
       ? element('p', { class: 'none' }, 'The board printed nothing.')
       : table(
           'Console of the board',
-          [{ head: 'at', number: true }, { head: 'level' }, { head: 'line' }],
+          [{ head: 'at', number: true }, { head: 'level' }, { head: 'line', long: true }],
           all.map(({ atMs, level, text }) => [
             seconds(atMs, 3),
             level,

@@ -52,6 +52,8 @@ export function foreignText(text: string): string {
 export interface TableColumn {
   readonly head: Child;
   readonly number?: boolean;
+  /** Text that may be long, and without a space. */
+  readonly long?: boolean;
 }
 
 /** A plain table. The first cell of a row is its heading. */
@@ -60,7 +62,8 @@ export function table(
   columns: readonly TableColumn[],
   rows: readonly (readonly Child[])[],
 ): HTMLElement {
-  const kind = (i: number): string | undefined => (columns[i]?.number ? 'number' : undefined);
+  const kind = (i: number): string | undefined =>
+    columns[i]?.number ? 'number' : columns[i]?.long ? 'long' : undefined;
   return element(
     'div',
     { class: 'wide' },

@@ -20,6 +20,9 @@ export function histogramPlot(title: string, none: string, values: readonly numb
     );
   }
   const bins = histogram(values);
+  const binMs = bins[0]!.toMs - bins[0]!.fromMs;
+  // A few bars are not drawn as wide as the plot.
+  const margin = binMs * Math.max(0, 4 - bins.length);
   const round = (value: number): string => `${Math.round(value)} ms`;
   const words = `n ${figures.n}, median ${round(figures.p50)}, longest ${round(figures.max)}`;
   return plot(
@@ -28,10 +31,10 @@ export function histogramPlot(title: string, none: string, values: readonly numb
     [bins.map(({ fromMs, toMs }) => (fromMs + toMs) / 2), bins.map(({ count }) => count)],
     () => ({
       scales: {
-        x: { time: false, range: [bins[0]!.fromMs, bins.at(-1)!.toMs] },
+        x: { time: false, range: [bins[0]!.fromMs - margin, bins.at(-1)!.toMs + margin] },
         y: { range: (_u, _min, max) => [0, Math.max(1, max)] },
       },
-      axes: [axis('ms'), axis('how many')],
+      axes: [axis('ms'), { ...axis('how many'), incrs: wholeSteps }],
       series: [
         {},
         {
@@ -53,7 +56,10 @@ export function histogramPlot(title: string, none: string, values: readonly numb
   );
 }
 
-/** How much silence is left for how much waiting. */
+/** There is no half of a gap. */
+const wholeSteps = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000];
+
+/** What a longer prebuffer saves of silence, and what it costs of waiting. */
 export function prebufferPlot({ points, kneeMs, enoughMs }: PrebufferLine): HTMLElement {
   const rows: { buffer: number; delay: number; count: number; ms: number }[] = [];
   for (let i = 0; i + 3 < points.length; i += 4) {
@@ -73,27 +79,25 @@ export function prebufferPlot({ points, kneeMs, enoughMs }: PrebufferLine): HTML
     knee === undefined || knee.buffer === enoughMs
       ? ''
       : ` Knee at ${Math.round(knee.buffer)} ms: begins ${Math.round(knee.delay)} ms later, ${plural(knee.count, 'underrun')} of ${Math.round(knee.ms)} ms left.`;
+  const line = (label: string, name: string): uPlot.Series => ({
+    label,
+    stroke: color(name),
+    width: 2,
+    points: { show: false },
+    paths: uPlot.paths.stepped!({ align: 1 }),
+  });
   return plot(
     'What a prebuffer would have changed',
     enough + bend,
-    [rows.map(({ delay }) => delay), rows.map(({ ms }) => ms)],
+    [rows.map(({ buffer }) => buffer), rows.map(({ ms }) => ms), rows.map(({ delay }) => delay)],
     () => ({
       scales: { x: { time: false }, y: { range: (_u, _min, max) => [0, Math.max(1, max)] } },
-      axes: [axis('begins later by ms'), axis('silent ms')],
-      series: [
-        {},
-        {
-          label: 'silent ms',
-          stroke: color('gap'),
-          width: 2,
-          points: { show: false },
-          paths: uPlot.paths.stepped!({ align: 1 }),
-        },
-      ],
+      axes: [axis('prebuffer, ms'), axis('ms')],
+      series: [{}, line('silence left', 'gap'), line('begins later by', 'provider')],
     }),
     table(
       'What a prebuffer would have changed',
-      ['prebuffer ms', 'begins later by ms', 'underruns', 'silent ms'].map((head) => ({
+      ['prebuffer ms', 'begins later by ms', 'underruns', 'silence left, ms'].map((head) => ({
         head,
         number: true,
       })),
@@ -103,6 +107,13 @@ export function prebufferPlot({ points, kneeMs, enoughMs }: PrebufferLine): HTML
         `${count}`,
         `${Math.round(ms)}`,
       ]),
+    ),
+    element(
+      'small',
+      { class: 'key' },
+      element('span', { class: 'silence' }, '■ silence left'),
+      ' ',
+      element('span', { class: 'later' }, '■ begins later by'),
     ),
   );
 }
@@ -119,7 +130,7 @@ function axis(label: string): uPlot.Axis {
     labelSize: 18,
     labelFont: '11px system-ui, sans-serif',
     font: '11px system-ui, sans-serif',
-    size: label === 'ms' || label.startsWith('begins') ? 28 : 44,
+    size: 44,
     stroke: color('muted'),
     grid: { stroke: color('line'), width: 1 },
     ticks: { stroke: color('line'), width: 1 },
@@ -129,9 +140,10 @@ function axis(label: string): uPlot.Axis {
 function plot(
   title: string,
   words: string,
-  points: [number[], number[]],
+  points: [number[], ...number[][]],
   how: () => Omit<uPlot.Options, 'width' | 'height'>,
   alternative: HTMLElement,
+  key: HTMLElement | null = null,
 ): HTMLElement {
   const canvas = element('div', {
     class: 'canvas',
@@ -157,6 +169,7 @@ function plot(
     { class: 'plot' },
     element('figcaption', {}, title, element('small', {}, words)),
     canvas,
+    key,
     details('as a table', alternative),
   );
 }

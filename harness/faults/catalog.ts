@@ -561,28 +561,29 @@ const network: readonly Fault[] = [
       parameters: [ms('by_ms', 'how much longer', 1500), ms('ms', 'for how long', 20_000)],
     },
   ),
-  timed(
-    'provider-half-open',
-    'network',
-    onSound,
-    () => ({ layer: 'provider-link', disturbance: { kind: 'half-open' } }),
-    {
-      about: 'the connection to the provider looks open, but nothing passes any more',
-      imitates: ['P02'],
-      sign: failed('timeout', 'ok'),
-    },
-  ),
-  timed(
-    'provider-reset',
-    'network',
-    onSound,
-    () => ({ layer: 'provider-link', disturbance: { kind: 'drop' } }),
-    {
-      about: 'the connection to the provider is reset',
+  {
+    ...wire(
+      'provider-half-open',
+      (values) => ({ kind: 'half-open', nth: num(values, 'message') }),
+      {
+        about:
+          'behind a message with sound the connection looks open, but nothing passes any more, either way',
+        imitates: ['P02', 'P12'],
+        sign: failed('timeout'),
+        parameters: [count('message', wireTexts.message, 1)],
+      },
+    ),
+    level: 'network',
+  },
+  {
+    ...wire('provider-reset', (values) => ({ kind: 'reset', nth: num(values, 'message') }), {
+      about: 'behind a message with sound the connection to the provider is reset',
       imitates: ['P02', 'P12'],
-      sign: failed('network', 'truncated', 'ok'),
-    },
-  ),
+      sign: failed('truncated', 'network'),
+      parameters: [count('message', wireTexts.message, 1)],
+    }),
+    level: 'network',
+  },
   timed(
     'provider-stall',
     'network',
@@ -942,7 +943,7 @@ const line = (
   timed(
     name,
     'serial',
-    onSpeech,
+    inAnswer,
     (values) => ({
       layer: 'line',
       noise: { [chance]: num(values, 'per_million') / 1e6 },
@@ -966,14 +967,14 @@ const serial: readonly Fault[] = [
   timed(
     'line-dead',
     'serial',
-    onSpeech,
+    inAnswer,
     (values) => ({ layer: 'line', noise: { lose: 1 }, durationMs: num(values, 'ms') }),
     {
       about:
         'nothing passes on the serial line for a while: a link on it has to find its place again',
       imitates: ['R05', 'R06'],
       sign: board('failure.kind', ['ok'], 'serial `remark`'),
-      parameters: [ms('ms', 'for how long', 800)],
+      parameters: [ms('ms', 'for how long', 300)],
     },
   ),
 ];

@@ -32,6 +32,7 @@ export class EditedStream extends SocketLikeStream {
   #answer = 0;
   #upgraded = false;
   #muted = false;
+  #deaf = false;
   #waiting: Alarm | undefined;
   #awaitsPong = false;
   #ending: (() => void) | undefined;
@@ -43,7 +44,9 @@ export class EditedStream extends SocketLikeStream {
     this.#clock = clock;
     this.#edits = edits;
     inner.on('data', (chunk: Buffer) => this.#arrive(chunk));
-    inner.on('end', () => this.push(null));
+    inner.on('end', () => {
+      if (!this.#deaf) this.push(null);
+    });
     inner.on('error', (error: Error) => this.destroy(error));
     inner.on('close', () => this.destroy());
     this.on('error', () => {});
@@ -91,6 +94,7 @@ export class EditedStream extends SocketLikeStream {
   }
 
   #arrive(chunk: Buffer): void {
+    if (this.#deaf) return;
     if (this.#upgraded && this.#awaitsPong) this.#lookForPong(chunk);
     if (!this.destroyed && !this.push(chunk)) this.#inner.pause();
   }
@@ -134,6 +138,10 @@ export class EditedStream extends SocketLikeStream {
         break;
       case 'mute':
         this.#muted = true;
+        break;
+      case 'half-open':
+        this.#muted = true;
+        this.#deaf = true;
         break;
       case 'await-pong':
         if (this.#muted) break;

@@ -35,6 +35,8 @@ export type WireAct =
   | { readonly act: 'await-pong' }
   /** Nothing leaves any more; the connection stays open. */
   | { readonly act: 'mute' }
+  /** As that, and what the client says is taken and lost: the other side is gone, and nobody says so. */
+  | { readonly act: 'half-open' }
   /** The connection ends: in order, or with a reset. */
   | { readonly act: 'close'; readonly how: 'end' | 'reset' };
 

@@ -281,6 +281,14 @@ class FaultEdit implements WireFaultEdit {
           { act: 'close', how: 'end' },
         ];
       }
+      case 'reset':
+        if (!isNth) return undefined;
+        progress.over = true;
+        return [send(piece.bytes), { act: 'close', how: 'reset' }];
+      case 'half-open':
+        if (!isNth) return undefined;
+        progress.over = true;
+        return [{ act: 'half-open' }];
       case 'await-pong':
         return isNth ? [send(piece.bytes), { act: 'await-pong' }] : undefined;
       case 'pieces': {

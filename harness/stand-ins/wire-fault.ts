@@ -46,6 +46,10 @@ export type WireFault =
   | { readonly kind: 'cut-header'; readonly bytes: number }
   /** The WebSocket is closed with this code behind a message with sound. */
   | { readonly kind: 'close-code'; readonly nth: number; readonly code: number }
+  /** Behind a message with sound the connection is reset. */
+  | { readonly kind: 'reset'; readonly nth: number }
+  /** From a message with sound on the connection looks open, and nothing passes any more. */
+  | { readonly kind: 'half-open'; readonly nth: number }
   /** A ping, and nothing behind it before its pong. */
   | { readonly kind: 'await-pong'; readonly nth: number }
   /** The sound leaves at this rate. */

@@ -567,10 +567,10 @@ const network: readonly Fault[] = [
       (values) => ({ kind: 'half-open', nth: num(values, 'message') }),
       {
         about:
-          'behind a message with sound the connection looks open, but nothing passes any more, either way',
+          'from a message with sound on the connection looks open, but nothing passes any more, either way',
         imitates: ['P02', 'P12'],
         sign: failed('timeout'),
-        parameters: [count('message', wireTexts.message, 1)],
+        parameters: [nth(1)],
       },
     ),
     level: 'network',

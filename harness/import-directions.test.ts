@@ -116,13 +116,15 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   ],
   'harness/reference': ['harness/harness-config', 'harness/metrics', 'harness/scenario'],
   'harness/runner': ['*'],
+  'harness/exploration': ['*'],
   'harness/bench': ['*'],
   'harness/cli': ['*'],
 };
 
 /** What even the folders marked `*` may not reach. */
 const never: Readonly<Record<string, readonly string[]>> = {
-  'harness/runner': ['harness/cli', 'harness/bench', 'harness/report'],
+  'harness/runner': ['harness/cli', 'harness/bench', 'harness/exploration', 'harness/report'],
+  'harness/exploration': ['harness/cli', 'harness/bench', 'harness/report'],
   'harness/bench': ['harness/cli'],
   'harness/cli': [],
 };

@@ -1,14 +1,16 @@
 /**
  * `npm run fault-matrix`: runs every fault with every provider and writes docs/fault-matrix.md. Exits with 1 when a cell
- * has no outcome, or the turn behind the fault does not work. `-- --faults a,b`: only these, and nothing is written.
+ * has no outcome, or the turn behind the fault does not work; nothing is written then. `-- --faults a,b` measures only these
+ * anew; the others stay as they are in the page.
  */
 import { fork } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { faults } from '../faults/catalog.ts';
 import {
+  cellsOfPage,
   cellText,
   type MatrixCell,
   matrixCell,
@@ -41,19 +43,27 @@ if (values.worker) {
   const cells = await allCells(Math.min(Number(values.jobs), providers.length));
   const problems = cells.flatMap((cell) => matrixProblem(cell) ?? []);
   for (const problem of problems) process.stderr.write(`${problem}\n`);
-  if (chosen === undefined && values.providers === undefined) {
-    const order = new Map(faults.map(({ name }, i) => [name, i]));
-    const sorted = [...cells].sort((a, b) => order.get(a.fault)! - order.get(b.fault)!);
-    const page = matrixPage(sorted);
-    writeFileSync(new URL('../../docs/fault-matrix.md', import.meta.url), page);
-    process.stdout.write(page);
-  } else {
-    for (const cell of cells) {
-      const { fault, provider, next, remark = '' } = cell;
-      process.stdout.write(`${fault} ${provider}: ${cellText(cell)}, then ${next} ${remark}\n`);
-    }
+  for (const cell of chosen === undefined ? [] : cells) {
+    const { fault, provider, next, remark = '' } = cell;
+    process.stdout.write(`${fault} ${provider}: ${cellText(cell)}, then ${next} ${remark}\n`);
+  }
+  if (problems.length === 0) {
+    const file = new URL('../../docs/fault-matrix.md', import.meta.url);
+    const kept = existsSync(file) ? cellsOfPage(readFileSync(file, 'utf8')) : [];
+    const known = new Set(faults.map(({ name }) => name));
+    const all = [
+      ...kept.filter((old) => known.has(old.fault) && !cells.some((cell) => isSame(cell, old))),
+      ...cells,
+    ];
+    const page = matrixPage(all);
+    writeFileSync(file, page);
+    if (chosen === undefined) process.stdout.write(page);
   }
   process.exitCode = problems.length === 0 ? 0 : 1;
+}
+
+function isSame(a: MatrixCell, b: MatrixCell): boolean {
+  return a.fault === b.fault && a.provider === b.provider;
 }
 
 async function allCells(jobs: number): Promise<MatrixCell[]> {

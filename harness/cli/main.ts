@@ -940,6 +940,43 @@ program
   });
 
 program
+  .command('explore')
+  .description('search for what breaks: random faults over seeds against what must always hold')
+  .addOption(
+    new Option('--seeds <number>', 'how many seeds').argParser(whole('--seeds', 1, 100_000_000)),
+  )
+  .addOption(
+    new Option('--seed <number>', 'the first seed; without --seeds this one only').argParser(
+      whole('--seed', 0, 0x7fff_ffff),
+    ),
+  )
+  .addOption(
+    new Option('--jobs <number>', 'processes; default: one for each core').argParser(
+      whole('--jobs', 1, 256),
+    ),
+  )
+  .addOption(
+    new Option('--minutes <number>', 'stop after so many minutes').argParser(
+      whole('--minutes', 1, 100_000),
+    ),
+  )
+  .option('--save <folder>', 'where smallest failing schedules are kept', 'scenarios/found')
+  .option('--json', 'print one JSON document')
+  .addHelpText(
+    'after',
+    `
+Each seed is a conversation of one to three turns in virtual time, with barge-ins, keys and faults, and a last turn in which nothing
+goes wrong. A schedule that breaks an invariant is cut to the smallest one that breaks it, too, and kept as a scenario.
+
+Exit codes: 0 everything held, 1 something was broken.`,
+  )
+  .action(async ({ seed, seeds, ...options }) => {
+    const { exploreCommand } = await import('./explore-command.ts');
+    const asked = { seed: seed ?? 1, seeds: seeds ?? (seed === undefined ? 1000 : 1) };
+    process.exitCode = await exploreCommand(terminal, { ...options, ...asked });
+  });
+
+program
   .command('doctor')
   .description('check the installation, and with --live whether each provider works')
   .option(

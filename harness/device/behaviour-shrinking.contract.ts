@@ -1,4 +1,6 @@
 /** From a run that breaks a rule to what a person wants to read of it. */
+
+import { shrunkenList } from '../random/shrunken-list.ts';
 import { checkAccount, type Violation } from './behaviour-checker.contract.ts';
 import { type Account, playBehaviour } from './behaviour-player.contract.ts';
 import type { Behaviour } from './random-behaviour.contract.ts';
@@ -15,23 +17,9 @@ export async function shortestBehaviour(
   plays: number,
   play: (behaviour: Behaviour) => Promise<Account> = playBehaviour,
 ): Promise<Behaviour> {
-  let shortest = behaviour;
-  let left = plays;
-  for (let piece = Math.ceil(shortest.actions.length / 2); piece >= 1 && left > 0; ) {
-    let shortened = false;
-    for (let at = 0; at < shortest.actions.length && left > 0; left--) {
-      const actions = shortest.actions.toSpliced(at, piece);
-      const candidate = { ...shortest, actions };
-      const violations = checkAccount(await play(candidate));
-      if (violations.some((violation) => violation.rule === rule)) {
-        shortest = candidate;
-        shortened = true;
-      } else at += piece;
-    }
-    if (piece === 1 && !shortened) break;
-    piece = shortened ? Math.min(piece, Math.ceil(shortest.actions.length / 2)) : piece >> 1;
-  }
-  return shortest;
+  const breaksRule = async (actions: Behaviour['actions']): Promise<boolean> =>
+    checkAccount(await play({ ...behaviour, actions })).some((found) => found.rule === rule);
+  return { ...behaviour, actions: await shrunkenList(behaviour.actions, breaksRule, plays) };
 }
 
 /** What broke, where, what was before, and how to see it again. */

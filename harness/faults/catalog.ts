@@ -13,6 +13,7 @@ import type { WireFault } from '../stand-ins/wire-fault.ts';
 import { type SuddenFaultName, suddenFaults } from '../virtual-board/fault.ts';
 import type {
   Fault,
+  FaultLayer,
   FaultMoment,
   FaultParameter,
   FaultSign,
@@ -684,6 +685,9 @@ const network: readonly Fault[] = [
   ),
 ];
 
+/** Codes that may stand in a close frame (RFC 6455, section 7.4), and one of the range for applications. */
+const closeCodes = ['1000', '1001', '1003', '1008', '1009', '1011', '1012', '1013', '4000'];
+
 const server: readonly Fault[] = [
   timed(
     'server-restarts',
@@ -740,7 +744,7 @@ const server: readonly Fault[] = [
         ['ok', 'reboot', 'turn-timeout', 'interrupted'],
         'device `disconnected`',
       ),
-      parameters: [whole('code', 'of the close frame', '', [1000, 4999], 1008)],
+      parameters: [choice('code', 'of the close frame', closeCodes, '1008')],
     },
   ),
   timed(
@@ -1046,6 +1050,11 @@ const byName: ReadonlyMap<string, Fault> = new Map(faults.map((fault) => [fault.
 
 export function findFault(name: string): Fault | undefined {
   return byName.get(name);
+}
+
+/** The layer that it is done to, whatever its values are. */
+export function layerOf({ parameters, inject }: Fault): FaultLayer {
+  return inject(Object.fromEntries(parameters.map(({ name, fallback }) => [name, fallback]))).layer;
 }
 
 /** The name that was probably meant. */

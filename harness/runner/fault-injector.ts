@@ -148,6 +148,7 @@ export class FaultInjector implements FaultScript {
   endTurn(turn: Turn): void {
     for (const one of this.#armed.filter((armed) => armed.turn === turn.number)) one.conclude?.();
     this.#armed = this.#armed.filter((one) => one.turn !== turn.number);
+    this.#noise = undefined;
     // Nobody is kept from connecting beyond the turn by what has no end of its own.
     if (turn.faults.some(({ injection }) => injection.layer === 'provider-link')) {
       this.targets.disturbProvider?.({ kind: 'lift' });

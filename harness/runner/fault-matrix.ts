@@ -2,9 +2,8 @@
  * Every fault with every provider, in virtual time: what the turn that it strikes is told as, and whether the next turn
  * works. Whether a fault can happen with a provider is found out by running it, and not looked up.
  */
-import { faults } from '../faults/catalog.ts';
-import type { Fault } from '../faults/fault.ts';
-import { faultLevels } from '../faults/fault.ts';
+import { faults, layerOf } from '../faults/catalog.ts';
+import { type Fault, type FaultLayer, faultLevels } from '../faults/fault.ts';
 import { levelNames, markdownTable } from '../faults/fault-table.ts';
 import type { Laboratory } from './laboratory.ts';
 import { type PassedRun, passRun } from './passing-run.ts';
@@ -22,7 +21,10 @@ export interface MatrixCell {
   readonly outcome: string | null;
   /** Of an outcome: defects that the verdict tells beside it. Of none: why it cannot happen. */
   readonly remark?: string;
-  /** Of the turn behind it; null: by its nature the conversation ends with this fault. */
+  /**
+   * Of the turn behind it; null: by its nature the conversation ends with this fault. A board that has lost its connection
+   * unnoticed finds out with its next utterance and restarts (quirk Q6): then it is the turn behind that one.
+   */
   readonly next: string | null;
 }
 
@@ -32,7 +34,8 @@ const endings: readonly string[] = ['disk-full', 'unplug'];
 /** How long a turn may take: longer than every limit of an adapter, so that what is told is its own class. */
 const turnLimitMs = 70_000;
 
-function scenarioWith({ name, level }: Fault): string {
+function scenarioWith(fault: Fault): string {
+  const { name, level } = fault;
   // The connection of the first sentence is there when that of the second one is needed.
   const reply =
     level === 'network' ? 'This answer never ends. It goes on.' : 'This answer never ends.';
@@ -48,21 +51,22 @@ fault = [{ name = "${name}" }]
 say = "Go on."
 reply = "This one is heard."
 recover = true
-`;
+${lostUnnoticed.has(layerOf(fault)) ? thirdTurn : ''}`;
 }
+
+/** With faults of these the board may lose its connection while it listens. */
+const lostUnnoticed: ReadonlySet<FaultLayer> = new Set(['board-link', 'server']);
+const thirdTurn = `
+[[turn]]
+say = "Go on."
+reply = "This one is heard."
+recover = true
+`;
 
 /** Faults of the line need a link on it to be felt; those of the port a console. */
-function cableOf({ level, name }: Fault): 'console' | number | undefined {
-  if (level !== 'serial') return undefined;
-  return lineFaults.has(name) ? 921_600 : 'console';
-}
-
-const lineFaults: ReadonlySet<string> = new Set(
-  faults.flatMap((fault) => (fault.inject(fallbacks(fault)).layer === 'line' ? [fault.name] : [])),
-);
-
-function fallbacks({ parameters }: Fault): Record<string, number | string> {
-  return Object.fromEntries(parameters.map(({ name, fallback }) => [name, fallback]));
+function cableOf(fault: Fault): 'console' | number | undefined {
+  if (fault.level !== 'serial') return undefined;
+  return layerOf(fault) === 'line' ? 921_600 : 'console';
 }
 
 export async function matrixCell(
@@ -104,10 +108,11 @@ function told(
   const reports = recording.events.flatMap((event) =>
     event.source === 'harness' && event.type === 'faultStruck' && event.turn === 1 ? [event] : [],
   );
-  const [turn, second] = measurement.turns;
+  const [turn, second, third] = measurement.turns;
+  const follower = second?.failure?.kind === 'reboot' ? (third ?? second) : second;
   const next = endings.includes(fault.name)
     ? null
-    : (second?.failure?.kind ?? second?.outcome ?? 'none');
+    : (follower?.failure?.kind ?? follower?.outcome ?? 'none');
   const happened = reports.some(({ obstacle }) => obstacle === undefined);
   if (!happened && firstTry === undefined) {
     const remark = reports[0]?.obstacle ?? 'what it happens to did not come';
@@ -138,6 +143,40 @@ export function matrixProblem({
   if (outcome === 'unfinished') return `${at}: the turn has no end`;
   if (next !== null && next !== 'ok') return `${at}: the turn behind it is ${next}`;
   return undefined;
+}
+
+/** The cells of a page, which has only such behind whose fault the next turn works. */
+export function cellsOfPage(page: string): MatrixCell[] {
+  const reasons = new Map<string, string>();
+  for (const [, fault, of, reason] of page.matchAll(
+    /^- `(.+)` does not apply to (.+?): (.+)\.$/gm,
+  )) {
+    for (const provider of of!.split(', ')) reasons.set(`${fault} ${provider}`, reason!);
+  }
+  const cells: MatrixCell[] = [];
+  let columns: readonly string[] = [];
+  for (const line of page.split('\n').filter((text) => text.startsWith('| '))) {
+    const [name = '', ...row] = line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim());
+    if (name === 'fault') columns = row;
+    const fault = /^`(.+)`$/.exec(name)?.[1];
+    if (fault === undefined) continue;
+    for (const [i, provider] of columns.entries()) {
+      const [outcome = '', mark] = row[i]!.split(' ');
+      const none = outcome === '–';
+      const remark = none ? reasons.get(`${fault} ${provider}`) : mark;
+      cells.push({
+        fault,
+        provider,
+        outcome: none ? null : outcome,
+        ...(remark !== undefined && { remark }),
+        next: endings.includes(fault) ? null : 'ok',
+      });
+    }
+  }
+  return cells;
 }
 
 /** The page of the matrix. */

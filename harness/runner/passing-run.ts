@@ -12,7 +12,7 @@ import type { Recording } from '../trace/recorded-cell.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import { boardInMemory } from './board-in-memory.ts';
 import type { Laboratory } from './laboratory.ts';
-import { builtInProviders } from './provider-catalog.ts';
+import { builtInProviders, type ProviderEntry } from './provider-catalog.ts';
 import { type CellResult, runPlan } from './run-plan.ts';
 
 export interface PassingRun {
@@ -24,6 +24,10 @@ export interface PassingRun {
   readonly device: string;
   readonly network: string;
   readonly seed: number;
+  /** Default: the built-in ones. */
+  readonly providers?: ReadonlyMap<string, ProviderEntry>;
+  /** Folder for the recording; default: that of the system for what is passing. */
+  readonly root?: string;
   /** A virtual board on a cable in place of the emulated one: its console over it, or a link at this rate. */
   readonly cable?: 'console' | number;
 }
@@ -35,11 +39,11 @@ export interface PassedRun {
   readonly folder: string;
 }
 
-const providers = new Map(builtInProviders.map((entry) => [entry.name, entry]));
+const builtIn = new Map(builtInProviders.map((entry) => [entry.name, entry]));
 
 export const passingCatalog: ScenarioCatalog = {
   metrics: metricCatalog,
-  providers: [...providers.keys()],
+  providers: [...builtIn.keys()],
   devices: Object.keys(deviceProfiles),
   networks: networkNames,
   quirks: quirkIds,
@@ -53,11 +57,21 @@ export const passingCatalog: ScenarioCatalog = {
  */
 export async function passRun<T>(
   laboratory: Laboratory,
-  { toml, name, provider, device, network, seed, cable }: PassingRun,
+  {
+    toml,
+    name,
+    provider,
+    device,
+    network,
+    seed,
+    cable,
+    providers = builtIn,
+    root = tmpdir(),
+  }: PassingRun,
   look: (run: PassedRun) => T,
 ): Promise<T> {
   const scenario = loadScenario(toml, `${name}.toml`, passingCatalog);
-  const folder = mkdtempSync(join(tmpdir(), 'echokit-passing-'));
+  const folder = mkdtempSync(join(root, 'echokit-passing-'));
   const board =
     cable === undefined
       ? undefined

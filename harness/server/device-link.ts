@@ -129,10 +129,10 @@ export class DeviceLink {
    * @throws {LinkRetired} when the connection serves no longer, also while waiting.
    */
   async room(): Promise<void> {
-    this.signal.throwIfAborted();
+    this.#throwIfClosed();
     while (this.#socket.bufferedAmount > this.#bufferBytes) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
-      this.signal.throwIfAborted();
+      this.#throwIfClosed();
     }
   }
 
@@ -142,9 +142,7 @@ export class DeviceLink {
    * @throws {LinkRetired} when the connection serves no longer.
    */
   write(message: DeviceMessage, place: MessagePlace): void {
-    // The peer has begun to close; the `close` event has not come yet.
-    if (this.#socket.readyState !== this.#socket.OPEN) this.#retireClosed(1006);
-    this.signal.throwIfAborted();
+    this.#throwIfClosed();
     this.#write(message, place);
   }
 
@@ -181,6 +179,13 @@ export class DeviceLink {
     // The close frame reaches the board when the socket has room for it.
     this.#socket.close(1001);
     this.#socket.terminate();
+  }
+
+  /** @throws {LinkRetired} */
+  #throwIfClosed(): void {
+    // One of both ends has begun to close; the `close` event has not come yet.
+    if (this.#socket.readyState !== this.#socket.OPEN) this.#retireClosed(1006);
+    this.signal.throwIfAborted();
   }
 
   #write(message: DeviceMessage, place: MessagePlace): void {

@@ -15,13 +15,14 @@ import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
 import type { RunReport } from '../report/run-report.ts';
 import { type Laboratory, openLaboratory } from '../runner/laboratory.ts';
+import { ownCacheFolder } from '../runner/test-cache.contract.ts';
 import type { Recording } from '../trace/recorded-cell.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import { listenWithRfc2217 } from '../virtual-board/rfc2217-server.ts';
 import { type Attachment, VirtualBoard } from '../virtual-board/virtual-board.ts';
 import { ProgramStarter, type Running } from './started-program.contract.ts';
 
-const laboratory: Laboratory = await openLaboratory();
+const laboratory: Laboratory = await openLaboratory(await ownCacheFolder());
 const programs = new ProgramStarter();
 const open: (() => Promise<void>)[] = [];
 test.after.always(async () => {

@@ -4,12 +4,8 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { relative } from 'node:path';
-import {
-  type SchemaName,
-  schemaFiles,
-  schemasOfTypes,
-  schemaText,
-} from '../trace/type-schema.contract.ts';
+import { type SchemaName, schemaFiles, schemaText } from '../trace/shipped-schema.contract.ts';
+import { schemasOfTypes } from '../trace/type-schema.contract.ts';
 import { exitCode } from './exit-code.ts';
 import { keptReferences } from './kept-references.ts';
 import { processTerminal } from './terminal.ts';

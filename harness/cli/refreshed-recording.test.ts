@@ -10,13 +10,14 @@ import {
   type ServiceScript,
   tonePcm,
 } from '../runner/scripted-service.contract.ts';
+import { testCacheFolder } from '../runner/test-cache.contract.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import { CommandError } from './exit-code.ts';
 import { replayCommand } from './replay-command.ts';
 import { type RunCommandOptions, runCommand } from './run-command.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'echokit-refresh-'));
-process.env['ECHOKIT_HARNESS_CACHE'] = join(folder, 'cache');
+process.env['ECHOKIT_HARNESS_CACHE'] = testCacheFolder(test.meta.file);
 // Every command listens for Ctrl-C until its process ends, and here several share one.
 process.setMaxListeners(30);
 test.after.always(() => rmSync(folder, { recursive: true, force: true }));

@@ -2,8 +2,8 @@
  * Replays recordings of every provider again and again and prints one hash: the same for every repetition, whatever
  * else the computer does, and for every version of Node.
  *
- * `npm run test:replay-hash -- [--repetitions=100] [--providers=openai,elevenlabs]`. The repetitions are spread over
- * four loads: none, and 1, 2 and 4 processes that take what they get.
+ * `npm run test:replay-hash -- [--repetitions=100] [--providers=openai,elevenlabs]`; default: all providers. The repetitions
+ * are spread over four loads: none, and 1, 2 and 4 processes that take what they get.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -38,7 +38,7 @@ const scenario = loadScenario(
   `title = "Replayed"
 [[turn]]
 say = "Go on."
-reply = "One sentence. And another one."
+reply = "At ten. At two."
 `,
   'replayed.toml',
   catalog,
@@ -77,6 +77,7 @@ terminal.say(
 );
 const conversations = openReplayables(recorded, catalog);
 const hashes = new Map<string, number>();
+const before = process.cpuUsage();
 for (let repetition = 0; repetition < repetitions; repetition++) {
   const load = loads[Math.floor((repetition * loads.length) / repetitions)]!;
   while (busy.length < load) busy.push(spawn(process.execPath, ['-e', busyProgram]));
@@ -99,6 +100,8 @@ for (let repetition = 0; repetition < repetitions; repetition++) {
   hashes.set(hash, (hashes.get(hash) ?? 0) + 1);
   rmSync(run, { recursive: true });
 }
+const { user, system } = process.cpuUsage(before);
+terminal.say(`${((user + system) / 1e6 / repetitions).toFixed(2)} s of processor time each`);
 terminal.print(
   `Node ${process.version}, ${providers.length} providers, ${repetitions} repetitions, loads ${loads.join(', ')}: ` +
     `${hashes.size === 1 ? 'one hash' : `${hashes.size} hashes`}, ${[...hashes.keys()].join(' ')}`,

@@ -5,6 +5,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import test from 'ava';
+import { testCacheFolder } from '../runner/test-cache.contract.ts';
 
 const checkout = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -21,9 +23,10 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** Starts programs that share a folder for files and the cache of the offline voice. */
+/** Starts programs that share a folder for files, and what the programs of this test file have spoken and encoded. */
 export class ProgramStarter {
   readonly folder = mkdtempSync(join(tmpdir(), 'echokit-cli-'));
+  readonly #cache = testCacheFolder(test.meta.file);
   readonly #started = new Set<ChildProcess>();
 
   /** @param environment beside that of the test */
@@ -35,7 +38,7 @@ export class ProgramStarter {
         NO_COLOR: '1',
         // What a test starts is no step of the job that it runs in.
         GITHUB_ACTIONS: '',
-        ECHOKIT_HARNESS_CACHE: join(this.folder, 'cache'),
+        ECHOKIT_HARNESS_CACHE: this.#cache,
         ...environment,
       },
       stdio: ['ignore', 'pipe', 'pipe'],

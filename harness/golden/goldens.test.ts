@@ -14,6 +14,7 @@ import { builtInProviders } from '../runner/provider-catalog.ts';
 import { openReplayables, recordedMeans, replayPlan } from '../runner/recorded-run.ts';
 import { recordedSums } from '../runner/repeated-run.ts';
 import { runPlan } from '../runner/run-plan.ts';
+import { ownCacheFolder } from '../runner/test-cache.contract.ts';
 import { checkRecordingFormat } from '../trace/format-check.contract.ts';
 import type { Recording } from '../trace/recorded-cell.ts';
 import { readRecording } from '../trace/recording-reader.ts';
@@ -24,7 +25,7 @@ const files = readdirSync(goldens).filter((name) => name.endsWith('.zip'));
 const folder = mkdtempSync(join(tmpdir(), 'echokit-goldens-'));
 
 const catalog = scenarioCatalog(builtInProviders.map(({ name }) => name));
-const laboratory = await openLaboratory();
+const laboratory = await openLaboratory(await ownCacheFolder());
 test.after.always(() => rmSync(folder, { recursive: true, force: true }));
 const signal = new AbortController().signal;
 

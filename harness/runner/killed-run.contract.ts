@@ -45,11 +45,12 @@ Object.assign(fs, {
 syncBuiltinESMExports();
 
 const { openLaboratory } = await import('./laboratory.ts');
+const { testCacheFolder } = await import('./test-cache.contract.ts');
 const { builtInProviders } = await import('./provider-catalog.ts');
 const { runPlan } = await import('./run-plan.ts');
 const { planRun } = await import('../scenario/plan.ts');
 const { killedScenario, killedProvider } = await import('./killed-scenario.contract.ts');
-const laboratory = await openLaboratory();
+const laboratory = await openLaboratory(testCacheFolder('killed-run'));
 const provider = builtInProviders.find(({ name }) => name === killedProvider)!;
 armed = true;
 await runPlan({

@@ -14,7 +14,7 @@ import { killedProvider, killedScenario } from './killed-scenario.contract.ts';
 import { ConversationRunner } from './recorded-conversation.contract.ts';
 
 /** `-- --kills=50` for more. */
-const kills = Number(process.argv.find((text) => text.startsWith('--kills='))?.slice(8) ?? 5);
+const kills = Number(process.argv.find((text) => text.startsWith('--kills='))?.slice(8) ?? 3);
 const program = fileURLToPath(new URL('killed-run.contract.ts', import.meta.url));
 const checkout = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -53,7 +53,7 @@ test('a run that is killed at any write leaves a recording that opens, says so, 
   const fullWire = JSON.stringify(readWire(whole!.path));
   // Every event is a write, and there are others; how many in all, only a complete run tells.
   let writes = full.events.length;
-  if (kills > 5) {
+  if (kills > 3) {
     const complete = await run(join(folder, 'complete'));
     t.is(complete.signal, null);
     writes = Number(complete.out);

@@ -22,6 +22,7 @@ import {
 } from './recorded-run.ts';
 import type { RequestBudget } from './request-budget.ts';
 import { type CellResult, runPlan } from './run-plan.ts';
+import { ownCacheFolder } from './test-cache.contract.ts';
 
 export const providerNames: readonly string[] = builtInProviders.map(({ name }) => name);
 
@@ -94,9 +95,9 @@ export class ConversationRunner {
     this.laboratory = laboratory;
   }
 
-  /** @param cacheFolder absent: in memory only */
+  /** @param cacheFolder default: that of the test file */
   static async open(cacheFolder?: string): Promise<ConversationRunner> {
-    return new ConversationRunner(await openLaboratory(cacheFolder));
+    return new ConversationRunner(await openLaboratory(cacheFolder ?? (await ownCacheFolder())));
   }
 
   async run(scenario: Scenario, options: RunOptions = {}): Promise<RecordedConversation[]> {

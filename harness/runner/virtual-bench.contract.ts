@@ -27,6 +27,7 @@ import type { BoardEquipment, BoardSource } from './board-on-cable.ts';
 import { type Laboratory, openLaboratory } from './laboratory.ts';
 import { builtInProviders } from './provider-catalog.ts';
 import { type CellResult, runPlan } from './run-plan.ts';
+import { ownCacheFolder } from './test-cache.contract.ts';
 import { directVoice } from './voice-path.ts';
 
 export const mac = '02ec0e0000b1';
@@ -95,7 +96,7 @@ export class VirtualBench {
   }
 
   static async open(): Promise<VirtualBench> {
-    return new VirtualBench(await openLaboratory());
+    return new VirtualBench(await openLaboratory(await ownCacheFolder()));
   }
 
   remove(): void {

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import { parse } from 'smol-toml';
-import { type SchemaName, shippedSchema } from './type-schema.contract.ts';
+import { type SchemaName, shippedSchema } from './shipped-schema.contract.ts';
 
 const validators = new Map<SchemaName, ValidateFunction>();
 
@@ -11,7 +11,12 @@ const validators = new Map<SchemaName, ValidateFunction>();
 export function formatProblem(name: SchemaName, value: unknown): string | undefined {
   let validate = validators.get(name);
   if (validate === undefined) {
-    validate = new Ajv2020({ strict: true, allowUnionTypes: true }).compile(shippedSchema(name));
+    // Making the code smaller takes longer than what it then does.
+    validate = new Ajv2020({
+      strict: true,
+      allowUnionTypes: true,
+      code: { optimize: false },
+    }).compile(shippedSchema(name));
     validators.set(name, validate);
   }
   if (validate(value)) return undefined;

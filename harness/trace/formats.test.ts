@@ -8,6 +8,7 @@ import { measureCell, type TurnMeasurement } from '../metrics/measure.ts';
 import { metricTree } from '../report/run-report.ts';
 import { checkRecordingFormat, formatProblem } from './format-check.contract.ts';
 import { parseTrace, readRecording } from './recording-reader.ts';
+import { type SchemaName, schemaFiles, schemaText } from './shipped-schema.contract.ts';
 import { traceFormatVersion } from './trace-event.ts';
 import {
   type UpgradeStep,
@@ -16,12 +17,7 @@ import {
   upgradeTrace,
   type WrittenTrace,
 } from './trace-upgrade.ts';
-import {
-  type SchemaName,
-  schemaFiles,
-  schemasOfTypes,
-  schemaText,
-} from './type-schema.contract.ts';
+import { schemasOfTypes } from './type-schema.contract.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'formats-'));
 test.after.always(() => rmSync(folder, { recursive: true, force: true }));

@@ -2,43 +2,23 @@
  * The JSON Schemas of recordings and of the report, read off the TypeScript declarations: what the compiler says about
  * an event is what the schema says. For the script that writes them and for tests; the program does not need it.
  */
-import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import { reportSchemaVersion } from '../report/run-report.ts';
+import type { Schema, SchemaName } from './shipped-schema.contract.ts';
 import { traceFormatVersion } from './trace-event.ts';
-
-type Schema = Readonly<Record<string, unknown>>;
 
 const dialect = 'https://json-schema.org/draft/2020-12/schema';
 const traceFile = fileURLToPath(new URL('trace-event.ts', import.meta.url));
 const manifestFile = fileURLToPath(new URL('manifest.ts', import.meta.url));
 const reportFile = fileURLToPath(new URL('../report/run-report.ts', import.meta.url));
-const recordings = new URL('../../recordings/', import.meta.url);
-
-export const schemaFiles = {
-  trace: fileURLToPath(new URL('trace.schema.json', recordings)),
-  manifest: fileURLToPath(new URL('manifest.schema.json', recordings)),
-  report: fileURLToPath(new URL('report.schema.json', recordings)),
-} as const;
-
-export type SchemaName = keyof typeof schemaFiles;
-
-/** As the files are written. */
-export function schemaText(schema: Schema): string {
-  return `${JSON.stringify(schema, null, 1)}\n`;
-}
-
-export function shippedSchema(name: SchemaName): Schema {
-  return JSON.parse(readFileSync(schemaFiles[name], 'utf8')) as Schema;
-}
 
 /** Units and counters that are whole numbers everywhere in a recording; other numbers may have a fraction. */
 const wholeUnits = /(?:^|[a-z0-9])(?:Us|Samples|Bytes|Tokens|Characters|Hz|Frames|Channels|Shift)$/;
 const wholeNames: ReadonlySet<string> = new Set(
   (
     'seq turn sentence frame frames connection request attempt position samples bytes cycles characters charactersIn ' +
-    'charactersOut samplesIn samplesOut userOffset seed formatVersion n status code level ms exchange'
+    'charactersOut samplesIn samplesOut userOffset seed runSeed packetMs formatVersion n status code level ms exchange'
   ).split(' '),
 );
 /** The same in a report, where milliseconds are those of samples. */

@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, statSync, watch, writeFileSync } 
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import test from 'ava';
+import { inflateSync, strFromU8 } from 'fflate';
 import { parse } from 'smol-toml';
 import { WebSocket } from 'ws';
 import { readChromeTrace, readJunit } from '../report/output-readers.contract.ts';
@@ -148,6 +149,9 @@ test.serial('run --json prints one document with the percentiles where scripts l
   const page = readFileSync(join(out, run!, 'report.html'), 'utf8');
   t.regex(page, /First to speak:/);
   t.true(page.endsWith('</body></html>\n'));
+  const conversation = /id="conversation-data-0">([^<]*)</.exec(page)?.[1] ?? '';
+  const text = strFromU8(inflateSync(Buffer.from(conversation, 'base64')));
+  t.true(text.includes('"partial":false'), 'what this run has held is whole');
   t.regex(stderr, new RegExp(`^Report: .*${run}/report\\.html\\n$`, 'm'));
 });
 

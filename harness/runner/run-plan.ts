@@ -205,7 +205,8 @@ async function recordCell(
   const { measurement, board: onBoard, ...judged } = judgeRecording(recorded, cell.scenario);
   const verdict = withWriteError(judged.verdict, writer.failed);
   const room = measureRoom(recorded);
-  options.onRecording?.(recording, recorded, measurement);
+  // It is whole: only its manifest is still to be written.
+  options.onRecording?.(recording, { ...recorded, partial: false }, measurement);
   const inputs = inputDigests(cell, {
     profile: profileOf({ cell, devices: options.devices }),
     ...(!isExternal(provider) && { provider }),

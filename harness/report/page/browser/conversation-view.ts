@@ -75,13 +75,12 @@ function failures({ failures: all, turns }: ConversationFacts): HTMLElement | nu
     element(
       'ul',
       {},
-      ...all.map(({ code, message, turn, expected, seqs }) =>
+      ...all.map(({ code, message, expected, seqs }) =>
         element(
           'li',
           {},
-          turn === null ? '' : `turn ${turn}: `,
-          foreign(`${code}: ${message}`),
-          expected ? ' (expected)' : '',
+          foreign(message),
+          element('small', {}, ' ', foreign(code), expected ? ', expected' : ''),
           lines(seqs),
         ),
       ),
@@ -268,10 +267,9 @@ function waterfalls({ turns }: ConversationFacts): HTMLElement {
         return element(
           'p',
           { class: 'none' },
-          `Turn ${turn} ${verdict === 'failed' ? 'failed' : 'was not heard'}`,
-          failure === undefined ? '' : ': ',
+          `Turn ${turn} ${verdict === 'failed' ? 'failed' : 'was not heard'} and has no times`,
+          failure === undefined ? '.' : ': ',
           failure === undefined ? null : foreign(`${failure.kind}: ${failure.message}`),
-          '. It has no times.',
         );
       }
       const names = spanMetricNames.filter((name) => (spans[name] ?? 0) !== 0);

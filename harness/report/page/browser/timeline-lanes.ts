@@ -152,7 +152,8 @@ function drawServer(stage: Stage, top: number, { server, reply }: Timeline): voi
 
 function drawProvider(stage: Stage, top: number, { requests }: Timeline): void {
   const { context } = stage;
-  for (const { fromMs, writtenMs, endMs, outcome, chunks, request, message } of requests) {
+  for (const [i, one] of requests.entries()) {
+    const { fromMs, writtenMs, endMs, outcome, chunks, request, message } = one;
     if (!isSeen(stage, fromMs, endMs)) continue;
     const [from, written, end] = [xOf(stage, fromMs), xOf(stage, writtenMs), xOf(stage, endMs)];
     const bad = outcome === 'failed';
@@ -161,13 +162,14 @@ function drawProvider(stage: Stage, top: number, { requests }: Timeline): void {
     context.fillStyle = color('line');
     context.fillRect(from, top + 18, written - from, 16);
     context.fillStyle = color(bad ? 'gap' : 'provider');
-    for (let i = 0; i + 1 < chunks.length; i += 2) {
-      const height = Math.min(16, 3 + chunks[i + 1]! / 40);
-      context.fillRect(xOf(stage, chunks[i]!) - 0.75, top + 34 - height, 1.5, height);
+    for (let at = 0; at + 1 < chunks.length; at += 2) {
+      const height = Math.min(16, 3 + chunks[at + 1]! / 40);
+      context.fillRect(xOf(stage, chunks[at]!) - 0.75, top + 34 - height, 1.5, height);
     }
     if (outcome !== 'complete') {
+      const next = requests[i + 1]?.fromMs ?? stage.toMs;
       line(context, end, top + 14, end, top + 36, color('gap'));
-      inside(stage, message ?? `request ${request} ${outcome}`, endMs, stage.toMs, top + 26, 'gap');
+      inside(stage, message ?? `request ${request} ${outcome}`, endMs, next, top + 26, 'gap');
     }
   }
 }

@@ -7,7 +7,7 @@ import { cellTitle } from '../report/cell-groups.ts';
 import type { TracedCell } from '../report/chrome-trace.ts';
 import { jsonReport } from '../report/json-report.ts';
 import { ReportPage } from '../report/page/report-page.ts';
-import { buildRunReport, type CellReport } from '../report/run-report.ts';
+import { buildRunReport, type CellReport, type ShardFacts } from '../report/run-report.ts';
 import { renderTerminalReport } from '../report/terminal-report.ts';
 import { type CellResult, type RunPlanOptions, runPlan } from '../runner/run-plan.ts';
 import type { Plan, SkippedCell } from '../scenario/plan.ts';
@@ -61,6 +61,8 @@ export interface CarryOutOptions
       | 'blame'
       | 'signal'
     > {
+  /** The plan is one of several parts. */
+  readonly shard?: ShardFacts;
   /** Lines below the report, for a person. */
   nextSteps(results: readonly CellResult[], folder: string): string[];
 }
@@ -131,6 +133,7 @@ export async function carryOut(
       time: plan.time,
       live: plan.live,
       ...(recorded !== undefined && { replay: whatIf ? 'what-if' : 'strict' }),
+      ...(options.shard !== undefined && { shard: options.shard }),
       ...(budget !== undefined && { budget: spentOf(budget) }),
       startedAt,
       durationMs: Math.round(clock.nowUs() / 1000),
@@ -198,9 +201,12 @@ async function runInFolder(
   }
 }
 
+/** Why cells were not run that a signal kept from it. */
+export const stoppedReason = 'the run was stopped';
+
 /** What was asked for and is not in the report. */
 function notRun({ cells, skipped }: Plan, done: number, stopped: boolean): SkippedCell[] {
-  const reason = stopped ? 'the run was stopped' : 'the limit of the run was reached before';
+  const reason = stopped ? stoppedReason : 'the limit of the run was reached before';
   return [...skipped, ...cells.slice(done).map((cell) => ({ cell, reason }))];
 }
 

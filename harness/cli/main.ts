@@ -328,6 +328,14 @@ program
       'hold each conversation so often, each time with draws of its own; in real time interleaved; default: 1',
     ).argParser(whole('--repeat', 1, 999)),
   )
+  .option(
+    '--shard <i/n>',
+    'run one of n parts of about the same length, each conversation in one of them; "merge" joins them',
+  )
+  .option(
+    '--durations <run>',
+    'with --shard: run or report.json that tells how long conversations are; default: their scripts',
+  )
   .option('--list', 'show the conversations that would be held and about how long they take')
   .option(
     '--harness-config <file>',
@@ -355,6 +363,7 @@ Examples:
   echokit-harness run --board kitchen --link serial --baud 921600 scenarios/two-turns.toml
   echokit-harness run --replay recordings/runs/<run>/cells/<cell> --live --refresh --config config.toml
   echokit-harness run --json | jq '.cells[].metrics.ttfa_ms.p50'
+  echokit-harness run --shard 2/8 --out part-2              the second of eight machines; then merge
   echokit-harness run --output junit=results.xml --output trace=perfetto.json
   echokit-harness run --only long-answer --only 'two-turns*eleven' --list
   echokit-harness run scenarios/failures --exclude-tag slow
@@ -541,6 +550,33 @@ Exit codes: 0 no gate was passed, 2 usage error, or more than the program differ
   .action(async (a: string, b: string, options) => {
     const { compareCommand } = await import('./compare-command.ts');
     process.exitCode = compareCommand(terminal, a, b, options);
+  });
+
+program
+  .command('merge')
+  .description('join the parts of a run that was divided with --shard')
+  .argument('<run...>', 'folders of all parts, or their report.json, in any order')
+  .requiredOption('--out <folder>', 'folder of the joined run; it must not be there yet')
+  .addOption(outputOption())
+  .addOption(noGithubOption())
+  .option('--json', 'print the report as one JSON document')
+  .option('--no-html', 'do not write report.html, the page for a browser')
+  .addHelpText(
+    'after',
+    `
+The joined run has the cells, verdicts and figures that the run would have had in one part, in the same order. Files of recordings are
+linked where the disk can, and copied elsewhere.
+
+Examples:
+  echokit-harness run --shard 1/4 --out part-1             on the first of four machines
+  echokit-harness merge part-*/* --out recordings/runs/all --output junit=results.xml
+  echokit-harness run --shard 1/4 --durations recordings/runs/all    the next time
+
+Exit codes: those of the run; 2 the parts are not those of one run, 4 parts are missing or cannot be read.`,
+  )
+  .action(async (paths: string[], options) => {
+    const { mergeCommand } = await import('./merge-command.ts');
+    process.exitCode = await mergeCommand(terminal, paths, options);
   });
 
 program

@@ -25,6 +25,7 @@ import {
 } from './refreshed-recording.ts';
 import { listRun } from './run-list.ts';
 import type { OutputOptions } from './run-outputs.ts';
+import { readShard, type ShardedPlan, shardOf } from './run-shard.ts';
 import {
   defaultScenarioFolder,
   findScenarioFiles,
@@ -64,6 +65,10 @@ export interface RunCommandOptions extends LiveOptions, BoardOptions, OutputOpti
   readonly only?: readonly string[];
   readonly tag?: readonly string[];
   readonly excludeTag?: readonly string[];
+  /** `<i>/<n>`: run one of n parts. */
+  readonly shard?: string;
+  /** Run or report that tells how long conversations are, for parts of one length. */
+  readonly durations?: string;
   /** Show what would be run, and run nothing. */
   readonly list?: boolean;
   /** What `echokit-harness.toml` has contributed. */
@@ -156,8 +161,21 @@ export async function runCommand(
     ...(options.repeat !== undefined && { repeat: options.repeat }),
     catalog,
   });
-  const plan = wantedPlan(whole, options);
-  if (real && plan.cells.length === 0) throw nothingLeft(plan, options);
+  const wanted = wantedPlan(whole, options);
+  if (options.shard === undefined && options.durations !== undefined) {
+    throw usage('--durations balances shards, and there are none.', 'add --shard <i>/<n>');
+  }
+  const part =
+    options.shard === undefined
+      ? undefined
+      : shardOf(wanted, readShard(options.shard), options.durations, {
+          providers,
+          devices: profiles.byName,
+          server,
+          blame: options.blame === true,
+        });
+  const plan = part?.plan ?? wanted;
+  if (real && part === undefined && plan.cells.length === 0) throw nothingLeft(plan, options);
   if (options.list === true) {
     listRun(shown, plan, options);
     return exitCode.passed;
@@ -174,13 +192,14 @@ export async function runCommand(
   const onDesk = board === undefined ? undefined : await boardOnDesk(told, board, options, signal);
   for (const line of choice.config === undefined ? [] : unusedSections(choice.config)) say(line);
   say(progressHeader(plan, board, options.link));
+  if (part !== undefined) say(shardLine(part));
   for (const line of onDesk?.facts ?? []) say(line);
   if (server !== undefined) say(standInAdvice(server, scenarios).join('\n'));
   if (budget !== undefined) {
     say(liveAnnouncement(providers, budget, planNeeds(plan, providers)).join('\n'));
   }
   for (const reason of new Set(plan.skipped.map((cell) => cell.reason))) say(`Skipped: ${reason}.`);
-  const { board: _, ...rest } = options;
+  const { board: _, shard: _written, ...rest } = options;
   return await carryOut(terminal, plan, {
     ...rest,
     signal,
@@ -189,6 +208,7 @@ export async function runCommand(
     devices: profiles.byName,
     ...(onDesk !== undefined && { board: onDesk }),
     ...(budget !== undefined && { budget }),
+    ...(part !== undefined && { shard: part.facts }),
     ...(server !== undefined && { external: { serverUrl: server } }),
     nextSteps: (results, folder) => nextSteps(results, folder, options),
   });
@@ -255,7 +275,7 @@ async function runOnRecording(
   const secrets = [...(choice.config?.secrets ?? []), ...entry.tts.secrets];
   const terminal = maskedTerminal(shown, new SecretMask(secrets));
   const say = options.quiet === true ? () => {} : (text: string) => terminal.say(text);
-  const { board: _, ...rest } = options;
+  const { board: _, shard: _written, ...rest } = options;
   const means = {
     ...rest,
     signal: interruptSignal(terminal, 'the recording of this conversation is being finished.'),
@@ -281,9 +301,17 @@ async function runOnRecording(
   return await carryOut(terminal, strict, { ...means, recorded: () => traffic });
 }
 
+function shardLine({ plan, facts, lengthMs }: ShardedPlan): string {
+  return (
+    `Shard ${facts.index} of ${facts.of}: ${plan.cells.length} of ${facts.plan.cells} conversations, ` +
+    `about ${Math.round(lengthMs / 1000)} s on their own clock`
+  );
+}
+
 /** Which options have a meaning beside `--replay`, with `--refresh` and without. */
 function checkReplay(options: RunCommandOptions): void {
   const { live = false, refresh = false, provider, config, server, board, time } = options;
+  const { shard, durations } = options;
   if (refresh && !live) {
     throw usage(
       '--refresh asks the real service when a request differs from the recording, and without --live none is asked.',
@@ -296,14 +324,19 @@ function checkReplay(options: RunCommandOptions): void {
       'leave --live out; or add --refresh: what differs from the recording is then recorded anew with the real service',
     );
   }
-  const besides = refresh ? { server, board, time } : { provider, config, server, board };
+  const parts = { shard, durations };
+  const besides = refresh
+    ? { server, board, time, ...parts }
+    : { provider, config, server, board, ...parts };
   const other = Object.entries(besides).find(([, value]) => value !== undefined);
   if (other === undefined) return;
   const [name] = other;
   throw usage(
-    name === 'time'
-      ? '--refresh and --time exclude each other: the recording is tried in virtual time, a real service answers in real time.'
-      : `--replay and --${name} exclude each other: the provider is the one of the recording.`,
+    name === 'shard' || name === 'durations'
+      ? `--replay and --${name} exclude each other: there is one provider, and the recording is short.`
+      : name === 'time'
+        ? '--refresh and --time exclude each other: the recording is tried in virtual time, a real service answers in real time.'
+        : `--replay and --${name} exclude each other: the provider is the one of the recording.`,
     `leave --${name} out`,
   );
 }

@@ -63,11 +63,30 @@ export interface RunFacts {
   readonly live: boolean;
   /** Recordings answered in the place of providers, `what-if`: something was changed. Absent: stand-ins or real services did. */
   readonly replay?: 'strict' | 'what-if';
+  /** It is one of several parts of a plan; `merge` joins them. Absent: it is all of it. */
+  readonly shard?: ShardFacts;
   /** What a live run was allowed to ask of the services, and what it asked. */
   readonly budget?: RunBudget;
   /** ISO 8601. */
   readonly startedAt?: string;
   readonly durationMs?: number;
+}
+
+/** Which part of which plan. */
+export interface ShardFacts {
+  /** From 1. */
+  readonly index: number;
+  readonly of: number;
+  /** Places in the plan, from 0: those of `cells`, then those of the cells of this part that were not run. */
+  readonly places: readonly number[];
+  readonly plan: {
+    /** Of all parts together. */
+    readonly cells: number;
+    /** Of everything that decides how they go, beside the program. */
+    readonly digest: string;
+    /** Digest of each scenario, by its name. */
+    readonly scenarios: Readonly<Record<string, string>>;
+  };
 }
 
 /** Versions, operating system and the like; whatever the caller knows. */

@@ -25,7 +25,7 @@ const wholeNames: ReadonlySet<string> = new Set(
 const wholeReportNames: ReadonlySet<string> = new Set(
   (
     'seq seqs turn line column sentence request position samples unexplained frames seed n requests maxRequests ' +
-    'characters metricsVersion repetition matched onlyBoard onlyModel gaps'
+    'characters index of places cells metricsVersion repetition matched onlyBoard onlyModel gaps'
   ).split(' '),
 );
 

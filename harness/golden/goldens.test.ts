@@ -104,13 +104,29 @@ test.serial('there is one for every platform; each says why, and all are small',
   t.true(bytes < 3_000_000, `${bytes} bytes`);
 });
 
+/** Where the document of today does not say what the kept one says. */
+function changedIn(kept: unknown, now: unknown, place: string): string[] {
+  if (typeof kept !== 'object' || kept === null || typeof now !== 'object' || now === null) {
+    return Object.is(kept, now)
+      ? []
+      : [`${place}: ${JSON.stringify(kept)} is now ${JSON.stringify(now)}`];
+  }
+  if (Array.isArray(kept) && kept.length !== (now as unknown[]).length) {
+    return [`${place}: ${kept.length} are now ${(now as unknown[]).length}`];
+  }
+  return Object.entries(kept).flatMap(([key, value]) =>
+    changedIn(value, (now as Record<string, unknown>)[key], `${place}.${key}`),
+  );
+}
+
 test.serial('their reports are a function of their files', (t) => {
   for (const file of files) {
     const { run } = unpacked(file);
     const kept = JSON.parse(readFileSync(join(run, 'report.json'), 'utf8')) as RunReport;
     const { report, notes } = recordedReport(run, catalog, kept.run.id);
     t.deepEqual(notes, []);
-    t.deepEqual(JSON.parse(JSON.stringify(report)), kept as never, file);
+    // Later versions say more; what was said is said still.
+    t.deepEqual(changedIn(kept, JSON.parse(JSON.stringify(report)), file), []);
     t.is(report.cells[0]!.verdict, 'pass');
   }
 });

@@ -18,6 +18,7 @@ import { scriptedReply } from '../server/reply-source.ts';
 import { checkReportFormat } from '../trace/format-check.contract.ts';
 import { openLaboratory } from './laboratory.ts';
 import { type CellResult, runPlan } from './run-plan.ts';
+import { ownCacheFolder } from './test-cache.contract.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'echokit-external-'));
 test.after.always(() => rmSync(folder, { recursive: true, force: true }));
@@ -46,7 +47,7 @@ async function play(
   serverUrl: string,
   out = mkdtempSync(join(folder, 'run-')),
 ): Promise<CellResult> {
-  const laboratory = await openLaboratory(join(folder, 'cache'));
+  const laboratory = await openLaboratory(await ownCacheFolder());
   const scenario = loadScenario(toml, 'elsewhere.toml', catalog);
   const plan = planRun([scenario], { seed: 1, time: 'real', external: true, catalog });
   const results = await runPlan({
@@ -62,7 +63,7 @@ async function play(
 }
 
 test.serial('a conversation with a server that is not ours is measured at the board', async (t) => {
-  const { opus, voiceDetection } = await openLaboratory(join(folder, 'cache'));
+  const { opus, voiceDetection } = await openLaboratory(await ownCacheFolder());
   const clock = new SystemClock();
   const network = new SocketNetwork({ clock, random: createRandom(1), outside: [] });
   const server = createAdapterServer({

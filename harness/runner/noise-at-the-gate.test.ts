@@ -8,8 +8,9 @@ import { findAudible } from '../metrics/audibility.ts';
 import { createRandom } from '../random/random.ts';
 import { openLaboratory } from './laboratory.ts';
 import { userVoice } from './run-cell.ts';
+import { ownCacheFolder } from './test-cache.contract.ts';
 
-const { voice, voiceDetection } = await openLaboratory();
+const { voice, voiceDetection } = await openLaboratory(await ownCacheFolder());
 const readme = readFileSync(new URL('../device/README.md', import.meta.url), 'utf8');
 
 const clip = voice.speak('How far is it?', userVoice).samples;

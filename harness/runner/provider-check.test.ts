@@ -18,8 +18,9 @@ import {
 import { impersonateProvider } from './provider-stand-ins.ts';
 import { RequestBudget } from './request-budget.ts';
 import { ScriptedService, type ServiceAnswer, tonePcm } from './scripted-service.contract.ts';
+import { ownCacheFolder } from './test-cache.contract.ts';
 
-const laboratory = await openLaboratory();
+const laboratory = await openLaboratory(await ownCacheFolder());
 const signal = new AbortController().signal;
 const enough = () => new RequestBudget({ requests: 10, characters: 100 });
 

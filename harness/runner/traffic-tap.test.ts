@@ -24,6 +24,7 @@ import { openLaboratory } from './laboratory.ts';
 import { providerEntry } from './provider-catalog.ts';
 import { openRecordedAnswers } from './recorded-run.ts';
 import { runPlan } from './run-plan.ts';
+import { ownCacheFolder } from './test-cache.contract.ts';
 import { TrafficTap } from './traffic-tap.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'echokit-tap-'));
@@ -41,7 +42,7 @@ test.serial(
   'between a server and its provider: all of it is recorded, and answers in its place',
   async (t) => {
     t.timeout(60_000);
-    const laboratory = await openLaboratory(join(folder, 'cache'));
+    const laboratory = await openLaboratory(await ownCacheFolder());
     const clock = new SystemClock();
     const random = createRandom(1, 'tap');
     const network = new SocketNetwork({ clock, random, outside: [] });
@@ -123,7 +124,7 @@ test.serial(
   'between a board and its server: both sides, and what the board played by its model',
   async (t) => {
     t.timeout(60_000);
-    const laboratory = await openLaboratory(join(folder, 'cache'));
+    const laboratory = await openLaboratory(await ownCacheFolder());
     const { opus, voiceDetection } = laboratory;
     const clock = new SystemClock();
     const network = new SocketNetwork({ clock, random: createRandom(1), outside: [] });

@@ -239,7 +239,7 @@ class CellInspector {
       if (finding.kind === 'clipping' && this.#hasTold('clipping', sentence)) continue;
       // A codec for speech has a high-pass, which bends the waves of a voice that is an octave too low.
       const bent = this.#opus && this.#hasTold('wrong-rate', sentence);
-      if (bent && finding.samples < wordsSamples) continue;
+      if (bent && (finding.kind === 'altered' || finding.samples < wordsSamples)) continue;
       // A decoder stumbles where a packet is missing or comes twice: that has been told.
       const short = finding.samples <= jointSamples;
       if (short && joints.some((at) => Math.abs(at - finding.at) <= jointSamples)) continue;

@@ -459,7 +459,7 @@ function refined(
       (power(sound, stretch.at, stretch.end) >= audibleRms ** 2 &&
         likenessOf(stretch, before, sound, gain) >= shortFit),
   );
-  const stretches = withoutDetours(withoutIntruders(trusted), errorAt);
+  const stretches = straightened(withoutDetours(withoutIntruders(trusted), errorAt));
   for (let i = 1; i < stretches.length; i++) {
     const [left, right] = [stretches[i - 1]!, stretches[i]!];
     const piece = addedPiece(left, right, errorAt);
@@ -532,6 +532,29 @@ function withoutDetours(
     i += 1 + back;
   }
   return straight;
+}
+
+/** Neighbors whose lags are so near are one piece that a codec has bent: it has the lag of the longest. */
+const bendSamples = 16;
+
+function straightened(stretches: readonly Stretch[]): Stretch[] {
+  const straight: { stretch: Stretch; longest: number }[] = [];
+  for (const stretch of stretches) {
+    const last = straight.at(-1);
+    const length = stretch.end - stretch.at;
+    const bent =
+      last !== undefined &&
+      stretch.at === last.stretch.end &&
+      Math.abs(stretch.lag - last.stretch.lag) <= bendSamples;
+    if (!bent) {
+      straight.push({ stretch, longest: length });
+      continue;
+    }
+    const lag = length > last.longest ? stretch.lag : last.stretch.lag;
+    last.stretch = { at: last.stretch.at, end: stretch.end, lag };
+    last.longest = Math.max(last.longest, length);
+  }
+  return straight.map(({ stretch }) => stretch);
 }
 
 /** 100 ms: so far from where the path jumps the seam is looked for. */

@@ -152,6 +152,8 @@ const quietEdgeRms = 50;
 const quietJump = 4;
 const voiceMs = 20;
 const voiceRms = 150;
+/** A sound of so few values, as µ-law has, stands still at any of them: only zeros that stand out as much are holes. */
+const fewValues = 256;
 
 /** Holes: one value for 2 ms or more between loud samples, with an edge. A voice that pauses gets there in steps. */
 export function findHoles(samples: Int16Array, rateHz: number): Finding[] {
@@ -161,12 +163,14 @@ export function findHoles(samples: Int16Array, rateHz: number): Finding[] {
   const voice = Math.round((rateHz * voiceMs) / 1000);
   // Flat tops are another fault.
   const [high, low] = extremes(samples);
+  const coarse = new Set(samples).size <= fewValues;
   for (let i = 0; i < samples.length; ) {
     let end = i + 1;
     while (end < samples.length && samples[end] === samples[i]) end++;
     const value = samples[i]!;
     const inside = i >= edge && end + edge <= samples.length;
-    if (end - i >= least && inside && value !== high && value !== low) {
+    const flat = coarse ? value !== 0 : value === high || value === low;
+    if (end - i >= least && inside && !flat) {
       const around = (length: number): number =>
         Math.min(
           rms(samples, Math.max(0, i - length), i),
@@ -174,7 +178,7 @@ export function findHoles(samples: Int16Array, rateHz: number): Finding[] {
         );
       const jump = Math.abs(samples[i - 1]! - value) + Math.abs(samples[end]! - value);
       const step = (meanStep(samples, i - edge, i) + meanStep(samples, end, end + edge)) / 2;
-      const edgy = value === 0 ? holeJump : heldJump;
+      const edgy = coarse ? quietJump : value === 0 ? holeJump : heldJump;
       const loud = around(edge) >= holeEdgeRms && jump >= edgy * step;
       const quiet =
         around(edge) >= quietEdgeRms && around(voice) >= voiceRms && jump >= quietJump * step;

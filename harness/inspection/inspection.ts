@@ -237,9 +237,8 @@ class CellInspector {
       if (piece === undefined) continue;
       // Tops that were cut off before overshoot in a codec.
       if (finding.kind === 'clipping' && this.#hasTold('clipping', sentence)) continue;
-      // A codec for speech has a high-pass, which bends the waves of a voice that is an octave too low.
-      const bent = this.#opus && this.#hasTold('wrong-rate', sentence);
-      if (bent && (finding.kind === 'altered' || finding.samples < wordsSamples)) continue;
+      // A codec for speech has a high-pass, which bends the waves of a voice that is an octave too low until none is like itself.
+      if (this.#opus && this.#hasTold('wrong-rate', sentence)) continue;
       // A decoder stumbles where a packet is missing or comes twice: that has been told.
       const short = finding.samples <= jointSamples;
       if (short && joints.some((at) => Math.abs(at - finding.at) <= jointSamples)) continue;

@@ -106,13 +106,16 @@ test.serial(
         t.log(`${label}: also ${others.map(words).join('; ')}`);
     }
     const missed = outcomes.filter(({ found }) => found === undefined);
+    const several = outcomes.filter(({ others }) => others.length > 0).length;
+    t.log(
+      `all: ${outcomes.length - missed.length} of ${outcomes.length}, ${several} told as more than they are`,
+    );
     t.deepEqual(
       missed.map(
         ({ label, others }) => `${label}: told was ${others.map(words).join('; ') || 'nothing'}`,
       ),
       [],
     );
-    const several = outcomes.filter(({ others }) => others.length > 0).length;
     t.true(
       several <= 0.02 * outcomes.length,
       `${several} of ${outcomes.length} were told as more than they are`,
@@ -146,6 +149,7 @@ test.serial(`of ${clipCount} clean clips at most one in 1000 is told to have a d
     }
   }
   for (const [form, count] of counts) t.log(`${form}: ${count} clips`);
+  t.log(`all: ${told.length} of ${clipCount} told to have a defect`);
   for (const line of told) t.log(line);
   t.true(
     told.length <= clipCount / 1000,

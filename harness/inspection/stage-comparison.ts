@@ -341,8 +341,8 @@ function withNewFaults(
 
 /** 10 ms. */
 const edgeSamples = 160;
-/** 100 ms: as long as a voice is alike, where samples are missing is not sure. */
-const edgeReach = 1600;
+/** 400 ms: as long as a vowel lasts, where samples are missing is not sure. */
+const edgeReach = 6400;
 
 const repairStep = 80;
 

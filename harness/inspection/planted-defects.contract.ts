@@ -312,7 +312,9 @@ const plants: Partial<Record<DefectKind, Plant>> = {
       const frame = loudFrame(clean, random);
       return { atMs: frame * 120, sentence: { ...clean, delivery: { kind: 'empty', frame } } };
     }
-    const atMs = voicedMs(clean, random);
+    const voicedAtMs = voicedMs(clean, random);
+    // With nothing to compare, silence that begins where the wave is at rest or crosses zero is a pause like any other.
+    const atMs = stage === 'provider' ? unrestedMs(clean, voicedAtMs) : voicedAtMs;
     const noise = stage !== 'provider' && random.next() < 0.5;
     const ms = size(noise ? 'noise' : 'silence');
     const level = noise ? 32_768 * gainOf(size('loudness')) : 0;
@@ -476,6 +478,16 @@ function voicedMs({ clip, rateHz }: CleanClip, random: Random): number {
     if (steady && crossings < 0.1 * 2 * window * (16_000 / rateHz)) return (at * 1000) / rateHz;
   }
   throw new Error('The clip has no place with voice.');
+}
+
+/** −38 dBFS. */
+const restPeak = 400;
+
+/** The next place at which the wave is far from zero. */
+function unrestedMs({ clip, rateHz }: CleanClip, fromMs: number): number {
+  let at = Math.round((fromMs * rateHz) / 1000);
+  while (at < clip.length && Math.abs(clip[at - 1]!) + Math.abs(clip[at]!) < restPeak) at++;
+  return (at * 1000) / rateHz;
 }
 
 /** A frame of 120 ms with voice; `frames` of them in a row. */

@@ -339,8 +339,8 @@ function withNewFaults(
   return [...found, ...others];
 }
 
-/** 10 ms. */
-const edgeSamples = 160;
+/** 20 ms: so far a place may be off. */
+const edgeSamples = 320;
 /** 400 ms: as long as a vowel lasts, where samples are missing is not sure. */
 const edgeReach = 6400;
 

@@ -33,6 +33,13 @@ export { networkProfiles } from './network/network-profile.ts';
 export { SocketNetwork } from './network/socket-network.ts';
 export { loadOpus } from './opus/opus-codec.ts';
 export { createRandom, type Random } from './random/random.ts';
+export { chromeTrace, type TracedCell } from './report/chrome-trace.ts';
+export { csvReport } from './report/csv-report.ts';
+export { ctrfReport } from './report/ctrf-report.ts';
+export { githubAnnotations } from './report/github-annotations.ts';
+export { jsonReport } from './report/json-report.ts';
+export { junitReport } from './report/junit-report.ts';
+export { markdownReport } from './report/markdown-report.ts';
 export { buildRunReport, type RunReport, reportData } from './report/run-report.ts';
 export { renderTerminalReport } from './report/terminal-report.ts';
 // Running

@@ -204,7 +204,7 @@ function* plainerSchedules(schedule: Schedule): Generator<Schedule> {
   const { turns, cable, ...rest } = schedule;
   if (cable !== undefined) yield { ...rest, turns };
   if (schedule.device !== 'diy') yield { ...schedule, device: 'diy' };
-  if (schedule.network !== 'ideal') yield { ...schedule, network: 'ideal' };
+  if (schedule.network !== 'good-wifi') yield { ...schedule, network: 'good-wifi' };
   if (schedule.provider !== 'openai-stream') yield { ...schedule, provider: 'openai-stream' };
   for (const [t, turn] of turns.entries()) {
     const withTurn = (other: ScheduledTurn): Schedule => ({

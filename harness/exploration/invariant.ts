@@ -114,8 +114,8 @@ export function violationsOf(
     if (event.source !== 'device' || event.type !== 'reboot') continue;
     const { cause } = event;
     if (Object.hasOwn(suddenFaults, cause)) continue;
-    // Of a board on a cable: what its console told.
-    if (schedule.cable !== undefined && cause.startsWith('the board')) continue;
+    // Of a board on a cable the console tells why, and a line with noise tells it in its own way.
+    if (schedule.cable !== undefined && breaksBoard(schedule)) continue;
     if (!isKnownRestart(cause)) add('known-restart', `"${cause}"`);
   }
 
@@ -151,6 +151,16 @@ function changesMessages({ turns }: Schedule): boolean {
 function isBoardWire(name: string): boolean {
   const fault = findFault(name);
   return fault !== undefined && layerOf(fault) === 'board-wire';
+}
+
+/** The chip is made to break down, or its console is not to be trusted. */
+function breaksBoard({ turns }: Schedule): boolean {
+  return turns.some(({ faults }) =>
+    faults.some(({ name }) => {
+      const fault = findFault(name);
+      return fault !== undefined && ['board', 'line'].includes(layerOf(fault));
+    }),
+  );
 }
 
 function isKnownRestart(cause: string): boolean {

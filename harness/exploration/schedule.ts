@@ -53,6 +53,8 @@ const replies = [
   'One. Two. Three.',
   'This answer never ends. It goes on.',
 ];
+/** Without a window a board never notices that its server is gone. */
+const networks = networkNames.filter((name) => name !== 'ideal');
 const answerEvents = ['ASR', 'EndVad', 'StartAudio', 'EndAudio', 'EndResponse'];
 /** A turn that never ends is over after it; longer than the limits of the adapters. */
 export const turnLimitMs = 65_000;
@@ -75,7 +77,7 @@ export function drawSchedule(seed: number, providers: readonly string[]): Schedu
     provider: pick(random, providers),
     // The model of a board on a cable is the one that it is.
     device: cable === undefined ? device : 'diy',
-    network: random.next() < 0.5 ? 'good-wifi' : pick(random, networkNames),
+    network: random.next() < 0.5 ? 'good-wifi' : pick(random, networks),
     ...(cable !== undefined && { cable }),
     turns,
   };

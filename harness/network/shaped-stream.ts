@@ -143,12 +143,8 @@ export class ShapedStream extends SocketLikeStream {
     this.#upInFlight += segment.length;
     this.#upLane.send(this.#up.arrivalUs(segment.length, this.#clock.nowUs()), () => {
       if (this.#inner.destroyed || this.#inner.writableEnded) return;
-      if (this.#mute) {
-        // What is sent is taken, and lost.
-        this.#upInFlight -= segment.length;
-        if (!this.destroyed) this.#pumpUp();
-        return;
-      }
+      // Nobody acknowledges what is sent: where there is a window, it fills, and the sender waits for ever.
+      if (this.#mute) return;
       this.#inner.write(segment, () =>
         this.#acknowledge('down', () => {
           this.#upInFlight -= segment.length;

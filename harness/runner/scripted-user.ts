@@ -132,8 +132,9 @@ export class ScriptedUser {
     if (turn.after === undefined) {
       let ready = await this.#until(() => board.state === 'Listening', readyLimitMs, signal);
       for (let tries = 0; !ready && turn.recover && tries < recoveryPresses; tries++) {
-        // K0 of a board that waits for ever leads to Idle or to a restart; the next one starts a conversation.
-        if (this.#running) await this.#press('short', signal);
+        // K0 of a board that waits for ever leads to Idle or to a restart, of one in set-up mode to a restart; the
+        // next one starts a conversation.
+        await this.#press('short', signal);
         ready = await this.#until(() => board.state === 'Listening', readyLimitMs, signal);
       }
       await clock.sleep(turn.pauseMs * 1000, signal);

@@ -97,7 +97,10 @@ export function violationsOf(
     event.source === 'server' && event.type === 'turnStart' ? [event.turn] : [],
   );
   const outOfScript = Math.max(0, ...heard) > total;
-  if (!ended && !outOfScript && (last?.turn !== total || last.outcome !== 'ok')) {
+  // A board that finds out late restarts late; once, and not with every turn.
+  const foundOut =
+    last?.failure?.kind === 'reboot' && measurement.turns.at(-2)?.failure?.kind !== 'reboot';
+  if (!ended && !outOfScript && !foundOut && (last?.turn !== total || last.outcome !== 'ok')) {
     const why =
       last?.failure === null || last === undefined
         ? ''

@@ -67,7 +67,13 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'harness/toml',
     'harness/trace',
   ],
-  'harness/harness-config': ['adapters/nearest-name.ts', 'harness/server', 'harness/toml'],
+  'harness/harness-config': [
+    'adapters/nearest-name.ts',
+    'harness/metrics/metric-catalog.ts',
+    'harness/scenario/gate.ts',
+    'harness/server',
+    'harness/toml',
+  ],
   'harness/echokit-config': ['adapters', 'harness/scenario', 'harness/server', 'harness/toml'],
   'harness/conformance': [
     'firmware-protocol',

@@ -2,19 +2,29 @@
 import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { SystemClock, wallClockIso } from '../clock/system-clock.ts';
+import type { Comparison } from '../comparison/comparison.ts';
+import { ComparisonError } from '../comparison/comparison-error.ts';
 import { writeWhole } from '../files/written-file.ts';
 import { cellTitle } from '../report/cell-groups.ts';
 import type { TracedCell } from '../report/chrome-trace.ts';
+import { renderComparison } from '../report/comparison-text.ts';
 import { jsonReport } from '../report/json-report.ts';
 import { ReportPage } from '../report/page/report-page.ts';
-import { buildRunReport, type CellReport, type ShardFacts } from '../report/run-report.ts';
+import {
+  buildRunReport,
+  type CellReport,
+  type RunReport,
+  type ShardFacts,
+} from '../report/run-report.ts';
 import { renderTerminalReport } from '../report/terminal-report.ts';
 import { type CellResult, type RunPlanOptions, runPlan } from '../runner/run-plan.ts';
 import type { Plan, SkippedCell } from '../scenario/plan.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import { SecretMask } from '../trace/secret-mask.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
+import { exitCodeOfComparison } from './compare-command.ts';
 import { exitCode, exitCodeOfVerdicts } from './exit-code.ts';
+import { comparedWithBaseline, type RunBaseline } from './gated-run.ts';
 import { spentOf } from './live-providers.ts';
 import { pageProgram, urlPath } from './page-program.ts';
 import { programEnvironment } from './program-environment.ts';
@@ -63,6 +73,8 @@ export interface CarryOutOptions
     > {
   /** The plan is one of several parts. */
   readonly shard?: ShardFacts;
+  /** What the run is held to. Absent: to nothing. */
+  readonly baseline?: RunBaseline;
   /** Lines below the report, for a person. */
   nextSteps(results: readonly CellResult[], folder: string): string[];
 }
@@ -124,7 +136,7 @@ export async function carryOut(
     ...(options.verbose === true && { onEvent: (event) => progress.event(event) }),
   }).finally(() => progress.over());
 
-  const report = buildRunReport({
+  const measured = buildRunReport({
     cells: results,
     notRun: notRun(plan, results.length, signal.aborted),
     run: {
@@ -140,6 +152,10 @@ export async function carryOut(
     },
     environment,
   });
+  // Part of a run says nothing about the whole.
+  const gate = signal.aborted ? {} : gateOf(measured, options.baseline);
+  const { comparison } = gate;
+  const report = comparison === undefined ? measured : { ...measured, comparison };
   const mask = new SecretMask(options.secrets ?? []);
   const shown = maskedReport(report, mask);
   writeWhole(join(folder.path, 'report.json'), jsonReport(shown));
@@ -164,6 +180,10 @@ export async function carryOut(
         nextSteps: options.nextSteps(results, folder.path),
       }).trimEnd(),
     );
+    if (comparison !== undefined) {
+      const { color, width } = terminal;
+      terminal.print(`\n${renderComparison(comparison, { color, width }).trimEnd()}`);
+    }
   }
   writeOutputs(terminal, outputs, {
     report: shown,
@@ -176,7 +196,26 @@ export async function carryOut(
     else terminal.print(line);
   }
   if (signal.aborted) return exitCode.interrupted;
-  return exitCodeOfVerdicts(results.map(({ verdict }) => verdict.outcome));
+  // The report is kept; that there was no comparison must not be taken for one that passed.
+  if (gate.refusal !== undefined) throw gate.refusal;
+  const verdicts = exitCodeOfVerdicts(results.map(({ verdict }) => verdict.outcome));
+  const regression = comparison === undefined ? exitCode.passed : exitCodeOfComparison(comparison);
+  // What failed, failed; a regression weighs more than what could not be judged.
+  if (verdicts === exitCode.expectationFailed || regression === exitCode.passed) return verdicts;
+  return regression;
+}
+
+function gateOf(
+  report: RunReport,
+  baseline: RunBaseline | undefined,
+): { readonly comparison?: Comparison; readonly refusal?: ComparisonError } {
+  if (baseline === undefined) return {};
+  try {
+    return { comparison: comparedWithBaseline(report, baseline) };
+  } catch (error) {
+    if (error instanceof ComparisonError) return { refusal: error };
+    throw error;
+  }
 }
 
 /** The recordings of a run, opened one after the other. */

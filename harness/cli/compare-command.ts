@@ -1,10 +1,12 @@
 import type { ConditionName } from '../comparison/comparable-run.ts';
 import { compareRuns } from '../comparison/compare-runs.ts';
 import type { Comparison } from '../comparison/comparison.ts';
+import { readHarnessConfigFile } from '../harness-config/harness-config.ts';
 import { metricCatalog } from '../metrics/metric-catalog.ts';
 import { renderComparison } from '../report/comparison-text.ts';
 import { type GateRule, readGate } from '../scenario/gate.ts';
 import { openComparable } from './comparable-source.ts';
+import { configFile } from './configured-run.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -12,6 +14,8 @@ export interface CompareCommandOptions {
   /** As written: `ttfb_ms.p50=+10%`. */
   readonly gate?: readonly string[];
   readonly allowDifferent?: readonly ConditionName[];
+  /** As in `run`: whose `[gate]` is in force. */
+  readonly harnessConfig?: string | boolean;
   readonly seed: number;
   readonly byScenario?: boolean;
   readonly all?: boolean;
@@ -25,7 +29,9 @@ export function compareCommand(
   b: string,
   options: CompareCommandOptions,
 ): number {
-  const gates = gatesOfOptions(options.gate ?? []);
+  const config = configFile(options.harnessConfig, process.cwd());
+  const configured = config === undefined ? [] : readHarnessConfigFile(config).gates;
+  const gates = [...configured, ...gatesOfOptions(options.gate ?? [])];
   const sides = [a, b].map(openComparable);
   for (const { notes } of sides) for (const note of notes) terminal.say(note);
   const comparison = compareRuns(sides[0]!.run, sides[1]!.run, {

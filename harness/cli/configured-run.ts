@@ -1,4 +1,5 @@
 /** The defaults of `echokit-harness.toml` under the options of `run`. The command line goes before them. */
+import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import {
   besideConfig,
@@ -18,6 +19,7 @@ export const runOptionOf: Readonly<Record<Exclude<RunKey, 'scenarios'>, string>>
   time: 'time',
   seed: 'seed',
   repeat: 'repeat',
+  baseline: 'baseline',
   out: 'out',
   only: 'only',
   tags: 'tag',
@@ -115,7 +117,11 @@ export function configuredRun(
   };
 }
 
-function configFile(named: string | boolean | undefined, folder: string): string | undefined {
+/** The file that counts; undefined: there is none, or none is wanted. */
+export function configFile(
+  named: string | boolean | undefined,
+  folder: string,
+): string | undefined {
   if (named === false) return undefined;
   if (typeof named === 'string') return named;
   const found = findHarnessConfig(folder);
@@ -138,6 +144,11 @@ function configuredValue(config: HarnessConfig, key: RunKey): RunDefaults[RunKey
         const [kind, file] = output.split(/=(.*)/s);
         return file === undefined || file === '-' ? output : `${kind}=${beside(file)}`;
       });
+    case 'baseline': {
+      if (value === undefined) return undefined;
+      const file = beside(value as string);
+      return existsSync(file) ? file : value;
+    }
     case 'config':
     case 'out':
       return value === undefined ? undefined : beside(value as string);

@@ -336,6 +336,20 @@ program
     '--durations <run>',
     'with --shard: run or report.json that tells how long conversations are; default: their scripts',
   )
+  .option(
+    '--baseline <name>',
+    'what the run must not be worse than: a name of baselines/, a file, another run; gates decide, see "compare"',
+  )
+  .option(
+    '--gate <metric=tolerance>',
+    'with --baseline: how much worse a metric may get, such as ttfb_ms.p50=+10%, or "off"; repeat it for several',
+    collect,
+  )
+  .option(
+    '--allow-different <what>',
+    `with --baseline: what may differ, separated by commas: ${conditionNames.join(', ')}`,
+    conditions,
+  )
   .option('--list', 'show the conversations that would be held and about how long they take')
   .option(
     '--harness-config <file>',
@@ -367,9 +381,10 @@ Examples:
   echokit-harness run --output junit=results.xml --output trace=perfetto.json
   echokit-harness run --only long-answer --only 'two-turns*eleven' --list
   echokit-harness run scenarios/failures --exclude-tag slow
+  echokit-harness run --repeat 20 --baseline main
 
-Exit codes: 0 passed, 1 an expectation failed, 2 usage or scenario error, 4 environment,
-            5 nothing matched, 70 a defect of this program, 130 interrupted.`,
+Exit codes: 0 passed, 1 an expectation failed, 2 usage or scenario error, or not to be compared with the baseline,
+            3 worse than the baseline, 4 environment, 5 nothing matched, 70 a defect of this program, 130 interrupted.`,
   )
   .action(async (written: string[], given, command: Command) => {
     checkCommandWord(written);
@@ -525,6 +540,11 @@ program
     `what may differ, separated by commas: ${conditionNames.join(', ')}`,
     conditions,
   )
+  .option(
+    '--harness-config <file>',
+    'whose [gate] is in force; default: echokit-harness.toml here or above',
+  )
+  .option('--no-harness-config', 'no gates but the usual ones and those of --gate')
   .option('--by-scenario', 'compare each scenario by itself')
   .option('--all', 'show every metric, also those that did not move')
   .addOption(
@@ -550,6 +570,53 @@ Exit codes: 0 no gate was passed, 2 usage error, or more than the program differ
   .action(async (a: string, b: string, options) => {
     const { compareCommand } = await import('./compare-command.ts');
     process.exitCode = compareCommand(terminal, a, b, options);
+  });
+
+const baseline = program
+  .command('baseline')
+  .description('runs that are kept as files to compare with');
+
+const baselineFolderOption = (): Option =>
+  new Option('--folder <folder>', 'where baselines are').default('baselines');
+
+baseline
+  .command('save')
+  .description('keep a run as a baseline: a file to commit')
+  .argument('<run>', 'a run, report.json, a bundle, or a folder of runs')
+  .option('--name <name>', 'of the baseline', 'main')
+  .option('--force', 'replace a baseline that is there')
+  .addOption(baselineFolderOption())
+  .addHelpText(
+    'after',
+    `
+Examples:
+  echokit-harness run --repeat 20 && echokit-harness baseline save recordings/runs/<run>
+  echokit-harness run --repeat 20 --baseline main`,
+  )
+  .action(async (run: string, options) => {
+    const { saveBaseline } = await import('./baseline-command.ts');
+    process.exitCode = saveBaseline(terminal, run, options);
+  });
+
+baseline
+  .command('list')
+  .description('the baselines there are')
+  .addOption(baselineFolderOption())
+  .option('--json', 'print them as one JSON document')
+  .action(async (options) => {
+    const { listBaselines } = await import('./baseline-command.ts');
+    process.exitCode = listBaselines(terminal, options);
+  });
+
+baseline
+  .command('show')
+  .description('what a baseline holds')
+  .argument('<baseline>', 'its name, or its file')
+  .addOption(baselineFolderOption())
+  .option('--json', 'print all of it as one JSON document')
+  .action(async (name: string, options) => {
+    const { showBaseline } = await import('./baseline-command.ts');
+    process.exitCode = showBaseline(terminal, name, options);
   });
 
 program

@@ -185,6 +185,8 @@ test('every key of [run] is an option of run, and what is no key is told on the 
     [
       // Who is asked, and on what: seen by the person who starts the run.
       ...['live', 'server', 'replay', 'refresh', 'board', 'registry', 'server-address', 'speak'],
+      // Beside what; [gate] is a table of its own.
+      ...['gate', 'allow-different'],
       ...['wiring', 'room-capture', 'room-program', 'link', 'baud', 'reset', 'twin'],
       // Which part of the run this machine holds.
       ...['shard', 'durations'],

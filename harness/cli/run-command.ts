@@ -1,5 +1,6 @@
 import { join, relative } from 'node:path';
 import { nearestName } from '../../adapters/nearest-name.ts';
+import type { ConditionName } from '../comparison/comparable-run.ts';
 import type { DeviceProfile } from '../device/device-profile.ts';
 import { checkHarnessConfig } from '../harness-config/harness-config.ts';
 import { readBoardProfile } from '../runner/board-profile-file.ts';
@@ -15,6 +16,7 @@ import { carryOut } from './carried-run.ts';
 import { type ConfiguredDefaults, configuredLine } from './configured-run.ts';
 import { configuredScenario } from './configured-scenario.ts';
 import { CommandError, exitCode } from './exit-code.ts';
+import { runBaseline } from './gated-run.ts';
 import { type LiveOptions, liveAnnouncement, liveBudget, liveProviders } from './live-providers.ts';
 import { chooseProviders, unusedSections } from './provider-choice.ts';
 import {
@@ -51,6 +53,10 @@ export interface RunCommandOptions extends LiveOptions, BoardOptions, OutputOpti
   readonly seed: number;
   /** How often each conversation is held, each time with draws of its own. Default: once. */
   readonly repeat?: number;
+  /** What the run is held to. */
+  readonly baseline?: string;
+  readonly gate?: readonly string[];
+  readonly allowDifferent?: readonly ConditionName[];
   readonly out: string;
   /** Show where a real board and its model part. */
   readonly twin?: boolean;
@@ -180,6 +186,7 @@ export async function runCommand(
     listRun(shown, plan, options);
     return exitCode.passed;
   }
+  const baseline = runBaseline(shown, options, configured?.config.gates);
 
   const secrets = [
     ...(choice.config?.secrets ?? []),
@@ -199,9 +206,10 @@ export async function runCommand(
     say(liveAnnouncement(providers, budget, planNeeds(plan, providers)).join('\n'));
   }
   for (const reason of new Set(plan.skipped.map((cell) => cell.reason))) say(`Skipped: ${reason}.`);
-  const { board: _, shard: _written, ...rest } = options;
+  const { board: _, baseline: _named, shard: _written, ...rest } = options;
   return await carryOut(terminal, plan, {
     ...rest,
+    ...(baseline !== undefined && { baseline }),
     signal,
     secrets,
     providers,
@@ -275,9 +283,11 @@ async function runOnRecording(
   const secrets = [...(choice.config?.secrets ?? []), ...entry.tts.secrets];
   const terminal = maskedTerminal(shown, new SecretMask(secrets));
   const say = options.quiet === true ? () => {} : (text: string) => terminal.say(text);
-  const { board: _, shard: _written, ...rest } = options;
+  const { board: _, baseline: _named, shard: _written, ...rest } = options;
+  const baseline = runBaseline(shown, options, options.configured?.config.gates);
   const means = {
     ...rest,
+    ...(baseline !== undefined && { baseline }),
     signal: interruptSignal(terminal, 'the recording of this conversation is being finished.'),
     source: () => recorded.source,
     secrets,
@@ -518,7 +528,10 @@ function nextSteps(
   return [
     ...listening(worst, recording),
     `see what happened:    ${join(recording, 'trace.jsonl')}`,
-    `repeat one cell:      npm run -s harness -- run ${same.map(shellWord).join(' ')}`,
+    // A repetition has draws of its own, which only its recording knows.
+    worst.cell.repetition === undefined || worst.cell.repetition === 1
+      ? `repeat one cell:      npm run -s harness -- run ${same.map(shellWord).join(' ')}`
+      : `repeat one cell:      npm run -s harness -- replay ${shellWord(recording)}`,
     ...(live === true ||
     options.server !== undefined ||
     options.board !== undefined ||

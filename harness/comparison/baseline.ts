@@ -38,7 +38,7 @@ interface KeptBaseline {
   readonly conversations: readonly KeptConversation[];
 }
 
-/** Values are kept to a millionth of their unit. */
+/** Values are kept to the last bit, so that what is equal stays equal. */
 export function baselineText({ metricsVersion, facts, conversations }: ComparableRun): string {
   const conditions = [...new Set(conversations.map((one) => line(one.conditions)))].sort();
   const places = new Map(conditions.map((text, i) => [text, i]));
@@ -49,7 +49,7 @@ export function baselineText({ metricsVersion, facts, conversations }: Comparabl
       ...one,
       conditions: places.get(line(one.conditions))!,
       values: families.map((name) => values[name]?.map(keptValue) ?? null),
-      numbers: metrics.map((name) => (numbers[name] === undefined ? null : rounded(numbers[name]))),
+      numbers: metrics.map((name) => numbers[name] ?? null),
     }))
     .map((one) => line(one))
     .sort();
@@ -71,12 +71,8 @@ function namesOf(tables: readonly Readonly<Record<string, unknown>>[]): string[]
 }
 
 function keptValue({ value, turn, reused }: MeasuredValue): KeptValue {
-  const kept = [turn ?? null, rounded(value)] as const;
+  const kept = [turn ?? null, value] as const;
   return reused === undefined ? kept : [...kept, reused ? 1 : 0];
-}
-
-function rounded(value: number): number {
-  return Math.round(value * 1e6) / 1e6;
 }
 
 /** With the keys of every object in order, so that equal things are equal text. */

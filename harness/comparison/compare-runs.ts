@@ -9,7 +9,6 @@ import {
   type ComparableRun,
   type ConditionName,
   cellKey,
-  conditionNames,
   grouped,
 } from './comparable-run.ts';
 import {
@@ -27,6 +26,7 @@ import { holmAdjusted } from './exact-tests.ts';
 import { decideGates, falseAlarmShare, type GateCheck } from './gate-decision.ts';
 import { gateRule, rulesInForce } from './gates.ts';
 import {
+  areRepeatable,
   type ComparedMetric,
   type ConversationPair,
   type Matched,
@@ -199,7 +199,7 @@ export function byRequestKind(
 /** Its metrics with probabilities as they are, not adjusted yet. */
 function comparedGroup(group: MatchedGroup, random: Random, resamples: number): ComparedGroup {
   const { name, provider, device, network, server, a, b, pairs } = group;
-  const repeatable = isRepeatable(pairs);
+  const repeatable = pairs !== null && areRepeatable(pairs);
   const scenarios = [...new Set(a.map(({ scenario }) => scenario))];
   return {
     provider,
@@ -289,18 +289,6 @@ function withAdjustedP(groups: readonly ComparedGroup[]): ComparedGroup[] {
   }));
 }
 
-/** Whether nothing but the program can make a difference: virtual time, the same inputs, the same draws. */
-function isRepeatable(pairs: readonly ConversationPair[] | null): boolean {
-  if (pairs === null) return false;
-  return pairs.every(
-    ([a, b]) =>
-      a.seed === b.seed &&
-      a.conditions.time === 'virtual' &&
-      (['scenario', 'board', 'network'] as const).every((name) => a.conditions[name] !== null) &&
-      conditionNames.every((name) => a.conditions[name] === b.conditions[name]),
-  );
-}
-
 /** One gate of one group, with what it needs to be decided and what it is called. */
 interface NamedCheck {
   readonly check: GateCheck;
@@ -385,7 +373,7 @@ function checkOf(group: MatchedGroup, metric: ComparedMetric, limit: GateLimit):
     matched: matchedValues(a, b, pairs, metric),
     statistic: metric.statistic,
     limit,
-    repeatable: isRepeatable(pairs),
+    repeatable: pairs !== null && areRepeatable(pairs),
     ...(short !== undefined && {
       refused: `only ${short[1].ok} of ${short[1].turns} turns of ${short[0]} were answered, and those may have been the easy ones`,
     }),

@@ -187,13 +187,15 @@ export function binomial(n: number, k: number): number {
 /**
  * Holm's step-down: what each probability counts for when all of them are looked at. The chance that any one falls
  * below a level by accident is then at most that level, however they depend on each other.
+ *
+ * @param among so many are looked at, those not given being of no account
  */
-export function holmAdjusted(probabilities: readonly number[]): number[] {
+export function holmAdjusted(probabilities: readonly number[], among = 0): number[] {
   const order = probabilities.map((p, i) => ({ p, i })).sort((a, b) => a.p - b.p);
   const adjusted = new Array<number>(probabilities.length);
   let most = 0;
   for (const [k, { p, i }] of order.entries()) {
-    most = Math.max(most, Math.min(1, p * (order.length - k)));
+    most = Math.max(most, Math.min(1, p * (Math.max(among, order.length) - k)));
     adjusted[i] = most;
   }
   return adjusted;

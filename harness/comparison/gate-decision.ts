@@ -51,22 +51,35 @@ export interface GateDecision {
 export interface DecisionOptions {
   readonly random: Random;
   readonly resamples?: number;
-  /** Only regressions are asked for: intervals that cannot change the answer are not computed. */
+  /** Only regressions are asked for: what cannot change the answer is not computed. */
   readonly onlyRegressions?: boolean;
+  /** Gates that are decided together, when `checks` are only some of them. */
+  readonly among?: number;
 }
 
 /** Decisions about all gates of a run together, in the order given. */
 export function decideGates(
   checks: readonly GateCheck[],
-  { random, resamples, onlyRegressions = false }: DecisionOptions,
+  { random, resamples, onlyRegressions = false, among = 0 }: DecisionOptions,
 ): GateDecision[] {
   const changes = checks.map(({ matched, statistic }) => changeOf(matched, statistic));
-  const tests = checks.map(({ matched, statistic, limit, refused }, i) =>
-    changes[i] === null || refused !== undefined ? null : exchangeTest(matched, statistic, limit),
-  );
+  const isBeyond = checks.map(({ limit }, i) => {
+    const change = changes[i]!;
+    return change !== null && excess(change.a, change.b, limit) > 0;
+  });
+  const tests = checks.map(({ matched, statistic, limit, refused }, i) => {
+    if (changes[i] === null || refused !== undefined) return null;
+    if (onlyRegressions && !isBeyond[i]) return { p: 1 };
+    return exchangeTest(matched, statistic, limit);
+  });
   const tested = tests.flatMap((test, i) => (test === null ? [] : [{ i, p: test.p }]));
-  const adjusted = new Map(holmAdjusted(tested.map(({ p }) => p)).map((p, k) => [tested[k]!.i, p]));
-  const level = falseAlarmShare / Math.max(1, tested.length);
+  const adjusted = new Map(
+    holmAdjusted(
+      tested.map(({ p }) => p),
+      among,
+    ).map((p, k) => [tested[k]!.i, p]),
+  );
+  const level = falseAlarmShare / Math.max(1, among, tested.length);
   return checks.map((check, i): GateDecision => {
     const { matched, statistic, limit, repeatable, refused } = check;
     const change = changes[i]!;
@@ -80,7 +93,7 @@ export function decideGates(
       const reason = 'it was not measured on both sides';
       return { ...facts, verdict: 'undecided', interval: null, needs: null, reason };
     }
-    const beyond = excess(change.a, change.b, limit) > 0;
+    const beyond = isBeyond[i]!;
     const mayBeRegression = beyond && p !== null && p <= falseAlarmShare;
     const intervals =
       onlyRegressions && !mayBeRegression
@@ -165,7 +178,8 @@ export function conversationsNeeded(
   const error =
     interval === null ? 0 : (interval.high - interval.low) / (2 * normalQuantile(0.975));
   const byInterval = Math.ceil(unitCount(matched) * ((z * error) / limit.by) ** 2);
-  return Math.max(atLeast, byTest, byInterval);
+  // A tenth more: both have to succeed, and both are approximations.
+  return Math.max(atLeast, Math.ceil(1.1 * Math.max(byTest, byInterval)));
 }
 
 /** From the tolerance to twice of it, in logarithms. */

@@ -1,6 +1,6 @@
 /** The values of two sides, put beside each other: in pairs where the same conversations are on both sides. */
 import type { MetricFamily } from '../metrics/metric-catalog.ts';
-import { type ComparableConversation, cellKey, grouped } from './comparable-run.ts';
+import { type ComparableConversation, cellKey, conditionNames, grouped } from './comparable-run.ts';
 import type { Statistic } from './statistic.ts';
 
 /** One number of a comparison: what is taken of which values. */
@@ -14,7 +14,7 @@ export interface ComparedMetric {
 }
 
 /** What one conversation contributes. Values of both sides with one key belong together. */
-interface KeyedValues {
+export interface KeyedValues {
   readonly keys: readonly string[];
   readonly values: readonly number[];
 }
@@ -53,8 +53,23 @@ export function pairsOf(
     const found = twins.get(key(one)) ?? [];
     return found.length === 1 ? [[one, found[0]!]] : [];
   });
-  const enough = pairs.length >= twinShare * Math.max(a.length, b.length);
+  const twinned = (of: number): boolean => pairs.length >= twinShare * of;
+  // Where nothing is left to chance, what one side has more of is no loss.
+  const enough =
+    twinned(Math.max(a.length, b.length)) ||
+    (twinned(Math.min(a.length, b.length)) && areRepeatable(pairs));
   return enough && new Set(pairs.map(([one]) => key(one))).size === pairs.length ? pairs : null;
+}
+
+/** Whether nothing but the program can make a difference: virtual time, the same inputs, the same draws. */
+export function areRepeatable(pairs: readonly ConversationPair[]): boolean {
+  return pairs.every(
+    ([a, b]) =>
+      a.seed === b.seed &&
+      a.conditions.time === 'virtual' &&
+      (['scenario', 'board', 'network'] as const).every((name) => a.conditions[name] !== null) &&
+      conditionNames.every((name) => a.conditions[name] === b.conditions[name]),
+  );
 }
 
 /** Conversations that could not be judged, and values of failed turns, take no part. */
@@ -80,6 +95,9 @@ export function matchedValues(
 }
 
 export function aligned(a: KeyedValues, b: KeyedValues, scenario: string): PairedUnit {
+  if (a.keys.length === b.keys.length && a.keys.every((key, i) => key === b.keys[i])) {
+    return { scenario, a: a.values, b: b.values };
+  }
   const places = new Map(b.keys.map((key, i) => [key, b.values[i]!]));
   const both = a.keys.flatMap((key, i) => {
     const twin = places.get(key);

@@ -2,6 +2,8 @@
 import { existsSync } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
 import { nearestName } from '../../adapters/nearest-name.ts';
+import { metricCatalog } from '../metrics/metric-catalog.ts';
+import { type GateRule, readGateTable } from '../scenario/gate.ts';
 import { ProblemList } from '../toml/problem-list.ts';
 import { reportShapeIssues } from '../toml/shape-problems.ts';
 import { sourceExcerpt } from '../toml/source-excerpt.ts';
@@ -22,6 +24,8 @@ export interface HarnessConfig {
   readonly file: string;
   /** As written; paths are relative to the folder of the file, see {@link besideConfig}. */
   readonly run: RunDefaults;
+  /** How much worse than a baseline metrics may get. */
+  readonly gates: readonly GateRule[];
   /** Without a byte order mark. */
   readonly text: string;
 }
@@ -75,10 +79,25 @@ export function loadHarnessConfig(text: string, file: string): HarnessConfig {
   }
   const parsed = harnessConfigSchema.safeParse(raw);
   if (!parsed.success) reportShapeIssues(parsed.error.issues, raw, harnessConfigShape, problems);
+  const { gate } = raw as { readonly gate?: unknown };
+  const gates = readGateTable(
+    gate,
+    ['gate'],
+    metricCatalog,
+    file,
+    problems.source,
+    (kind, range, message, hint) => problems.add(gateCodes[kind], range, message, hint),
+  );
   refuse(problems);
   if (!parsed.success) throw new Error('A schema issue was not reported.', { cause: parsed.error });
-  return { file, run: parsed.data.run ?? {}, text: document };
+  return { file, run: parsed.data.run ?? {}, gates, text: document };
 }
+
+const gateCodes = {
+  'unknown-metric': 'HARNESS_CONFIG_BAD_VALUE',
+  'bad-tolerance': 'HARNESS_CONFIG_BAD_VALUE',
+  'wrong-type': 'HARNESS_CONFIG_WRONG_TYPE',
+} as const;
 
 /** Names that exist, by the key of `[run]` that lists such. */
 export type KnownNames = Partial<

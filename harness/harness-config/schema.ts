@@ -50,6 +50,11 @@ const run = z.strictObject({
     .max(999)
     .optional()
     .describe('Hold each conversation so often, each time with draws of its own.'),
+  baseline: text
+    .optional()
+    .describe(
+      'What a run must not be worse than: the name of a baseline, or a file or run, relative to this file.',
+    ),
   out: text.optional().describe('Folder in which runs are recorded. Relative to this file.'),
   only: names
     .optional()
@@ -96,6 +101,12 @@ const run = z.strictObject({
 
 export const harnessConfigSchema = z.strictObject({
   run: run.optional().describe('Defaults of the command "run". The command line goes before them.'),
+  gate: z
+    .unknown()
+    .optional()
+    .describe(
+      'How much worse than a baseline a metric may get: "+10%", "+50ms", "off". Scenarios with a [gate] of their own keep theirs.',
+    ),
 });
 
 /** As it is written in the file. */

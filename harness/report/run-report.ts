@@ -2,6 +2,7 @@
  * A run as one JSON document: what `--json` prints and what the other reports are drawn from.
  * Metric names and their units are those of `harness/metrics/metric-catalog.ts`.
  */
+import type { Comparison } from '../comparison/comparison.ts';
 import type { UnderrunBlame } from '../metrics/blame.ts';
 import type { BoardMeasurement } from '../metrics/board-measurement.ts';
 import { spanNames } from '../metrics/latency-spans.ts';
@@ -35,6 +36,8 @@ export interface RunReport {
   readonly cells: readonly CellReport[];
   /** Cells that were asked for and not run. */
   readonly notRun: readonly NotRunReport[];
+  /** With a baseline: the baseline is A, this run is B. Absent: there was none to compare with. */
+  readonly comparison?: Comparison;
   readonly environment: Environment;
 }
 

@@ -187,8 +187,6 @@ test('every key of [run] is an option of run, and what is no key is told on the 
       ...['live', 'server', 'replay', 'refresh', 'board', 'registry', 'server-address', 'speak'],
       // Beside what; [gate] is a table of its own.
       ...['gate', 'allow-different'],
-      // Which part of it, of a job that has several.
-      ...['shard', 'durations'],
       ...['wiring', 'room-capture', 'room-program', 'link', 'baud', 'reset', 'twin'],
       // Which part of the run this machine holds.
       ...['shard', 'durations'],

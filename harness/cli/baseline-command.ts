@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { baselineText, readBaseline } from '../comparison/baseline.ts';
 import { cellKey } from '../comparison/comparable-run.ts';
+import { gateSelfTest } from '../comparison/gate-self-test.ts';
 import { writeWhole } from '../files/written-file.ts';
 import { neutralize } from '../report/terminal-text.ts';
 import { renderTable, type TableColumn } from '../report/text-table.ts';
@@ -136,6 +137,54 @@ export function showBaseline(
   }
   return exitCode.passed;
 }
+
+/** `baseline check`: what the usual gates are worth with the conversations of a run or baseline. Returns the exit code. */
+export function checkBaseline(
+  terminal: Terminal,
+  named: string,
+  { resamples, seed, json = false }: { resamples: number; seed: number; json?: boolean },
+): number {
+  const { run, notes } = openComparable(named);
+  for (const note of notes) terminal.say(note);
+  const checked = gateSelfTest(run, { resamples, seed, powerDraws: 60 });
+  if (json) {
+    terminal.print(JSON.stringify(checked, null, 2));
+    return exitCode.passed;
+  }
+  const { falseAlarms, gates } = checked;
+  terminal.print(`${falseAlarms} of ${resamples} runs without a change would have been blamed.`);
+  const rows = gates.map(({ provider, network, metric, requests, tolerance, ...gate }) => {
+    const shown = (change: number | null): string =>
+      change === null
+        ? '—'
+        : tolerance.endsWith('%')
+          ? `${(100 * change).toFixed(1)} %`
+          : change.toFixed(2);
+    const { conversations, found, needs } = gate;
+    const what = [provider, network, metric, ...(requests === undefined ? [] : [requests])];
+    return [
+      what.join(' '),
+      tolerance,
+      `${conversations}`,
+      shown(found.ownDraws),
+      shown(found.sameDraws),
+      `${needs}`,
+    ].map((text) => ({ text: neutralize(text) }));
+  });
+  for (const line of renderTable(checkColumns, rows, terminal.width, (text) => text)) {
+    terminal.print(line);
+  }
+  return exitCode.passed;
+}
+
+const checkColumns: readonly TableColumn[] = [
+  { head: ['', 'gate'], align: 'left' },
+  { head: ['', 'allowed'], align: 'right' },
+  { head: ['', 'n'], align: 'right' },
+  { head: ['found from,', 'own draws'], align: 'right' },
+  { head: ['found from,', 'same draws'], align: 'right' },
+  { head: ['n for twice', 'the allowed'], align: 'right' },
+];
 
 function described(file: string, name: string): ListedBaseline {
   const { conversations, facts } = readBaseline(readFileSync(file, 'utf8'), file);

@@ -5,7 +5,7 @@ import test from 'ava';
 import { loadHarnessConfig } from '../harness-config/harness-config.ts';
 import { HarnessConfigError } from '../harness-config/harness-config-error.ts';
 import type { RunReport } from '../report/run-report.ts';
-import { listBaselines, saveBaseline, showBaseline } from './baseline-command.ts';
+import { checkBaseline, listBaselines, saveBaseline, showBaseline } from './baseline-command.ts';
 import { describeError } from './error-message.ts';
 import { exitCode } from './exit-code.ts';
 import { runCommand } from './run-command.ts';
@@ -82,6 +82,9 @@ test.serial('a run is saved as a baseline, and the next one is held to it', asyn
   t.regex(printed.at(-1)!, /^main +10 +1 +1 +0\.1\.0/);
   showBaseline(terminal, 'main', { folder: baselines });
   t.regex(printed.at(-1)!, /10 × asked · openai-stream · diy · good-wifi · harness/);
+  checkBaseline(terminal, file, { resamples: 20, seed: 1 });
+  t.true(printed.includes('0 of 20 runs without a change would have been blamed.'));
+  t.regex(printed.join('\n'), /openai-stream good-wifi ttfb_ms\.p50 cold +\+5% +10 /);
   t.is(listBaselines(terminal, { folder: join(folder, 'none') }), exitCode.passed);
   t.regex(said.at(-1)!, /no baseline/);
 

@@ -609,6 +609,28 @@ baseline
   });
 
 baseline
+  .command('check')
+  .description(
+    'what the usual gates are worth with these conversations: false alarms, smallest change found',
+  )
+  .argument('<run>', 'a baseline, or anything that can be compared')
+  .addOption(
+    new Option('--resamples <number>', 'runs without a change that are drawn')
+      .default(1000)
+      .argParser(whole('--resamples', 1, 1_000_000)),
+  )
+  .addOption(
+    new Option('--seed <number>', 'of the draws')
+      .default(1)
+      .argParser(whole('--seed', 0, 2 ** 31 - 1)),
+  )
+  .option('--json', 'print it as one JSON document')
+  .action(async (run: string, options) => {
+    const { checkBaseline } = await import('./baseline-command.ts');
+    process.exitCode = checkBaseline(terminal, run, options);
+  });
+
+baseline
   .command('show')
   .description('what a baseline holds')
   .argument('<baseline>', 'its name, or its file')

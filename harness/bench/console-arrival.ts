@@ -18,6 +18,8 @@ import { ConsoleReader } from '../serial/console-reader.ts';
 import { ConsoleSession, type SessionEvent } from '../serial/console-session.ts';
 import { hasSerialPackage } from '../serial/local-port.ts';
 import { openBoardPort } from '../serial/open-board-port.ts';
+import type { BenchMeasurement } from './bench-part.ts';
+import { type Figure, percentile } from './figure.ts';
 
 /** In ms, in whole microseconds. */
 export interface Lateness {
@@ -31,6 +33,41 @@ export interface Lateness {
 export interface ConsoleArrival extends Lateness {
   /** Of all processors while it was measured, this program included: a busy machine measures itself. */
   readonly machineBusy: number;
+}
+
+const quickLines = 500;
+const quickReturns = 10;
+const fullLines = 1_000;
+const fullReturns = 20;
+
+export const consoleArrival: BenchMeasurement = {
+  missing: consoleBenchMissing,
+  async measure({ full }) {
+    const arrival = await measureConsoleArrival(full ? fullLines : quickLines);
+    const returns = await measureReconnection(full ? fullReturns : quickReturns);
+    const busy = Math.round(100 * arrival.machineBusy);
+    return [
+      ...figuresOf('line', `write at the far end → instant of the line (${busy} % busy)`, arrival),
+      ...figuresOf('return', 'port there again → open again', returns),
+    ];
+  },
+};
+
+function figuresOf(what: string, label: string, { n, p50Ms, p99Ms, maxMs }: Lateness): Figure[] {
+  const rows = [
+    ['p50', p50Ms],
+    ['p99', p99Ms],
+    ['max', maxMs],
+  ] as const;
+  return rows.map(([rank, value]) => ({
+    id: `console.${what}_${rank}`,
+    label: `${label}, ${rank}`,
+    value,
+    unit: 'ms',
+    better: 'lower',
+    kind: 'here',
+    n,
+  }));
 }
 
 /** The first lines meet code that was never run; a board has printed a whole boot by then. */
@@ -180,8 +217,6 @@ function processorTimes(): { readonly idle: number; readonly all: number } {
 }
 
 function latenessOf(lateUs: readonly number[]): Lateness {
-  const sorted = lateUs.toSorted((a, b) => a - b);
-  const at = (share: number): number =>
-    (sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN) / 1000;
-  return { n: sorted.length, leastMs: at(0), p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) };
+  const at = (share: number): number => percentile(lateUs, share) / 1000;
+  return { n: lateUs.length, leastMs: at(0), p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) };
 }

@@ -8,9 +8,58 @@ import type { ProviderEntry } from '../runner/provider-catalog.ts';
 import { openReplayables, recordedMeans, replayPlan } from '../runner/recorded-run.ts';
 import { runPlan } from '../runner/run-plan.ts';
 import type { ScenarioCatalog } from '../scenario/load.ts';
-import type { Plan } from '../scenario/plan.ts';
+import { type Plan, planRun } from '../scenario/plan.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import { readWire, type WireConnection, type WireStep } from '../trace/wire-traffic.ts';
+import type { BenchMeasurement } from './bench-part.ts';
+import type { Figure } from './figure.ts';
+
+/** Of `left`, on a machine that does nothing else. */
+const goalMs = 1;
+
+export const replayLateness: BenchMeasurement = {
+  async measure({ full, catalog, scenarios, providers, laboratory, signal }) {
+    const plan = planRun(scenarios(full ? 'long-answer' : 'one-question'), {
+      seed: 1,
+      time: 'virtual',
+      catalog,
+      providers: ['openai-stream', 'cosyvoice', 'elevenlabs'],
+      networks: ['ideal'],
+    });
+    const lab = await laboratory();
+    const { left, reached, alarms } = await measureReplayLateness(
+      plan,
+      providers,
+      catalog,
+      lab,
+      signal,
+    );
+    return [
+      ...lagFigures('left', 'piece left the recording after it was due', left, goalMs),
+      ...lagFigures('reached', 'piece reached the adapter after it was due', reached),
+      ...lagFigures('alarms', 'alarm where adapter, server and board run', alarms),
+    ];
+  },
+};
+
+function lagFigures(
+  what: string,
+  label: string,
+  { n, p50Us, p99Us, maxUs }: ClockLag,
+  goal?: number,
+): Figure[] {
+  const row = (rank: string, us: number): Figure => ({
+    id: `replay.${what}_${rank}`,
+    label: `${label}, ${rank}`,
+    value: us / 1000,
+    unit: 'ms',
+    better: 'lower',
+    kind: 'here',
+    n,
+    ...(rank === 'p99' && goal !== undefined && { goal }),
+  });
+  return [row('p50', p50Us), row('p99', p99Us), row('max', maxUs)];
+}
 
 /** How late a replay is in real time. */
 export interface ReplayLateness {

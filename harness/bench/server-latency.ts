@@ -9,9 +9,40 @@ import { SystemClock } from '../clock/system-clock.ts';
 import type { Laboratory } from '../runner/laboratory.ts';
 import type { ProviderEntry } from '../runner/provider-catalog.ts';
 import { runPlan } from '../runner/run-plan.ts';
-import type { Plan } from '../scenario/plan.ts';
+import { type Plan, planRun } from '../scenario/plan.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import type { TraceEvent } from '../trace/trace-event.ts';
+import type { BenchMeasurement } from './bench-part.ts';
+import { type Figure, percentile } from './figure.ts';
+
+export const serverLatency: BenchMeasurement = {
+  async measure({ catalog, scenarios, providers, laboratory, signal }) {
+    const plan = planRun(scenarios('two-turns'), {
+      seed: 1,
+      time: 'real',
+      catalog,
+      providers: ['openai-stream', 'stream_gsv', 'elevenlabs'],
+      networks: ['ideal'],
+    });
+    const measured = await measureServerLatency(plan, providers, await laboratory(), signal);
+    const { n, p50Us, p99Us, maxUs, loopbackRoundTripP50Us } = measured;
+    const row = (rank: string, us: number): Figure => ({
+      id: `server.${rank}`,
+      label: `provider chunk → frame on the socket, ${rank}`,
+      value: us / 1000,
+      unit: 'ms',
+      better: 'lower',
+      kind: 'here',
+      n,
+    });
+    return [
+      row('p50', p50Us),
+      row('p99', p99Us),
+      row('max', maxUs),
+      { ...row('loopback_p50', loopbackRoundTripP50Us), label: 'round trip of 400 bytes, p50' },
+    ];
+  },
+};
 
 /** What the adapter server adds between the provider's audio and the board's socket, in real time. */
 export interface ServerLatency {
@@ -40,11 +71,10 @@ export async function measureServerLatency(
   try {
     const options = { plan, providers, laboratory, folder, signal, environment: {} };
     const results = await runPlan(options);
-    const latencies = results
-      .flatMap(({ recording }) => frameLatencies(readRecording(join(folder, recording)).events))
-      .sort((a, b) => a - b);
-    const at = (share: number): number =>
-      latencies[Math.max(0, Math.ceil(share * latencies.length) - 1)] ?? Number.NaN;
+    const latencies = results.flatMap(({ recording }) =>
+      frameLatencies(readRecording(join(folder, recording)).events),
+    );
+    const at = (share: number): number => percentile(latencies, share);
     return {
       n: latencies.length,
       p50Us: at(0.5),

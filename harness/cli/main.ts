@@ -1306,14 +1306,29 @@ Exit codes: 2 the command line or boards.toml is wrong, 4 the port cannot be had
 program
   .command('bench')
   .description(
-    'how fast this program is: the simulation, the server, replays, the console of a board',
+    'how fast this program is, in ratios within one run; figures can be kept and compared',
   )
   .option(
     '--only <parts>',
-    'simulation, server, replay, console, separated by commas; default: all',
+    'parts, separated by commas; default: those that --list names',
     names('--only'),
   )
-  .option('--json', 'print the figures as JSON')
+  .option('--list', 'show the parts and about how long each takes')
+  .option('--full', 'longer and surer')
+  .option('--json [file]', 'the figures as JSON, beside the text into a file or in its place')
+  .option('--against <file>', 'JSON of an earlier bench: what has moved by more than the spreads')
+  .option('--keep', 'add a row to docs/bench-history.md of this checkout')
+  .addHelpText(
+    'after',
+    `
+Examples:
+  echokit-harness bench                                  all parts in two to three minutes
+  echokit-harness bench --json before.json               then change something, and:
+  echokit-harness bench --against before.json
+  echokit-harness bench --only replay --full
+
+Another program on the machine moves milliseconds, and much less so ratios of things measured in turn.`,
+  )
   .action(async (options) => {
     const { benchCommand } = await import('./bench-command.ts');
     process.exitCode = await benchCommand(terminal, options);

@@ -1,0 +1,29 @@
+import type { BenchPart } from './bench-part.ts';
+
+/** All parts of `bench`, in the order in which they are measured. */
+export const benchParts: readonly BenchPart[] = [
+  {
+    name: 'speed',
+    about: 'how fast virtual time runs, with empty and with filled caches',
+    seconds: 30,
+    load: async () => (await import('./simulation-speed.ts')).simulationSpeed,
+  },
+  {
+    name: 'server',
+    about: 'what the server adds between the provider’s audio and the board’s socket, one board',
+    seconds: 60,
+    load: async () => (await import('./server-latency.ts')).serverLatency,
+  },
+  {
+    name: 'replay',
+    about: 'how late the pieces of a replay are in real time',
+    seconds: 150,
+    load: async () => (await import('./replay-lateness.ts')).replayLateness,
+  },
+  {
+    name: 'console',
+    about: 'how late lines of a console arrive, and how soon a port that was away is read again',
+    seconds: 30,
+    load: async () => (await import('./console-arrival.ts')).consoleArrival,
+  },
+];

@@ -173,7 +173,7 @@ failure.kind = "none"
   const args = ['run', path, '--provider', 'openai-stream', '--network', 'ideal', '--seed', '7'];
   const { exit, stdout } = await start(...args, '--out', out, '--quiet').ended;
   t.is(exit, exitCode.expectationFailed);
-  const advice = /repeat one cell: +npm run -s harness -- (.*)/.exec(stdout)?.[1];
+  const advice = /repeat one cell: +(?:npm run -s harness --|node \S+) (.*)/.exec(stdout)?.[1];
   const same = `--provider openai-stream --device diy --network ideal --seed 7 --out ${out}`;
   t.is(advice, `run ${path} ${same}`);
   t.regex(stdout, /\nReport: .*report\.html\n$/, 'the last line');
@@ -193,7 +193,7 @@ test.serial(
     const args = ['run', path, '--provider', 'openai', '--quiet', '--out', join(folder, 'advice')];
     const advice = async (...more: string[]): Promise<string | undefined> => {
       const { stdout } = await start(...args, ...more).ended;
-      return /repeat one cell: +npm run -s harness -- run (.*)/.exec(stdout)?.[1];
+      return /repeat one cell: +(?:npm run -s harness --|node \S+) run (.*)/.exec(stdout)?.[1];
     };
     const same = `'${path}' --provider openai`;
     t.is(await advice(), `${same} --out ${join(folder, 'advice')}`);

@@ -10,6 +10,10 @@ import { testCacheFolder } from '../runner/test-cache.contract.ts';
 
 const checkout = fileURLToPath(new URL('../..', import.meta.url));
 
+/** The sources, or the compiled program where that is asked for: it starts in half the time, and it is what people install. */
+const compiled = process.env['ECHOKIT_HARNESS_TESTED_PROGRAM'];
+const main = compiled === undefined ? ['--import=tsx', 'harness/cli/main.ts'] : [compiled];
+
 export interface Running {
   readonly child: ChildProcess;
   /** Resolves with stdout so far when it matches; rejects when the process ends before. */
@@ -31,7 +35,7 @@ export class ProgramStarter {
 
   /** @param environment beside that of the test */
   start(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Running {
-    const child = spawn(process.execPath, ['--import=tsx', 'harness/cli/main.ts', ...args], {
+    const child = spawn(process.execPath, [...main, ...args], {
       cwd: checkout,
       env: {
         ...process.env,

@@ -49,6 +49,8 @@ export interface ShownRunOptions extends OutputOptions {
   readonly ledger?: 'faulty' | 'all';
   /** False: no page for a browser. */
   readonly html?: boolean;
+  /** How often a conversation that could not be judged is held again. Default: {@link usualRetries}. */
+  readonly retries?: number;
   readonly quiet?: boolean;
   /** Say every event when it happens. */
   readonly verbose?: boolean;
@@ -78,6 +80,9 @@ export interface CarryOutOptions
   /** Lines below the report, for a person. */
   nextSteps(results: readonly CellResult[], folder: string): string[];
 }
+
+/** Of a conversation that could not be judged: what came from outside is often gone in the next one. */
+export const usualRetries = 1;
 
 /** Runs the plan and shows the report. Returns the exit code. */
 export async function carryOut(
@@ -132,7 +137,8 @@ export async function carryOut(
     ...(page !== undefined && {
       onRecording: (recording, recorded, { turns }) => page.add(recording, recorded, turns),
     }),
-    onTry: (cell, index, again) => progress.began(cell, index, again),
+    retries: options.retries ?? usualRetries,
+    onTry: (cell, index, earlier) => progress.began(cell, index, earlier),
     ...(options.verbose === true && { onEvent: (event) => progress.event(event) }),
   }).finally(() => progress.over());
 

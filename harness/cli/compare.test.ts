@@ -135,3 +135,20 @@ test('two runs without a common cell have exit code 5, and what is not there is 
   const missing = t.throws(() => run(a, join(folder, 'nowhere')), { code: 'BASELINE_NOT_FOUND' });
   t.is(describeError(missing, '0').exit, exitCode.usage);
 });
+
+test('what is flaky on a side stands below the figures, and so does what was not repeatable', (t) => {
+  const steady = redrawn(reportOf(before));
+  const environment = { ...steady.environment, program: 'aaaa' };
+  const flaky = changed(steady, (cell, i) => (i === 0 ? { ...cell, verdict: 'fail' } : cell));
+  const [one, other] = [flaky, steady].map((report, i) =>
+    save(`flaky-${i}`, { ...report, environment }),
+  );
+  const { text } = run(one!, other!);
+  const joined = text.replaceAll(/\n {2}(?=\S)/g, ' ');
+  t.regex(
+    joined,
+    /^Flaky in A: one-question · openai .*: passed 15 and failed 1 of 16 times: it dep/m,
+  );
+  t.regex(joined, /^Not repeatable: one-question · openai .* a defect of echokit-harness/m);
+  t.false(run(other!, other!).text.includes('Flaky'));
+});

@@ -19,6 +19,7 @@ export const runOptionOf: Readonly<Record<Exclude<RunKey, 'scenarios'>, string>>
   time: 'time',
   seed: 'seed',
   repeat: 'repeat',
+  retries: 'retries',
   baseline: 'baseline',
   out: 'out',
   only: 'only',

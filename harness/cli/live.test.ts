@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import type { RunReport } from '../report/run-report.ts';
+import { builtInProviders } from '../runner/provider-catalog.ts';
 import {
   ScriptedService,
   type ServiceScript,
@@ -11,6 +12,8 @@ import {
 import { checkReportFormat } from '../trace/format-check.contract.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import { exitCode } from './exit-code.ts';
+import { recordedReport } from './recorded-report.ts';
+import { scenarioCatalog } from './scenario-files.ts';
 import { type Ended, ProgramStarter } from './started-program.contract.ts';
 
 const program = new ProgramStarter();
@@ -160,6 +163,58 @@ test.serial(
       t.is(recorded.header.live, `127.0.0.1:${service.port}`);
     }
     t.false(everythingOf(out, stdout, stderr).includes(canary));
+  },
+);
+
+test.serial(
+  'what could not be judged is held again with the same inputs, and every try is kept and shown',
+  async (t) => {
+    const file = program.file('busy.toml', oneTurn('Busy at first'));
+    const busy: ServiceScript = {
+      answer: ({ ordinal }) =>
+        ordinal === 1
+          ? { status: 429, body: [`slow down, ${canary}`] }
+          : { body: [tonePcm(24_000, 0.4)] },
+    };
+    const args = (port: number) => [file, '--config', config('busy', port), '--no-html'];
+    const again = await speakLive('busy-out', busy, args);
+    t.is(again.exit, exitCode.passed, again.stderr);
+    t.is(again.service.requests.length, 2);
+    t.regex(again.stderr, /busy × openai: could not be judged \(rate-limit\); try 2 with the same/);
+    t.regex(again.stderr, /busy × openai: pass in try 2 \(/);
+    t.regex(again.stdout, /^Run \S+: 1 passed, 1 flaky — 1 cell/m);
+    t.regex(again.stdout, /^Flaky\n {2}busy · openai .*: passed in try 2; 1 that could not be/m);
+
+    const run = join(again.out, readdirSync(again.out)[0]!);
+    const report = checkReportFormat(
+      JSON.parse(readFileSync(join(run, 'report.json'), 'utf8')) as RunReport,
+    );
+    const [cell] = report.cells;
+    t.is(cell!.verdict, 'pass');
+    t.deepEqual(cell!.flaky, { kind: 'retried', passed: 1, failed: 0, infra: 1 });
+    const [first, ...others] = cell!.earlierTries!;
+    t.deepEqual(others, []);
+    t.deepEqual(
+      first!.failures.map(({ class: kind, code }) => `${kind} ${code}`),
+      ['infra rate-limit'],
+    );
+    t.is(first!.recording, `${cell!.recording}--try-1`);
+    const [before, after] = [first!.recording, cell!.recording].map(
+      (recording) => readRecording(join(run, recording)).header,
+    );
+    t.deepEqual(before, after, 'the same seed, and everything else');
+
+    // The files alone tell the same.
+    const catalog = scenarioCatalog(builtInProviders.map(({ name }) => name));
+    const read = recordedReport(run, catalog).report.cells;
+    t.is(read.length, 1);
+    t.deepEqual(read[0]!.earlierTries, cell!.earlierTries);
+    t.deepEqual(read[0]!.flaky, cell!.flaky);
+    t.false(everythingOf(again.out, again.stdout, again.stderr).includes(canary));
+
+    const once = await speakLive('busy-once', busy, (port) => [...args(port), '--retries', '0']);
+    t.is(once.exit, exitCode.environment);
+    t.is(once.service.requests.length, 1);
   },
 );
 

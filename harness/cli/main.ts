@@ -150,6 +150,12 @@ const outputOption = (): Option =>
     `also write what it came to: ${outputKinds.join(', ')}; "-" is standard output; repeat it for several`,
   ).argParser(collect);
 
+const retriesOption = (): Option =>
+  new Option(
+    '--retries <times>',
+    'in real time: hold a conversation again that could not be judged (infra), so often at most; what failed is not repeated; default: 1',
+  ).argParser(whole('--retries', 0, 10));
+
 const noGithubOption = (): Option =>
   new Option(
     '--no-github',
@@ -328,6 +334,7 @@ program
       'hold each conversation so often, each time with draws of its own; in real time interleaved; default: 1',
     ).argParser(whole('--repeat', 1, 999)),
   )
+  .addOption(retriesOption())
   .option(
     '--shard <i/n>',
     'run one of n parts of about the same length, each conversation in one of them; "merge" joins them',
@@ -441,6 +448,7 @@ program
     '--prebuffer-curve',
     'what each prebuffer would have changed, for each provider on each network; nothing is run',
   )
+  .addOption(retriesOption())
   .option('--out <folder>', 'where runs are recorded', 'recordings/runs')
   .addOption(ledgerOption())
   .addOption(outputOption())

@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { readJunit } from '../report/output-readers.contract.ts';
+import { plantExpectation, plantRunReport, plantTurn } from '../report/planted-report.contract.ts';
 import { type RunReport, reportData } from '../report/run-report.ts';
 import { checkReportFormat } from '../trace/format-check.contract.ts';
 import { exitCode } from './exit-code.ts';
@@ -199,6 +200,33 @@ test.serial('each conversation is in one part, and parts without any are whole, 
     'some expect too much, so that a verdict is carried over',
   );
   t.is(reports.filter(({ cells }) => cells.length === 0).length, 2, '6 conversations in 8 parts');
+});
+
+test.serial('what is flaky is told of all repetitions, whichever part held them', async (t) => {
+  const held = [400, 900].map((ttfbMs, i) => ({
+    provider: 'gsv',
+    turns: [plantTurn({ ttfbMs })],
+    expect: [plantExpectation('ttfb_ms.p95', '<=', 500)],
+    repetition: i + 1,
+    seed: i + 1,
+    ...(i === 0 && { earlier: ['network'] }),
+  }));
+  const plan = { cells: 2, digest: 'd', scenarios: { 'one-question': 's' } };
+  const paths = held.map((one, i) => {
+    const report = plantRunReport([one], { shard: { index: i + 1, of: 2, places: [i], plan } });
+    t.is(report.cells[0]!.flaky?.kind, i === 0 ? 'retried' : undefined, 'of a part alone');
+    const path = join(folder, `flaky-${i}.json`);
+    writeFileSync(path, JSON.stringify(report));
+    return path;
+  });
+  const { exit, path } = await merge(t, paths, 'flaky');
+  t.is(exit, exitCode.expectationFailed);
+  const whole = plantRunReport(held);
+  t.deepEqual(
+    whole.cells.map(({ flaky }) => flaky),
+    [1, 2].map(() => ({ kind: 'repetitions', passed: 1, failed: 1, infra: 1 })),
+  );
+  t.is(JSON.stringify(reportData(reportOf(path))), JSON.stringify(reportData(whole)));
 });
 
 test.serial('parts of different runs are not merged, and what differs is named', async (t) => {

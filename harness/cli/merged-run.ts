@@ -16,7 +16,9 @@ import {
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { flakinessOf, type HeldConversation } from '../comparison/flaky.ts';
 import { epochMs } from '../report/ctrf-report.ts';
+import { heldConversation, withFlakiness } from '../report/flaky-report.ts';
 import { jsonText } from '../report/json-text.ts';
 import type {
   CellReport,
@@ -38,8 +40,9 @@ interface KeptCell {
   /** Folder of the part. */
   readonly folder: string;
   readonly recording: string;
-  /** The first try of a board that failed in it. */
-  readonly firstTry?: string;
+  /** Of the tries before it. */
+  readonly earlier: readonly string[];
+  readonly held: HeldConversation;
 }
 
 export interface MergedRun {
@@ -83,14 +86,14 @@ export function readParts(paths: readonly string[], spool: string, id: string): 
       for (const [i, cell] of report.cells.entries()) {
         const text = Buffer.from(jsonText(cell, 0));
         for (let at = 0; at < text.length; ) at += writeSync(file, text, at);
-        const firstTry = cell.board?.firstTry?.recording;
         all.cells[shard.places[i]!] = {
           offset,
           bytes: text.length,
           verdict: cell.verdict,
           folder,
           recording: cell.recording,
-          ...(firstTry !== undefined && { firstTry }),
+          earlier: cell.earlierTries?.map((one) => one.recording) ?? [],
+          held: heldConversation(cell, report),
         };
         offset += text.length;
       }
@@ -288,6 +291,7 @@ function joined(all: Gathered, spool: string, id: string): MergedRun {
     budget: _budget,
     ...facts
   } = first.run;
+  const flakiness = flakinessOf(cells.map(({ held }) => held));
   const report = {
     ...first,
     run: { ...facts, id, ...together(runs) },
@@ -295,12 +299,13 @@ function joined(all: Gathered, spool: string, id: string): MergedRun {
       *[Symbol.iterator](): Iterator<CellReport> {
         const file = openSync(spool, 'r');
         try {
-          for (const { offset, bytes } of cells) {
+          for (const [i, { offset, bytes }] of cells.entries()) {
             const text = Buffer.alloc(bytes);
             for (let at = 0; at < bytes; ) {
               at += readSync(file, text, at, bytes - at, offset + at);
             }
-            yield JSON.parse(text.toString()) as CellReport;
+            // What a part knows of its own repetitions only is known of all of them now.
+            yield withFlakiness(JSON.parse(text.toString()) as CellReport, flakiness[i]);
           }
         } finally {
           closeSync(file);
@@ -312,11 +317,8 @@ function joined(all: Gathered, spool: string, id: string): MergedRun {
   return {
     report,
     verdicts: cells.map(({ verdict }) => verdict),
-    recordings: cells.flatMap(({ folder, recording, firstTry }) =>
-      [recording, ...(firstTry === undefined ? [] : [firstTry])].map((one) => ({
-        from: join(folder, one),
-        to: one,
-      })),
+    recordings: cells.flatMap(({ folder, recording, earlier }) =>
+      [recording, ...earlier].map((one) => ({ from: join(folder, one), to: one })),
     ),
   };
 }

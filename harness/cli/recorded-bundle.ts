@@ -5,7 +5,7 @@ import { basename, join } from 'node:path';
 import { BundleError, type BundleFiles } from '../bundle/bundle-file.ts';
 import { filesOf } from '../bundle/bundle-folder.ts';
 import type { Laboratory } from '../runner/laboratory.ts';
-import { openReplayables, recordingFolders } from '../runner/recorded-run.ts';
+import { earlierTryFolders, openReplayables, recordingFolders } from '../runner/recorded-run.ts';
 import { recordedSums, repeatConversation, speaksFromRecording } from '../runner/repeated-run.ts';
 import type { ScenarioCatalog } from '../scenario/load.ts';
 import { RecordingError } from '../trace/recording-error.ts';
@@ -47,7 +47,7 @@ export interface BundlingMeans {
 export async function bundledRun(path: string, means: BundlingMeans): Promise<BundledRun> {
   const folders = recordingFolders(path);
   const files = new Map<string, Uint8Array>();
-  for (const folder of folders) {
+  for (const folder of folders.flatMap((one) => [...earlierTryFolders(one), one])) {
     for (const [name, content] of filesOf(folder, `cells/${basename(folder)}/`)) {
       files.set(name, content);
     }
@@ -60,6 +60,12 @@ export async function bundledRun(path: string, means: BundlingMeans): Promise<Bu
     cells: cells.map((cell, index) => ({
       ...cell,
       recording: `cells/${basename(folders[index]!)}`,
+      ...(cell.earlierTries !== undefined && {
+        earlierTries: cell.earlierTries.map((one) => ({
+          ...one,
+          recording: `cells/${basename(one.recording)}`,
+        })),
+      }),
     })),
   };
   files.set('report.json', Buffer.from(`${JSON.stringify(named, null, 2)}\n`));

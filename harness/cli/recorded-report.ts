@@ -8,7 +8,7 @@ import {
   type ReportedCell,
   type RunReport,
 } from '../report/run-report.ts';
-import { recordingFolders } from '../runner/recorded-run.ts';
+import { earlierTryFolders, recordingFolders } from '../runner/recorded-run.ts';
 import { judgeRecording } from '../runner/recording-verdict.ts';
 import { readInputs } from '../runner/run-inputs.ts';
 import { type ScenarioCatalog, silentScenario } from '../scenario/load.ts';
@@ -21,6 +21,7 @@ import { readManifest } from '../trace/recorded-files.ts';
 import { RecordingError } from '../trace/recording-error.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import type { ReplayKind, TraceHeader } from '../trace/trace-event.ts';
+import { whyNoOtherTry } from '../verdict/second-try.ts';
 
 export interface RecordedReport {
   readonly report: RunReport;
@@ -54,8 +55,22 @@ export function recordedReport(
     const scenario = scenarioOf(folder, catalog, notes);
     const { measurement, board, verdict } = judgeRecording(recording, scenario);
     const room = measureRoom(recording);
-    const place = relative(path, folder).split(sep).join('/') || '.';
+    const place = placeIn(path, folder);
+    const earlierTries = earlierTryFolders(folder).map((earlier) => {
+      const judged = judgeRecording(readRecording(earlier), scenario);
+      return {
+        verdict: judged.verdict,
+        recording: placeIn(path, earlier),
+        durationUs: judged.measurement.durationUs,
+      };
+    });
     onRecording?.(place, recording, measurement);
+    const notTriedAgain = whyNoOtherTry({
+      verdict,
+      time: header.time,
+      onBoard: board !== null,
+      scenario,
+    });
     return {
       cell: cellOf(header, scenario ?? unknownScenario(header, manifest)),
       measurement,
@@ -65,6 +80,8 @@ export function recordedReport(
       ...(manifest?.inputs !== undefined && { inputs: manifest.inputs }),
       ...(board !== null && { board }),
       ...(room !== null && { room }),
+      ...(earlierTries.length > 0 && { earlierTries }),
+      ...(notTriedAgain !== undefined && { notTriedAgain }),
     };
   });
   const [first] = headers;
@@ -85,6 +102,11 @@ export function recordedReport(
     report: { ...report, cells: report.cells.map((cell, index) => placed(cell, folders[index]!)) },
     notes,
   };
+}
+
+/** A folder as a report names it. */
+function placeIn(path: string, folder: string): string {
+  return relative(path, folder).split(sep).join('/') || '.';
 }
 
 function replayOf(headers: readonly TraceHeader[]): { readonly replay?: ReplayKind } {

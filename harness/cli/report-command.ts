@@ -1,7 +1,8 @@
 import { dirname, join, relative, sep } from 'node:path';
 import { checkWritable, writeWhole } from '../files/written-file.ts';
+import { withFlakyCells } from '../report/flaky-report.ts';
 import { ReportPage } from '../report/page/report-page.ts';
-import type { RunReport } from '../report/run-report.ts';
+import type { CellReport, RunReport } from '../report/run-report.ts';
 import { renderTerminalReport } from '../report/terminal-report.ts';
 import { builtInProviders } from '../runner/provider-catalog.ts';
 import { tracedCells } from './carried-run.ts';
@@ -134,12 +135,26 @@ function joined(
       id: `${reports.length} recordings`,
       live: reports.some(({ report: { run } }) => run.live),
     },
-    cells: reports.flatMap(({ path, report: { cells } }) =>
-      cells.map((cell) => ({
-        ...cell,
-        recording: placeFrom(path, cell.recording),
+    cells: withFlakyCells(
+      reports.map(({ path, report: one }) => ({
+        ...one,
+        cells: one.cells.map((cell) => namedFrom(path, cell)),
       })),
     ),
+  };
+}
+
+function namedFrom(path: string, cell: CellReport): CellReport {
+  const { recording, earlierTries } = cell;
+  return {
+    ...cell,
+    recording: placeFrom(path, recording),
+    ...(earlierTries !== undefined && {
+      earlierTries: earlierTries.map((one) => ({
+        ...one,
+        recording: placeFrom(path, one.recording),
+      })),
+    }),
   };
 }
 

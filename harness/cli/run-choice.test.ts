@@ -311,7 +311,7 @@ function progress(rewritable: boolean, options: { quiet?: boolean; verbose?: boo
   let nowUs = 0;
   const shown = new RunProgress(terminal, plan, { ...options, nowUs: () => nowUs });
   for (const [index, cell] of plan.cells.entries()) {
-    shown.began(cell, index, false);
+    shown.began(cell, index);
     shown.event({ seq: 1, source: 'user', type: 'speechStop', turn: 1, atUs: 1_500_000 });
     shown.event({ seq: 2, source: 'harness', type: 'lag', atUs: 2 } as unknown as TraceEvent);
     nowUs += 10_000_000;

@@ -53,6 +53,8 @@ export interface RunCommandOptions extends LiveOptions, BoardOptions, OutputOpti
   readonly seed: number;
   /** How often each conversation is held, each time with draws of its own. Default: once. */
   readonly repeat?: number;
+  /** How often a conversation that could not be judged is held again. */
+  readonly retries?: number;
   /** What the run is held to. */
   readonly baseline?: string;
   readonly gate?: readonly string[];

@@ -1,7 +1,7 @@
 /** What a run says while it goes on: a line for each conversation, a bar where lines can be rewritten, events when asked. */
 
 import { neutralize } from '../report/terminal-text.ts';
-import type { CellResult } from '../runner/run-plan.ts';
+import type { CellResult, EarlierTry } from '../runner/run-plan.ts';
 import type { Cell, Plan } from '../scenario/plan.ts';
 import type { TraceEvent } from '../trace/trace-event.ts';
 import type { Terminal } from './terminal.ts';
@@ -42,14 +42,20 @@ export class RunProgress {
     this.#options = options;
   }
 
-  /** A conversation begins. */
-  began(cell: Cell, index: number, again: boolean): void {
+  /** A conversation begins, perhaps once more. */
+  began(cell: Cell, index: number, earlier: readonly EarlierTry[] = []): void {
     const { quiet, onBoard } = this.#options;
     if (quiet === true) return;
-    if (onBoard === true) {
+    const last = earlier.at(-1);
+    if (last !== undefined) {
+      const codes = last.verdict.failures.filter(({ expected }) => !expected);
       this.#terminal.say(
-        `${this.#place(index)} ${cellWords(cell)}${again ? ', once more' : ''}: preparing`,
+        `${this.#place(index)} ${this.#words(cell)}: could not be judged ` +
+          `(${codes.map(({ code }) => neutralize(code)).join(', ')}); try ${earlier.length + 1} with the same inputs`,
       );
+    }
+    if (onBoard === true) {
+      this.#terminal.say(`${this.#place(index)} ${cellWords(cell)}: preparing`);
     } else if (this.#options.verbose === true) {
       this.#terminal.say(`${this.#place(index)} ${this.#words(cell)}`);
     }
@@ -66,8 +72,10 @@ export class RunProgress {
     if (passed && this.#terminal.status !== undefined && verbose !== true) return;
     const seconds = (result.durationUs / 1_000_000).toFixed(1);
     const { outcome } = result.verdict;
+    const tries =
+      result.earlierTries === undefined ? '' : ` in try ${result.earlierTries.length + 1}`;
     this.#terminal.say(
-      `${this.#place(index)} ${this.#words(result.cell)}: ${outcome} (${seconds} s of conversation)`,
+      `${this.#place(index)} ${this.#words(result.cell)}: ${outcome}${tries} (${seconds} s of conversation)`,
     );
   }
 

@@ -24,6 +24,8 @@ export interface ComparableConversation {
   readonly seed: number;
   /** `infra`: it says nothing about what is compared, and only counts as not answered. */
   readonly verdict: 'pass' | 'fail' | 'infra';
+  /** Tries before it, none of which could be judged. Absent: none. */
+  readonly earlierTries?: number;
   /** Whether each turn was answered, in order. */
   readonly turns: readonly ('ok' | 'interrupted' | 'failed')[];
   readonly conditions: Conditions;

@@ -1,7 +1,7 @@
 import test from 'ava';
 import { createRandom } from '../random/random.ts';
 import { baselineText, readBaseline } from './baseline.ts';
-import { conditionNames } from './comparable-run.ts';
+import { type ComparableRun, conditionNames } from './comparable-run.ts';
 import { compareRuns } from './compare-runs.ts';
 import type { Comparison, GateReport, MetricComparison } from './comparison.ts';
 import { ComparisonError } from './comparison-error.ts';
@@ -343,4 +343,35 @@ test('a baseline gives back what was saved, in the same bytes whatever the order
     t.is(error.code, 'BASELINE_INVALID');
     t.regex(error.message, why);
   }
+});
+
+test('what is flaky on a side is named, and what the same program did not repeat is a defect', (t) => {
+  const held = (seeds: readonly number[], verdicts: readonly ('pass' | 'fail' | 'infra')[]) =>
+    seeds.map((seed, i) => ({ seed, verdict: verdicts[i]! }));
+  const a = plantRun('A', held([1, 2, 3], ['pass', 'fail', 'infra']));
+  const b = plantRun('B', held([1, 2, 3], ['pass', 'pass', 'pass']));
+  const withProgram = (run: ComparableRun, program: string): ComparableRun => ({
+    ...run,
+    facts: { ...run.facts, program },
+  });
+  const same = compareRuns(withProgram(a, 'p1'), withProgram(b, 'p1'));
+  const cell = 'one-question · openai · diy · good-wifi · harness';
+  t.deepEqual(same.a.flaky, [
+    { cell, time: 'virtual', kind: 'repetitions', passed: 1, failed: 1, infra: 1 },
+  ]);
+  t.deepEqual(same.b.flaky, []);
+  t.deepEqual(same.notRepeatable, [cell]);
+  // Another program may come out otherwise: that is what is compared. So may other draws, and real time.
+  t.deepEqual(compareRuns(withProgram(a, 'p1'), withProgram(b, 'p2')).notRepeatable, []);
+  t.deepEqual(compareRuns(a, b).notRepeatable, [], 'nobody knows the programs');
+  const others = plantRun('B', held([4, 5, 6], ['pass', 'pass', 'pass']));
+  t.deepEqual(compareRuns(withProgram(a, 'p1'), withProgram(others, 'p1')).notRepeatable, []);
+  const real = (run: ComparableRun): ComparableRun => ({
+    ...withProgram(run, 'p1'),
+    conversations: run.conversations.map((one) => ({
+      ...one,
+      conditions: { ...one.conditions, time: 'real' },
+    })),
+  });
+  t.deepEqual(compareRuns(real(a), real(b)).notRepeatable, []);
 });

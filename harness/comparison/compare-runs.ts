@@ -16,6 +16,7 @@ import {
   type ComparedSide,
   type Comparison,
   comparisonSchemaVersion,
+  type FlakyCell,
   type GateReport,
   type MetricComparison,
 } from './comparison.ts';
@@ -23,6 +24,7 @@ import { ComparisonError } from './comparison-error.ts';
 import { checkDifferences, conditionDifferences } from './differences.ts';
 import { cliffsDelta, effectWord } from './effect-size.ts';
 import { holmAdjusted } from './exact-tests.ts';
+import { flakinessOf, type HeldConversation } from './flaky.ts';
 import { decideGates, falseAlarmShare, type GateCheck } from './gate-decision.ts';
 import { gateRule, rulesInForce } from './gates.ts';
 import {
@@ -90,6 +92,7 @@ export function compareRuns(
     differences,
     onlyInA: [...cells.a].filter((cell) => !common.has(cell)),
     onlyInB: [...cells.b].filter((cell) => !common.has(cell)),
+    notRepeatable: notRepeatable(a, b),
     groups: withAdjustedP(compared),
     gates: gated,
   };
@@ -112,7 +115,46 @@ function sideOf(run: ComparableRun, random: Random, resamples: number): Compared
     facts,
     conversations: conversations.length,
     infra: conversations.filter(({ verdict }) => verdict === 'infra').length,
+    flaky: flakyCells(conversations),
     ranking: ranking(run, random, resamples),
+  };
+}
+
+/** Each once: repetitions have one mark in common. */
+function flakyCells(conversations: readonly ComparableConversation[]): FlakyCell[] {
+  const found = flakinessOf(conversations.map(heldConversation));
+  const cells = found.flatMap((flaky, i): [string, FlakyCell][] => {
+    const { [i]: one } = conversations;
+    if (flaky === undefined || one === undefined) return [];
+    const cell: FlakyCell = { cell: cellKey(one), time: one.conditions.time, ...flaky };
+    return [[flaky.kind === 'retried' ? `${i}` : JSON.stringify(cell), cell]];
+  });
+  return [...new Map(cells).values()];
+}
+
+/** What the same program should have held in the same way on both sides. Of other programs nothing can be said. */
+function notRepeatable(a: ComparableRun, b: ComparableRun): string[] {
+  const program = a.facts['program'];
+  const isOne = program !== undefined && !program.includes(', ') && b.facts['program'] === program;
+  if (!isOne) return [];
+  const all = [...a.conversations, ...b.conversations];
+  const found = flakinessOf(all.map(heldConversation));
+  const cells = all.filter((_, i) => found[i]?.kind === 'not-repeatable').map(cellKey);
+  return [...new Set(cells)];
+}
+
+/** What was spoken is left out: where a turn failed it is not known. */
+function heldConversation(one: ComparableConversation): HeldConversation {
+  const { conditions, seed, verdict, earlierTries = 0 } = one;
+  const { texts: _, ...inputs } = conditions;
+  const { time, source, board } = conditions;
+  return {
+    inputs: JSON.stringify([cellKey(one), inputs]),
+    seed,
+    verdict,
+    earlierTries,
+    repeatable:
+      time === 'virtual' && source === 'stand-in' && board?.startsWith('real board') !== true,
   };
 }
 

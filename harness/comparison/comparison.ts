@@ -7,6 +7,7 @@ import type { Interval } from './bootstrap.ts';
 import type { Change } from './change.ts';
 import type { ConditionDifference } from './differences.ts';
 import type { EffectWord } from './effect-size.ts';
+import type { Flakiness } from './flaky.ts';
 
 /** Raise it when a field changes its meaning or goes away; new fields do not change it. */
 export const comparisonSchemaVersion = 1;
@@ -24,6 +25,11 @@ export interface Comparison {
   /** Cells that only one side has: `scenario · provider · board · network · server`. */
   readonly onlyInA: readonly string[];
   readonly onlyInB: readonly string[];
+  /**
+   * Cells that passed and failed with the same draws in virtual time, by the same program: a defect of this program. Nothing that is
+   * said of them holds.
+   */
+  readonly notRepeatable: readonly string[];
   readonly groups: readonly ComparedGroup[];
   readonly gates: readonly GateReport[];
 }
@@ -34,8 +40,16 @@ export interface ComparedSide {
   readonly conversations: number;
   /** Of them could not be judged, and are left out. */
   readonly infra: number;
+  /** What did not come out the same each time that it was held. It is compared as it came out. */
+  readonly flaky: readonly FlakyCell[];
   /** Its providers on the same scenarios, the quickest first. */
   readonly ranking: readonly RankedPlace[];
+}
+
+export interface FlakyCell extends Flakiness {
+  /** `scenario · provider · board · network · server`. */
+  readonly cell: string;
+  readonly time: string;
 }
 
 export interface ComparisonMethod {

@@ -50,6 +50,14 @@ const run = z.strictObject({
     .max(999)
     .optional()
     .describe('Hold each conversation so often, each time with draws of its own.'),
+  retries: z
+    .int()
+    .min(0)
+    .max(10)
+    .optional()
+    .describe(
+      'Hold a conversation again that could not be judged (infra), so often at most. Default: 1; 0: never.',
+    ),
   baseline: text
     .optional()
     .describe(

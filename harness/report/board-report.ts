@@ -21,11 +21,6 @@ export interface BoardReport {
   /** Times in which its port was away. */
   readonly gaps: number;
   readonly remarks: readonly string[];
-  /** The first try, when the board failed in it. */
-  readonly firstTry?: {
-    readonly failures: readonly { readonly code: string; readonly message: string }[];
-    readonly recording: string;
-  };
 }
 
 /** Board and model, line by line. */
@@ -44,10 +39,7 @@ export interface TwinReport {
   readonly lines: readonly (LineDelay & { readonly line: string })[];
 }
 
-export function boardReport(
-  measurement: BoardMeasurement,
-  firstTry?: BoardReport['firstTry'],
-): BoardReport {
+export function boardReport(measurement: BoardMeasurement): BoardReport {
   const { name, mac, firmware, playoutError, clocks, twin, gaps, remarks } = measurement;
   const { parting } = twin;
   return {
@@ -76,12 +68,6 @@ export function boardReport(
     },
     gaps,
     remarks,
-    ...(firstTry !== undefined && {
-      firstTry: {
-        failures: firstTry.failures.map(({ code, message }) => ({ code, message })),
-        recording: firstTry.recording,
-      },
-    }),
   };
 }
 
@@ -91,7 +77,7 @@ function worst(clocks: readonly BoardClock[]): number | null {
 
 /** What must stand beside the figures of a board, for a terminal. */
 export function boardLines(
-  { name, firmware, playoutError, stampErrorUs, gaps, remarks, firstTry }: BoardReport,
+  { name, firmware, playoutError, stampErrorUs, gaps, remarks }: BoardReport,
   model: string,
   width: number,
 ): string[] {
@@ -106,13 +92,6 @@ export function boardLines(
     `Board ${name}${version}: times at the speaker are estimated by the model ${model}; ${error}.`,
     ...(gaps === 0 ? [] : [`Its port was away ${gaps === 1 ? 'once' : `${gaps} times`}.`]),
     ...remarks.map((text) => `Remark: ${text}`),
-    ...(firstTry === undefined
-      ? []
-      : [
-          `Second try: in the first one the board failed (${firstTry.failures
-            .map(({ code }) => code)
-            .join(', ')}); its recording is ${firstTry.recording}.`,
-        ]),
   ];
   return lines.flatMap((line) => wrapText(neutralize(line), width, ['', '  ']));
 }

@@ -63,6 +63,7 @@ function comparableConversation(
   counted: number,
 ): ComparableConversation {
   const { scenario, provider, device, network, server, seed, verdict, gates } = cell;
+  const { earlierTries = [] } = cell;
   return {
     scenario,
     provider,
@@ -72,6 +73,7 @@ function comparableConversation(
     repetition: written ?? counted,
     seed,
     verdict,
+    ...(earlierTries.length > 0 && { earlierTries: earlierTries.length }),
     turns: cell.turns.map((turn) => turn.verdict),
     conditions: conditionsOf(cell, report),
     values: valuesOf(cell),

@@ -11,6 +11,7 @@ import type {
 } from '../comparison/comparison.ts';
 import { differenceText } from '../comparison/differences.ts';
 import { groupBy, isUsual } from './cell-groups.ts';
+import { flakyWords } from './flaky-report.ts';
 import { neutralize } from './terminal-text.ts';
 import { renderTable, type TableCell, type TableColumn, wrapText } from './text-table.ts';
 
@@ -46,6 +47,7 @@ export function renderComparison(comparison: Comparison, settings: ComparisonTex
     gateNotes(comparison, width, colors),
     ...comparison.groups.map((group) => groupTable(group, settings, colors)),
     onlyLines(comparison, width, colors),
+    flakyLines(comparison, width, colors),
     ...(['a', 'b'] as const).flatMap((side) =>
       comparison[side].ranking.map((place) =>
         rankingTable(side.toUpperCase(), place, width, colors),
@@ -241,6 +243,26 @@ function onlyLines({ onlyInA, onlyInB }: Comparison, width: number, colors: Colo
           ['', '  '],
         ).map(colors.yellow),
   );
+}
+
+/** What a difference of one conversation says little of. */
+function flakyLines({ a, b, notRepeatable }: Comparison, width: number, colors: Colors): string[] {
+  const lines = Object.entries({ A: a.flaky, B: b.flaky }).flatMap(([side, cells]) =>
+    cells.map(
+      ({ cell, time, ...flaky }) =>
+        `Flaky in ${side}: ${cell}: ${flakyWords(flaky, time === 'virtual' ? time : 'real')}`,
+    ),
+  );
+  const defects = notRepeatable.map(
+    (cell) =>
+      `Not repeatable: ${cell} passed and failed with the same seed and program in virtual time. This is a defect of ` +
+      'echokit-harness; please report it with both recordings',
+  );
+  const wrapped = (text: string): string[] => wrapText(neutralize(text), width, ['', '  ']);
+  return [
+    ...defects.flatMap(wrapped).map(colors.red),
+    ...lines.flatMap(wrapped).map(colors.yellow),
+  ];
 }
 
 const rankingColumns: readonly TableColumn[] = [

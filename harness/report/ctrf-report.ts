@@ -3,7 +3,7 @@ import { numberAt } from './cell-comparison.ts';
 import { failedCell, placeOfCell } from './cell-failure.ts';
 import { titleInScenario } from './cell-groups.ts';
 import { jsonText } from './json-text.ts';
-import type { CellReport, NotRunReport, ReportedRun } from './run-report.ts';
+import type { CellReport, NotRunReport, ReportedRun, TryReport } from './run-report.ts';
 import { neutralize } from './terminal-text.ts';
 
 const statuses = { pass: 'passed', fail: 'failed', infra: 'other' } as const;
@@ -17,7 +17,9 @@ export function* ctrfReport(report: ReportedRun): Iterable<string> {
   const counts = { passed: 0, failed: 0, skipped: notRun.length, pending: 0, other: 0 };
   const scenarios = new Set(notRun.map(({ scenario }) => scenario));
   let durationMs = 0;
+  let flaky = 0;
   for (const cell of cells) {
+    if (cell.flaky !== undefined) flaky++;
     counts[statuses[cell.verdict]]++;
     durationMs += cell.durationMs;
     scenarios.add(cell.scenario);
@@ -42,6 +44,7 @@ export function* ctrfReport(report: ReportedRun): Iterable<string> {
     skipped,
     pending,
     other,
+    flaky,
     suites: scenarios.size,
     start,
     stop: start + Math.round(run.durationMs ?? 0),
@@ -68,7 +71,7 @@ function testOf(cell: CellReport): object {
   const { scenario, title, provider, device, network, server, host, verdict, metrics } = cell;
   const failed = verdict === 'pass' ? undefined : failedCell(cell);
   const place = placeOfCell(cell);
-  const first = cell.board?.firstTry;
+  const { earlierTries, flaky } = cell;
   return {
     name: neutralize(titleInScenario(cell)),
     status: statuses[verdict],
@@ -83,7 +86,11 @@ function testOf(cell: CellReport): object {
     filePath: neutralize(place.file),
     ...(place.line !== undefined && { line: place.line }),
     device: neutralize(device),
-    ...(first !== undefined && { retries: 1, flaky: verdict === 'pass' }),
+    ...(earlierTries !== undefined && {
+      retries: earlierTries.length,
+      retryAttempts: earlierTries.map(attemptOf),
+    }),
+    ...(flaky !== undefined && { flaky: true }),
     parameters: {
       provider,
       device,
@@ -99,7 +106,21 @@ function testOf(cell: CellReport): object {
       ttfa_ms_p50: numberAt(metrics, 'ttfa_ms.p50'),
       underruns: numberAt(metrics, 'underruns.count'),
       underruns_total_ms: numberAt(metrics, 'underruns.total_ms'),
+      ...(flaky !== undefined && { flaky }),
     },
+  };
+}
+
+function attemptOf({ verdict, failures, durationMs, recording }: TryReport, i: number): object {
+  const messages = failures
+    .filter(({ expected }) => !expected)
+    .map(({ code, message }) => neutralize(`${code}: ${message}`));
+  return {
+    attempt: i + 1,
+    status: statuses[verdict],
+    duration: Math.round(durationMs),
+    ...(messages.length > 0 && { message: messages[0], trace: messages.join('\n') }),
+    extra: { recording },
   };
 }
 

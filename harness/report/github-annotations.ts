@@ -1,6 +1,7 @@
 /** What failed as annotations of GitHub Actions: workflow commands that show it on the line of the scenario. */
 import { toldFailures } from './cell-failure.ts';
 import { titleInScenario } from './cell-groups.ts';
+import { flakyGroups, flakyTitle, flakyWords } from './flaky-report.ts';
 import type { CellReport, ReportedRun } from './run-report.ts';
 import { clipText, neutralize } from './terminal-text.ts';
 
@@ -16,7 +17,7 @@ export interface AnnotationSettings {
 }
 
 interface Annotation {
-  readonly kind: 'error' | 'warning';
+  readonly kind: 'error' | 'warning' | 'notice';
   readonly file: string;
   readonly line: number | undefined;
   readonly column: number | undefined;
@@ -31,7 +32,7 @@ const toldCells = 5;
 
 /**
  * One command for each reason at each place, whatever the number of cells; at most ten errors (verdict `fail`) and ten
- * warnings (`infra`), then a notice that says how many more there are. No text of the report can be taken for a
+ * warnings (`infra`), then a notice for what is flaky, and one that says how many more there are. No text of the report can be taken for a
  * command: it is one line, and what the runner would decode is escaped.
  */
 export function* githubAnnotations(
@@ -54,6 +55,26 @@ export function* githubAnnotations(
     for (const one of own.slice(0, annotationsPerStep)) yield command(one, shownFile);
     const more = own.length - annotationsPerStep;
     if (more > 0) left.push(`${more} more ${kind}${more === 1 ? '' : 's'}`);
+  }
+  const flaky = flakyGroups(report.cells);
+  for (const group of flaky.slice(0, annotationsPerStep - 1)) {
+    yield command(
+      {
+        kind: 'notice',
+        file: group.cells[0]!.file,
+        line: undefined,
+        column: undefined,
+        title: `${group.cells[0]!.scenario}: flaky`,
+        messages: [`${flakyTitle(group)}: ${flakyWords(group.flaky, report.run.time)}`].map(
+          (text) => neutralize(clipText(text, messageCharacters)),
+        ),
+        cells: 1,
+      },
+      shownFile,
+    );
+  }
+  if (flaky.length >= annotationsPerStep) {
+    left.push(`${flaky.length - annotationsPerStep + 1} more that are flaky`);
   }
   if (left.length > 0) {
     const message = `GitHub shows ${annotationsPerStep} of a kind; not shown: ${left.join(', ')}. The report has all.`;

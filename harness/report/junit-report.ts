@@ -3,7 +3,8 @@
 import { numberAt } from './cell-comparison.ts';
 import { failedCell, placeOfCell } from './cell-failure.ts';
 import { titleInScenario } from './cell-groups.ts';
-import type { CellReport, NotRunReport, ReportedRun } from './run-report.ts';
+import { flakyWords, noOtherTryLines, tryLines } from './flaky-report.ts';
+import type { CellReport, NotRunReport, ReportedRun, TryReport } from './run-report.ts';
 import { clipText } from './terminal-text.ts';
 import { xmlAttributes, xmlText } from './xml-text.ts';
 
@@ -35,7 +36,8 @@ interface Counts {
 /**
  * A suite for each scenario, a case for each cell, in pieces. A verdict `fail` is a failure and `infra` an error, since
  * nothing can be said of the product then; cells that were not run are skipped. Times are those of the
- * conversations, in seconds. Cells of a scenario that do not follow each other make several suites of one name.
+ * conversations, in seconds. Cells of a scenario that do not follow each other make several suites of one name. Tries that could
+ * not be judged stand in the elements of Maven Surefire: `flakyError` where a later one passed, else `rerunError`.
  */
 export function* junitReport(report: ReportedRun): Iterable<string> {
   const suites = countSuites(report);
@@ -51,7 +53,9 @@ export function* junitReport(report: ReportedRun): Iterable<string> {
       timestamp: report.run.startedAt?.replace(/\.\d+Z?$|Z$/, ''),
     })}>\n`;
     yield* runProperties(report);
-    for (let i = 0; i < count; i++) yield* testCase(cells.next().value as CellReport);
+    for (let i = 0; i < count; i++) {
+      yield* testCase(cells.next().value as CellReport, report.run.time);
+    }
     for (const cell of notRun) yield* skippedCase(cell);
     yield '  </testsuite>\n';
   }
@@ -129,7 +133,7 @@ function* runProperties({ run, environment }: ReportedRun): Iterable<string> {
   yield '    </properties>\n';
 }
 
-function* testCase(cell: CellReport): Iterable<string> {
+function* testCase(cell: CellReport, time: ReportedRun['run']['time']): Iterable<string> {
   const { scenario, verdict, durationMs } = cell;
   const failed = verdict === 'pass' ? undefined : failedCell(cell);
   const place = placeOfCell(cell);
@@ -153,8 +157,27 @@ function* testCase(cell: CellReport): Iterable<string> {
     const message = clipText(items[0]!, messageCharacters) + more;
     yield `      <${element}${xmlAttributes({ type, message })}>${lines(items)}</${element}>\n`;
   }
-  yield `      <system-out>${lines(evidenceOf(cell))}</system-out>\n`;
+  for (const one of cell.earlierTries ?? []) {
+    yield* earlierTry(verdict === 'pass' ? 'flakyError' : 'rerunError', one);
+  }
+  yield `      <system-out>${lines(evidenceOf(cell, time))}</system-out>\n`;
   yield '    </testcase>\n';
+}
+
+function* earlierTry(
+  element: 'flakyError' | 'rerunError',
+  { failures, recording }: TryReport,
+): Iterable<string> {
+  const counted = failures.filter(({ expected }) => !expected);
+  const items = [
+    ...counted.map(({ class: kind, message }) => `${kind}: ${message}`),
+    `recording: ${recording}`,
+  ];
+  const attributes = {
+    type: counted[0]?.code ?? 'infra',
+    message: clipText(items[0]!, messageCharacters),
+  };
+  yield `      <${element}${xmlAttributes(attributes)}><stackTrace>${lines(items)}</stackTrace></${element}>\n`;
 }
 
 function* skippedCase(cell: NotRunReport): Iterable<string> {
@@ -166,6 +189,7 @@ function* skippedCase(cell: NotRunReport): Iterable<string> {
 
 function factsOf(cell: CellReport): Readonly<Record<string, string>> {
   const { provider, device, network, server, host, seed, title, recording, metrics } = cell;
+  const { earlierTries, flaky } = cell;
   const numbers = properties.flatMap((path) => {
     const value = numberAt(metrics, path);
     return value === null ? [] : [[path, String(value)] as const];
@@ -179,14 +203,20 @@ function factsOf(cell: CellReport): Readonly<Record<string, string>> {
     ...(host !== null && { host }),
     seed: String(seed),
     recording,
+    ...(earlierTries !== undefined && { tries: String(earlierTries.length + 1) }),
+    ...(flaky !== undefined && { flaky: flaky.kind }),
     ...Object.fromEntries(numbers),
   };
 }
 
 /** Everything that was judged, with what it rests on. */
-function evidenceOf({ title, expectations, failures, turns, recording }: CellReport): string[] {
+function evidenceOf(cell: CellReport, time: ReportedRun['run']['time']): string[] {
+  const { title, expectations, failures, turns, recording, flaky } = cell;
   return [
     `title: ${title}`,
+    ...(flaky === undefined ? [] : [`flaky: ${flakyWords(flaky, time)}`]),
+    ...tryLines(cell),
+    ...noOtherTryLines(cell),
     ...turns.map(({ turn, verdict, failure, audible_at_speaker_ms: heard }) => {
       const after = heard === null ? '' : `, heard after ${Math.round(heard)} ms`;
       return `turn ${turn}: ${verdict}${failure === undefined ? after : `, ${failure.kind}: ${failure.message}`}`;

@@ -2,6 +2,14 @@
 import { compareCells } from './cell-comparison.ts';
 import { failedCell, reasonOf } from './cell-failure.ts';
 import { cellTitle, conditionsOf, groupBy, rowLabel } from './cell-groups.ts';
+import {
+  flakyEvidence,
+  flakyGroups,
+  flakyTitle,
+  flakyWords,
+  noOtherTryLines,
+  tryLines,
+} from './flaky-report.ts';
 import type { CellReport, ReportedRun } from './run-report.ts';
 import { clipText, neutralize } from './terminal-text.ts';
 
@@ -29,10 +37,20 @@ export function markdownReport(report: ReportedRun, maximumBytes = stepSummaryBy
     groupedFailures(failed).map(({ cell, reasons, more }) => [
       code(cellTitle(cell)) + (more === 0 ? '' : ` and ${more} more`),
       `${marks[cell.verdict]} ${cell.verdict}`,
-      reasons.map(code).join('<br>'),
+      [...reasons, ...tryLines(cell), ...noOtherTryLines(cell)].map(code).join('<br>'),
       code(cell.recording),
     ]),
     'failure',
+  );
+  page.table(
+    'Flaky',
+    ['cell', 'what', 'recording'],
+    flakyGroups(cells).map((group) => [
+      code(flakyTitle(group)),
+      code(flakyWords(group.flaky, report.run.time)),
+      flakyEvidence(group).map(code).join('<br>'),
+    ]),
+    'flaky cell',
   );
   for (const [conditions, group] of groupBy(cells, conditionsOf)) {
     page.table(
@@ -80,6 +98,8 @@ function headline({ run, notRun }: ReportedRun, cells: readonly CellReport[]): s
   const verdicts = (['fail', 'infra', 'pass'] as const).flatMap((verdict) =>
     count(verdict) === 0 ? [] : [`${marks[verdict]} ${count(verdict)} ${words[verdict]}`],
   );
+  const flaky = flakyGroups(cells).length;
+  if (flaky > 0) verdicts.push(`🔁 ${flaky} flaky`);
   const whose = run.live ? 'live' : run.replay === undefined ? 'stand-ins' : 'recording';
   return [
     `### EchoKit: ${verdicts.length === 0 ? 'no cell was run' : verdicts.join(', ')}`,
@@ -145,12 +165,19 @@ function comparisonRow(cell: CellReport): string[] {
     number(row.prebufferNeededMs),
     number(row.playedSeconds, 1),
     number(row.loudnessLufs, 1),
-    `${marks[cell.verdict]} ${cell.verdict}${reason === '' ? '' : ` ${code(reason)}`}`,
+    `${marks[cell.verdict]} ${cell.verdict}${reason === '' ? '' : ` ${code(reason)}`}${cell.flaky === undefined ? '' : ', flaky'}`,
   ];
 }
 
 /** Columns of words; those of numbers stand at the right. */
-const textHeads: ReadonlySet<string> = new Set(['cell', 'provider', 'verdict', 'why', 'recording']);
+const textHeads: ReadonlySet<string> = new Set([
+  'cell',
+  'provider',
+  'verdict',
+  'why',
+  'what',
+  'recording',
+]);
 
 /** Lines up to a number of bytes. */
 class Page {

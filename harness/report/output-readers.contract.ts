@@ -32,7 +32,16 @@ export interface ReadCase {
   readonly failure?: { readonly message: string; readonly type: string; readonly '#text': string };
   readonly error?: { readonly message: string; readonly type: string; readonly '#text': string };
   readonly skipped?: { readonly message: string };
+  readonly flakyError?: ReadTry | readonly ReadTry[];
+  readonly rerunError?: ReadTry | readonly ReadTry[];
   readonly 'system-out'?: string;
+}
+
+/** Of a case that was tried again. */
+export interface ReadTry {
+  readonly message: string;
+  readonly type: string;
+  readonly stackTrace: string;
 }
 
 export interface ReadSuite {
@@ -75,7 +84,7 @@ const object = (required: string, properties: object) => ({
   properties,
 });
 
-/** The part of https://ctrf.io's schema that a runner without retries and attachments uses, as strict. */
+/** The part of https://ctrf.io's schema that a runner without attachments uses, as strict. */
 const ctrfSchema = object('reportFormat specVersion results', {
   reportFormat: { const: 'CTRF' },
   specVersion: { type: 'string', pattern: '^\\d+\\.\\d+\\.\\d+$' },
@@ -90,6 +99,7 @@ const ctrfSchema = object('reportFormat specVersion results', {
       skipped: whole,
       pending: whole,
       other: whole,
+      flaky: whole,
       suites: whole,
       start: whole,
       stop: whole,
@@ -109,6 +119,17 @@ const ctrfSchema = object('reportFormat specVersion results', {
         type: text,
         filePath: text,
         retries: whole,
+        retryAttempts: {
+          type: 'array',
+          items: object('attempt status', {
+            attempt: { type: 'integer', minimum: 1 },
+            status: { enum: ['passed', 'failed', 'skipped', 'pending', 'other'] },
+            duration: whole,
+            message: text,
+            trace: text,
+            extra: { type: 'object' },
+          }),
+        },
         flaky: { type: 'boolean' },
         device: text,
         parameters: { type: 'object' },
@@ -132,6 +153,9 @@ export interface ReadCtrf {
       readonly suite: readonly string[];
       readonly message?: string;
       readonly line?: number;
+      readonly retries?: number;
+      readonly flaky?: boolean;
+      readonly retryAttempts?: readonly { readonly attempt: number; readonly status: string }[];
       readonly extra?: { readonly title: string };
     }[];
   };

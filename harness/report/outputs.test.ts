@@ -7,6 +7,7 @@ import type { RecordedCell } from '../metrics/recorded-cell.ts';
 import { chromeTrace } from './chrome-trace.ts';
 import { csvReport } from './csv-report.ts';
 import { ctrfReport, epochMs } from './ctrf-report.ts';
+import { flakyGroups, flakyWords } from './flaky-report.ts';
 import { githubAnnotations } from './github-annotations.ts';
 import { jsonReport } from './json-report.ts';
 import { jsonText } from './json-text.ts';
@@ -14,6 +15,7 @@ import { junitReport } from './junit-report.ts';
 import { markdownReport } from './markdown-report.ts';
 import {
   junitProblem,
+  type ReadCase,
   readChromeTrace,
   readCsv,
   readCtrf,
@@ -123,6 +125,152 @@ test('CTRF counts what is in it, and says when the run was', (t) => {
   t.like(results.tests[2], { suite: ['other'], line: 4 });
 });
 
+/** Passed in its third try; not judged in either of two; passed and failed in its repetitions; passed at once. */
+const triedAgain = ((): RunReport => {
+  const report = plantRunReport(
+    [
+      { provider: 'openai', turns: [plantTurn()], earlier: ['network', 'rate-limit'] },
+      { provider: 'groq', turns: [plantTurn()], earlier: ['auth'] },
+      { provider: 'gsv', turns: [plantTurn()], expect: [tooSlow], repetition: 1, seed: 1 },
+      {
+        provider: 'gsv',
+        turns: [plantTurn({ ttfbMs: 900 })],
+        expect: [tooSlow],
+        repetition: 2,
+        seed: 2,
+      },
+      { provider: 'fish', turns: [plantTurn()] },
+    ],
+    { time: 'real' },
+  );
+  const cells = report.cells.map((cell, i): CellReport => {
+    if (i !== 1) return cell;
+    const { flaky: _, ...rest } = cell;
+    return { ...rest, verdict: 'infra', failures: cell.earlierTries![0]!.failures };
+  });
+  return { ...report, cells };
+})();
+
+test('every output names tries that could not be judged, and what is flaky', (t) => {
+  const kinds = triedAgain.cells.map(({ flaky }) => flaky?.kind);
+  t.deepEqual(kinds, ['retried', undefined, 'repetitions', 'repetitions', undefined]);
+
+  const xml = textOf(junitReport(triedAgain));
+  t.true([undefined, null].includes(junitProblem(xml) as undefined), junitProblem(xml) ?? '');
+  const cases = readJunit(xml).flatMap(({ testcase }) => testcase);
+  const types = (tries: ReadCase['flakyError']) => [tries ?? []].flat().map(({ type }) => type);
+  t.deepEqual(
+    cases.map(({ flakyError, rerunError, error, failure }) => [
+      types(flakyError),
+      types(rerunError),
+      error?.type ?? failure?.type,
+    ]),
+    [
+      [['network', 'rate-limit'], [], undefined],
+      [[], ['auth'], 'infra'],
+      [[], [], undefined],
+      [[], [], 'expectation'],
+      [[], [], undefined],
+    ],
+  );
+  const stack = ([cases[0]!.flakyError!].flat()[0] as { stackTrace: string }).stackTrace;
+  t.regex(stack, /^infra: it was the network\nrecording: cells\/one-question--openai\S+--try-1$/);
+  t.regex(
+    cases[2]!['system-out']!,
+    /^flaky: passed 1 and failed 1 of 2 times with the same inputs$/m,
+  );
+
+  const { summary, tests } = readCtrf(textOf(ctrfReport(triedAgain))).results;
+  t.like(summary, { passed: 3, failed: 1, other: 1, flaky: 3 });
+  t.deepEqual(
+    tests.map(({ retries, flaky, retryAttempts = [] }) => [
+      retries,
+      flaky,
+      retryAttempts.map(({ attempt, status }) => `${attempt} ${status}`),
+    ]),
+    [
+      [2, true, ['1 other', '2 other']],
+      [1, undefined, ['1 other']],
+      [undefined, true, []],
+      [undefined, true, []],
+      [undefined, undefined, []],
+    ],
+  );
+
+  const [head, ...rows] = readCsv(textOf(csvReport(triedAgain)));
+  const [tries, flaky] = ['tries', 'flaky'].map((name) => head!.indexOf(name)) as [number, number];
+  t.deepEqual(
+    rows.map((row) => `${row[tries]} ${row[flaky]}`),
+    ['3 retried', '2 ', '1 repetitions', '1 repetitions', '1 '],
+  );
+
+  const page = markdownReport(triedAgain);
+  t.regex(page, /1 failed, ⚠️ 1 could not be judged, ✅ 3 passed, 🔁 2 flaky$/m);
+  const told = readMarkdownTables(page).find(({ heads }) => heads.includes('what'))!;
+  t.deepEqual(
+    told.rows.map((row) => row.map(shownText).slice(0, 2)),
+    [
+      [
+        'one-question · openai · diy · good-wifi',
+        'passed in try 3; 2 that could not be judged before it',
+      ],
+      [
+        'one-question · gsv · diy · good-wifi',
+        'passed 1 and failed 1 of 2 times with the same inputs',
+      ],
+    ],
+  );
+
+  const settings = { color: false, width: 200, recordingsFolder: 'runs', nextSteps: [] };
+  const terminal = renderTerminalReport(triedAgain, settings);
+  t.regex(terminal, /: 3 passed, 1 failed, 1 could not be judged, 2 flaky — 5 cells/);
+  t.regex(terminal, / {4}try 1: infra, auth: it was the auth — recording: cells\/\S+--try-1\n/);
+  const list = terminal.slice(terminal.indexOf('\nFlaky\n')).split('\n').slice(2, 8);
+  t.deepEqual(
+    list.map((line) => line.trim().replace(/ — recording: .*/, '')),
+    [
+      'one-question · openai · diy · good-wifi: passed in try 3; 2 that could not be judged before it',
+      'try 1: infra, network: it was the network',
+      'try 2: infra, rate-limit: it was the rate-limit',
+      'one-question · gsv · diy · good-wifi: passed 1 and failed 1 of 2 times with the same inputs',
+      'pass: cells/one-question--gsv--diy--good-wifi--r001',
+      'fail: cells/one-question--gsv--diy--good-wifi--r002',
+    ],
+  );
+  t.regex(terminal, / pass, flaky\n/);
+  t.regex(terminal, / fail 1\/2: 1 missed, flaky\n/);
+
+  const notices = readWorkflowCommands(textOf(githubAnnotations(triedAgain))).filter(
+    ({ name }) => name === 'notice',
+  );
+  t.deepEqual(
+    notices.map(({ properties, message }) => [properties['title'], message.split(': ')[0]]),
+    [
+      ['one-question: flaky', 'one-question · openai · diy · good-wifi'],
+      ['one-question: flaky', 'one-question · gsv · diy · good-wifi'],
+    ],
+  );
+});
+
+test('in virtual time draws explain a flaky cell; with equal draws the program is to blame', (t) => {
+  const repetitions = (seeds: readonly [number, number]): string => {
+    const report = plantRunReport(
+      [400, 900].map((ttfbMs, i) => ({
+        provider: 'gsv',
+        turns: [plantTurn({ ttfbMs })],
+        expect: [tooSlow],
+        repetition: i + 1,
+        seed: seeds[i]!,
+      })),
+    );
+    const [group, ...others] = flakyGroups(report.cells);
+    t.deepEqual(others, []);
+    return flakyWords(group!.flaky, report.run.time);
+  };
+  t.regex(repetitions([1, 2]), /1 and failed 1 of 2 times: it depends on the draws, and each seed/);
+  t.regex(repetitions([3, 3]), /same seed in virtual time.*a defect of echokit-harness/);
+});
+
 test('instants are counted as the calendar has them', (t) => {
   // From `date -u -d … +%s`.
   for (const [text, epoch] of [
@@ -150,7 +298,7 @@ test('CSV has a row for each turn, units in its head, and the numbers of the rep
     rows.map((row) => row[column('failure')]),
     ['', '', '', 'auth', ''],
   );
-  for (const name of head!.slice(15)) t.regex(name, / \((ms|s|count|samples|ratio|LUFS|dBFS)\)$/);
+  for (const name of head!.slice(17)) t.regex(name, / \((ms|s|count|samples|ratio|LUFS|dBFS)\)$/);
   t.true(column('loudness_lufs (LUFS)') > 0 && column('underruns.count (count)') > 0);
 });
 
@@ -399,6 +547,10 @@ function hostileReport(text: string): RunReport {
       host: text,
       recording: text,
       ...(cell.verdict !== 'pass' && { failure, failures: [failure] }),
+      earlierTries: [{ verdict: 'infra', failures: [failure], durationMs: 1, recording: text }],
+      ...(cell.verdict === 'pass' && {
+        flaky: { kind: 'retried', passed: 1, failed: 0, infra: 1 },
+      }),
       turns: cell.turns.map((turn) => ({
         ...turn,
         sentences: [{ sentence: 1, text }],
@@ -506,7 +658,7 @@ test('hostile text breaks no table of Markdown, and a megabyte of it no limit', 
     // Every cell has the same conditions now, so there is one table to compare.
     t.deepEqual(
       tables.map(({ rows }) => rows.length),
-      [1, 4, 1].map((rows, i) => (i === 0 ? tables[0]!.rows.length : rows)),
+      [1, 1, 4, 1].map((rows, i) => (i === 0 ? tables[0]!.rows.length : rows)),
     );
     const shown = shownText(tables.at(-1)!.rows[0]![1]!);
     t.true(
@@ -527,7 +679,7 @@ test('hostile text injects no workflow command, into annotations or into what is
     t.false(active.test(ofLines(lines)));
     const commands = readWorkflowCommands(lines);
     t.true(commands.length >= 2);
-    t.true(commands.every(({ name }) => name === 'error' || name === 'warning'));
+    t.true(commands.every(({ name }) => ['error', 'warning', 'notice'].includes(name)));
     t.is(lines.trimEnd().split('\n').length, commands.length);
     for (const { properties, message } of commands) {
       t.deepEqual(

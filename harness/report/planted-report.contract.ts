@@ -10,7 +10,7 @@ import type { Cell } from '../scenario/plan.ts';
 import { cellName } from '../scenario/plan.ts';
 import type { Expectation } from '../scenario/scenario.ts';
 import { checkReportFormat } from '../trace/format-check.contract.ts';
-import { judge } from '../verdict/judge.ts';
+import { judge, type VerdictFailure } from '../verdict/judge.ts';
 import { buildRunReport, type ReportedCell, type RunFacts, type RunReport } from './run-report.ts';
 
 export interface PlantedCellPlan {
@@ -24,6 +24,11 @@ export interface PlantedCellPlan {
   readonly expect?: readonly Expectation[];
   /** Of a live provider. */
   readonly host?: string;
+  readonly repetition?: number;
+  /** Default: 7. */
+  readonly seed?: number;
+  /** Tries before it that could not be judged: the code of each. */
+  readonly earlier?: readonly string[];
 }
 
 /**
@@ -82,7 +87,10 @@ export function plantReportedCell(plan: PlantedCellPlan): ReportedCell {
   const expect = plan.expect ?? [];
   const scenario = { ...silentScenario(name, `scenarios/${name}.toml`, title), expect };
   const { provider, device = 'diy', network = 'good-wifi', server = 'harness' } = plan;
-  const cell: Cell = { scenario, provider, device, network, server, seed: 7 };
+  const { repetition, seed = 7, earlier } = plan;
+  const place = { provider, device, network, server };
+  const cell: Cell = { scenario, ...place, seed, ...(repetition !== undefined && { repetition }) };
+  const recording = `cells/${cellName(cell)}`;
   const lastUs = Math.max(
     ...plan.turns.flatMap(({ endUs, sentences }) => [
       endUs,
@@ -100,9 +108,21 @@ export function plantReportedCell(plan: PlantedCellPlan): ReportedCell {
     cell,
     measurement,
     verdict: judge(measurement, expect),
-    recording: `cells/${cellName(cell)}`,
+    recording,
     host: plan.host ?? null,
+    ...(earlier !== undefined && {
+      earlierTries: earlier.map((code, i) => ({
+        verdict: { outcome: 'infra' as const, expectations: [], failures: [infra(code)] },
+        recording: `${recording}--try-${i + 1}`,
+        durationUs: 1_500_000,
+      })),
+    }),
   };
+}
+
+function infra(code: string): VerdictFailure {
+  const message = `it was the ${code}`;
+  return { class: 'infra', code, message, turn: null, expected: false, seqs: [] };
 }
 
 export function plantRunReport(

@@ -3,6 +3,7 @@
  * Metric names and their units are those of `harness/metrics/metric-catalog.ts`.
  */
 import type { Comparison } from '../comparison/comparison.ts';
+import type { Flakiness } from '../comparison/flaky.ts';
 import type { UnderrunBlame } from '../metrics/blame.ts';
 import type { BoardMeasurement } from '../metrics/board-measurement.ts';
 import { spanNames } from '../metrics/latency-spans.ts';
@@ -16,6 +17,7 @@ import type { ManifestInputs } from '../trace/manifest.ts';
 import type { Verdict, VerdictFailure } from '../verdict/judge.ts';
 import { type BlameReport, blameReport } from './blame-report.ts';
 import { type BoardReport, boardReport } from './board-report.ts';
+import { withFlakyCells } from './flaky-report.ts';
 import {
   type CellLedgerReport,
   cellLedger,
@@ -156,6 +158,22 @@ export interface CellReport {
   readonly settings: MeasureSettings;
   /** Folder of the recording, relative to the folder of the run, with `/` as separator. */
   readonly recording: string;
+  /** The tries before this one, the oldest first: none of them could be judged. Absent: there was none. */
+  readonly earlierTries?: readonly TryReport[];
+  /** Why another try would change nothing, though it could not be judged. Absent: it was judged, or might. */
+  readonly notTriedAgain?: string;
+  /** It did not come out the same each time that it was held. Absent: nothing shows that. */
+  readonly flaky?: Flakiness;
+}
+
+/** A try that does not count: what it came to, and where its recording is. */
+export interface TryReport {
+  readonly verdict: Verdict['outcome'];
+  readonly failures: readonly VerdictFailure[];
+  /** Of the conversation, on its own clock. */
+  readonly durationMs: number;
+  /** As {@link CellReport.recording}. */
+  readonly recording: string;
 }
 
 export interface ValuePlace {
@@ -232,7 +250,13 @@ export interface ReportedCell {
   /** Of a real board. */
   readonly board?: BoardMeasurement;
   readonly room?: RoomMeasurement;
-  readonly firstTry?: NonNullable<BoardReport['firstTry']>;
+  readonly earlierTries?: readonly {
+    readonly verdict: Verdict;
+    /** Relative to the folder of the run. */
+    readonly recording: string;
+    readonly durationUs: number;
+  }[];
+  readonly notTriedAgain?: string;
 }
 
 export function buildRunReport(source: {
@@ -241,11 +265,12 @@ export function buildRunReport(source: {
   readonly run: RunFacts;
   readonly environment: Environment;
 }): RunReport {
+  const { run, environment } = source;
   return finite({
     schemaVersion: reportSchemaVersion,
     metricsVersion,
-    run: source.run,
-    cells: source.cells.map(cellReport),
+    run,
+    cells: withFlakyCells([{ run, environment, cells: source.cells.map(cellReport) }]),
     notRun: (source.notRun ?? []).map(({ cell, reason }) => ({
       scenario: cell.scenario.name,
       provider: cell.provider,
@@ -254,7 +279,7 @@ export function buildRunReport(source: {
       server: cell.server,
       reason,
     })),
-    environment: source.environment,
+    environment,
   });
 }
 
@@ -289,7 +314,8 @@ function cellReport({
   blame,
   board,
   room,
-  firstTry,
+  earlierTries,
+  notTriedAgain,
 }: ReportedCell): CellReport {
   const failure = verdict.failures.find(({ expected }) => !expected);
   const { quirksOff, noiseDbfs, echo } = cell.scenario.device;
@@ -305,7 +331,7 @@ function cellReport({
     ...(quirksOff.length === 0 ? {} : { quirksOff }),
     ...(noiseDbfs !== undefined && { noiseDbfs }),
     ...(echo !== undefined && { echoDb: echo.db, echoDelayMs: echo.delayMs }),
-    ...(board !== undefined && { board: boardReport(board, firstTry) }),
+    ...(board !== undefined && { board: boardReport(board) }),
     ...(room !== undefined && { room }),
     seed: cell.seed,
     ...(cell.repetition !== undefined && { repetition: cell.repetition }),
@@ -332,6 +358,15 @@ function cellReport({
     ...(blame !== undefined && { blame: blameReport(blame) }),
     settings: measurement.settings,
     recording,
+    ...(earlierTries !== undefined && {
+      earlierTries: earlierTries.map((one) => ({
+        verdict: one.verdict.outcome,
+        failures: one.verdict.failures,
+        durationMs: one.durationUs / 1000,
+        recording: one.recording,
+      })),
+    }),
+    ...(notTriedAgain !== undefined && { notTriedAgain }),
   };
 }
 

@@ -6,6 +6,14 @@ import { boardLines, roomLines, twinLines } from './board-report.ts';
 import { type Comparison, compareCells, meanSpans, numberAt } from './cell-comparison.ts';
 import { type FailedCell, failedCell, reasonOf } from './cell-failure.ts';
 import { cellTitle, conditionsOf, groupBy, isUsual, placeOf, rowLabel } from './cell-groups.ts';
+import {
+  flakyEvidence,
+  flakyGroups,
+  flakyTitle,
+  flakyWords,
+  noOtherTryLines,
+  tryLines,
+} from './flaky-report.ts';
 import { ledgerTables } from './ledger-tables.ts';
 import {
   type CellReport,
@@ -50,6 +58,7 @@ export function renderTerminalReport(report: RunReport, settings: TerminalReport
           ledgerTables(cells, { detail: settings.ledger ?? 'sums', width: settings.width }, colors),
           boardSections(cells, settings, colors),
           failureList(cells, settings, colors),
+          flakyList(report, settings.width, colors),
         ]),
     notRunList(report, settings.width, colors),
     closing(cells, settings, colors),
@@ -68,6 +77,7 @@ function headline({ run, cells }: RunReport, width: number, colors: Colors): str
       [count('pass'), 'passed', colors.green],
       [count('fail'), 'failed', colors.red],
       [count('infra'), 'could not be judged', colors.yellow],
+      [flakyGroups(cells).length, 'flaky', colors.yellow],
     ] as const
   ).flatMap(([number, word, paint]) =>
     number === 0 ? [] : [{ text: `${number} ${word}`, paint }],
@@ -326,8 +336,9 @@ function verdictCell(cells: readonly CellReport[], colors: Colors): TableCell {
   const count = cells.length > 1 ? ` ${group.length}/${cells.length}` : '';
   const reason = [...new Set(group.map(reasonOf).filter((found) => found !== ''))][0];
   const paint = { fail: colors.red, infra: colors.yellow, pass: colors.green }[outcome];
-  if (reason === undefined) return { text: outcome + count, paint };
-  return { text: `${outcome}${count}${count === '' ? ' ' : ': '}${reason}`, paint };
+  const flaky = cells.some((cell) => cell.flaky !== undefined) ? ', flaky' : '';
+  if (reason === undefined) return { text: outcome + count + flaky, paint };
+  return { text: `${outcome}${count}${count === '' ? ' ' : ': '}${reason}${flaky}`, paint };
 }
 
 const spanHeads: Readonly<Record<string, readonly [string, string]>> = {
@@ -393,16 +404,35 @@ function failureList(
     const paint = cell.verdict === 'infra' ? colors.yellow : colors.red;
     const more = group.length === 1 ? '' : ` (and ${group.length - 1} more)`;
     const recording = `recording: ${recordingsFolder}/${cell.recording}${more}`;
+    const tries = [...tryLines(cell), ...noOtherTryLines(cell)];
     return [
       ...wrapText(neutralize(groupTitle(group.map((one) => one.cell))), width, ['  ', '    ']).map(
         paint,
       ),
-      ...[...items, recording].flatMap((item) =>
+      ...[...items, ...tries, recording].flatMap((item) =>
         wrapText(neutralize(item), width, ['    ', '      ']),
       ),
     ];
   });
   return lines.length === 0 ? [] : [colors.bold('What failed'), ...lines];
+}
+
+/** What came out differently when it was held again: the verdicts stay as they are. */
+function flakyList({ run, cells }: RunReport, width: number, colors: Colors): string[] {
+  const groups = flakyGroups(cells);
+  if (groups.length === 0) return [];
+  return [
+    colors.bold('Flaky'),
+    ...groups.flatMap((group) => [
+      ...wrapText(neutralize(`${flakyTitle(group)}: ${flakyWords(group.flaky, run.time)}`), width, [
+        '  ',
+        '    ',
+      ]).map(colors.yellow),
+      ...flakyEvidence(group).flatMap((line) =>
+        wrapText(neutralize(line), width, ['    ', '      ']),
+      ),
+    ]),
+  ];
 }
 
 /** One cell by its name, several by what they have in common and in how many ways they differ. */

@@ -27,6 +27,13 @@ function failuresOf(run: BoardRun): string[] {
   return (run.board?.failures ?? []).map(({ code }) => code);
 }
 
+/** Codes of why it could not be judged, of each try before the last. */
+function codesOfTries({ earlierTries = [] }: BoardRun): string[][] {
+  return earlierTries.map(({ verdict }) =>
+    verdict.failures.flatMap((one) => (one.class === 'infra' ? [one.code] : [])),
+  );
+}
+
 function serial(run: BoardRun, type: string): TraceEvent[] {
   return run.recorded.events.filter((event) => event.source === 'serial' && event.type === type);
 }
@@ -107,12 +114,14 @@ for (const [fault, code] of [
       },
     });
     t.is(run.verdict.outcome, 'pass', JSON.stringify(run.verdict.failures));
+    const [first, ...others] = run.earlierTries!;
+    t.deepEqual(others, []);
     t.true(
-      run.firstTry!.failures.some((failure) => failure.code === code),
-      JSON.stringify(run.firstTry),
+      first!.verdict.failures.some((failure) => failure.code === code),
+      JSON.stringify(first),
     );
-    t.true(run.firstTry!.failures.every(({ hint }) => hint.length > 10));
-    t.true(existsSync(join(run.path, '..', '..', run.firstTry!.recording, 'trace.jsonl')));
+    t.true(existsSync(join(run.path, '..', '..', first!.recording, 'trace.jsonl')));
+    t.is(first!.recording, `${run.recording}--try-1`);
   });
 }
 
@@ -124,10 +133,7 @@ test('a board that crashes each time makes the cell infra, and the turns go on b
   });
   t.is(run.verdict.outcome, 'infra');
   t.deepEqual(failuresOf(run), ['BOARD_CRASHED']);
-  t.deepEqual(
-    run.firstTry!.failures.map(({ code }) => code),
-    ['BOARD_CRASHED'],
-  );
+  t.deepEqual(codesOfTries(run), [['BOARD_CRASHED']]);
   t.is(run.verdict.failures[0]!.class, 'infra');
   t.is(run.measurement.turns.at(-1)!.outcome, 'ok', 'the second turn was held');
 });
@@ -139,7 +145,7 @@ test('a restart that the firmware wants is followed, and is no failure of the bo
     },
   });
   t.deepEqual(failuresOf(run), []);
-  t.is(run.firstTry, undefined);
+  t.is(run.earlierTries, undefined);
   t.is(
     run.recorded.events.filter((event) => event.source === 'device' && event.type === 'reboot')
       .length,
@@ -347,8 +353,8 @@ test('a crash while a person is asked for K0 is told at once, and K0 is asked fo
   });
   t.is(run.verdict.outcome, 'pass', JSON.stringify(run.verdict.failures));
   t.deepEqual(
-    run.firstTry!.failures.map(({ code }) => code),
-    ['BOARD_CRASHED'],
+    codesOfTries(run),
+    [['BOARD_CRASHED']],
     'the reconnection after the crash is no press',
   );
   const first = shown.slice(
@@ -377,7 +383,7 @@ test('a run that is stopped lets go of the port', async (t) => {
   });
   t.is(run.measurement.end!.outcome, 'interrupted');
   t.is(run.leftOpen, 0);
-  t.is(run.firstTry, undefined);
+  t.is(run.earlierTries, undefined);
 });
 
 test('two boards at once do not mix', async (t) => {

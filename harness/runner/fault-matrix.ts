@@ -103,7 +103,7 @@ export async function matrixCell(
 
 function told(
   fault: Fault,
-  { result: { measurement, verdict, firstTry }, recording }: PassedRun,
+  { result: { measurement, verdict, earlierTries = [] }, recording }: PassedRun,
 ): Pick<MatrixCell, 'outcome' | 'remark' | 'next'> {
   const reports = recording.events.flatMap((event) =>
     event.source === 'harness' && event.type === 'faultStruck' && event.turn === 1 ? [event] : [],
@@ -114,13 +114,13 @@ function told(
     ? null
     : (follower?.failure?.kind ?? follower?.outcome ?? 'none');
   const happened = reports.some(({ obstacle }) => obstacle === undefined);
-  if (!happened && firstTry === undefined) {
+  if (!happened && earlierTries.length === 0) {
     const remark = reports[0]?.obstacle ?? 'what it happens to did not come';
     return { outcome: null, remark, next };
   }
-  const infra = [...(firstTry?.failures ?? []), ...verdict.failures].find(
-    (failure) => !('class' in failure) || failure.class === 'infra',
-  );
+  const infra = [...earlierTries.map((one) => one.verdict), verdict]
+    .flatMap(({ failures }) => failures)
+    .find((failure) => failure.class === 'infra');
   const defects = verdict.failures.filter(({ class: kind }) => kind === 'defect');
   return {
     outcome: infra === undefined ? (turn?.failure?.kind ?? turn?.outcome ?? 'none') : infra.code,

@@ -41,6 +41,7 @@ async function converse(
   const [conversation] = await runner.run(scenarioOf('named', toml), {
     providers: [provider],
     time,
+    retries: 1,
   });
   return conversation!;
 }
@@ -138,6 +139,8 @@ test.serial('a full disk ends the recording, and the run says so', async (t) => 
   t.is(conversation.verdict.failures[0]!.code, 'RECORDING_DISK_FULL');
   t.regex(conversation.verdict.failures[0]!.message, /ENOSPC.*make room/);
   t.is(conversation.recorded.events.at(-1)!.type === 'end', false);
+  t.is(conversation.earlierTries, undefined, 'the fault would strike again');
+  t.regex(conversation.notTriedAgain!, /disk-full/);
 });
 
 test.serial(

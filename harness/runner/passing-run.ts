@@ -97,6 +97,7 @@ export async function passRun<T>(
       folder,
       signal: new AbortController().signal,
       environment: {},
+      retries: 1,
       ...(board !== undefined && { board: { name: 'virtual board', source: board.source } }),
     });
     const path = join(folder, result!.recording);

@@ -53,6 +53,7 @@ export interface RunOptions {
   readonly time?: 'virtual' | 'real';
   readonly live?: boolean;
   readonly budget?: RequestBudget;
+  readonly retries?: number;
   /** Beside the built-in ones; goes before one of the same name. */
   readonly entries?: readonly ProviderEntry[];
   /** Boards beside the built-in ones; they go before those of the same name. */
@@ -103,7 +104,7 @@ export class ConversationRunner {
   async run(scenario: Scenario, options: RunOptions = {}): Promise<RecordedConversation[]> {
     const folder = join(this.#folder, `${++this.#runs}`);
     const { seed = 1, time = 'virtual', live = false, entries = [] } = options;
-    const { signal = new AbortController().signal, budget, profiles = [] } = options;
+    const { signal = new AbortController().signal, budget, profiles = [], retries } = options;
     const own = new Map(profiles.map((profile) => [profile.name, profile]));
     const all = new Map([...providers, ...entries.map((entry) => [entry.name, entry] as const)]);
     const plan = planRun([scenario], {
@@ -128,6 +129,7 @@ export class ConversationRunner {
       folder,
       signal,
       ...(budget === undefined ? {} : { budget }),
+      ...(retries === undefined ? {} : { retries }),
       environment: {},
     });
     return opened(results, folder);

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { DeviceProfile } from '../device/device-profile.ts';
 import { type RecordedTraffic, recordedTraffic } from '../replay/recorded-exchange.ts';
 import type { ScenarioCatalog } from '../scenario/load.ts';
@@ -8,9 +8,10 @@ import type { Cell, Plan } from '../scenario/plan.ts';
 import type { Scenario } from '../scenario/scenario.ts';
 import { packetLengthsMs } from '../server/deviation-items.ts';
 import type { ManifestSource } from '../trace/manifest.ts';
-import { checkRecordedFiles, readManifest } from '../trace/recorded-files.ts';
+import { checkRecordedFiles, readEarlierTryName, readManifest } from '../trace/recorded-files.ts';
 import { RecordingError } from '../trace/recording-error.ts';
 import { readRecordingHeader } from '../trace/recording-reader.ts';
+import { partialSuffix } from '../trace/recording-writer.ts';
 import type { TraceHeader } from '../trace/trace-event.ts';
 import { readWire } from '../trace/wire-traffic.ts';
 import type { ProviderEntry } from './provider-catalog.ts';
@@ -113,14 +114,16 @@ export function openRecordedAnswers(folder: string): RecordedAnswers {
   };
 }
 
-/** Folders of recordings at `path`: itself, or the cells of a run. Unfinished ones are taken, too. */
+/**
+ * Folders of recordings at `path`: itself, or the cells of a run. Unfinished ones are taken, too. Of a conversation that was
+ * held more than once it is the last try.
+ */
 export function recordingFolders(path: string): string[] {
   if (existsSync(join(path, 'trace.jsonl'))) return [path];
   const cells = join(path, 'cells');
   const names = existsSync(cells) ? readdirSync(cells).sort() : [];
   const folders = names
-    // Of a conversation that was held twice the second one counts.
-    .filter((name) => !name.endsWith('--first-try'))
+    .filter((name) => readEarlierTryName(name) === undefined)
     .map((name) => join(cells, name))
     .filter((folder) => existsSync(join(folder, 'trace.jsonl')));
   if (folders.length > 0) return folders;
@@ -129,6 +132,20 @@ export function recordingFolders(path: string): string[] {
     `${path} holds no recording: neither trace.jsonl nor cells/*/trace.jsonl is there.`,
     'Name the folder of a run, recordings/runs/<run>, or of one of its cells.',
   );
+}
+
+/** Folders of the tries before that of a recording, the oldest first. */
+export function earlierTryFolders(folder: string): string[] {
+  const cells = dirname(folder);
+  const own = basename(folder, partialSuffix);
+  return readdirSync(cells)
+    .flatMap((name) => {
+      const { cell, number = 0 } = readEarlierTryName(name) ?? {};
+      const path = join(cells, name);
+      return cell === own && existsSync(join(path, 'trace.jsonl')) ? [{ path, number }] : [];
+    })
+    .sort((a, b) => a.number - b.number)
+    .map(({ path }) => path);
 }
 
 /** Every conversation as it was; the seed is that of the run they are from. */

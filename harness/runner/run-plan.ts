@@ -23,6 +23,7 @@ import type {
   RecordingManifest,
 } from '../trace/manifest.ts';
 import type { Recording } from '../trace/recorded-cell.ts';
+import { earlierTryName } from '../trace/recorded-files.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import {
   boardSpeakerFile,
@@ -37,7 +38,8 @@ import {
   type TraceHeader,
   traceFormatVersion,
 } from '../trace/trace-event.ts';
-import type { BoardFailure, Verdict } from '../verdict/judge.ts';
+import type { Verdict } from '../verdict/judge.ts';
+import { whyNoOtherTry } from '../verdict/second-try.ts';
 import type { BoardSource } from './board-on-cable.ts';
 import { inputDigests } from './input-digests.ts';
 import type { Laboratory } from './laboratory.ts';
@@ -72,6 +74,11 @@ export interface RunPlanOptions {
   readonly source?: (cell: Cell) => ManifestSource;
   /** Shared by all cells; the run stops when it refuses a request. Absent: no limit. */
   readonly budget?: RequestBudget;
+  /**
+   * How often a conversation that could not be judged (`infra`) is held again with the same inputs, where it may come
+   * out otherwise. Every try stays on record; the last one counts. Default: never.
+   */
+  readonly retries?: number;
   /** Stops after the cell in progress, whose recording is completed. */
   readonly signal: AbortSignal;
   /** Facts for the manifests: versions, host, date. */
@@ -79,14 +86,14 @@ export interface RunPlanOptions {
   /** Finds out whose fault each underrun was. */
   readonly blame?: boolean;
   readonly onCell?: (result: CellResult, index: number) => void;
-  /** Called with each recording as it was read back from the disk; a second try comes under the same name. */
+  /** Called with the recording that counts of each cell, as it was read back from the disk. */
   readonly onRecording?: (
     recording: string,
     recorded: Recording,
     measurement: CellMeasurement,
   ) => void;
-  /** Called before each try. */
-  readonly onTry?: (cell: Cell, index: number, again: boolean) => void;
+  /** Called before each try with those before it, which could not be judged. */
+  readonly onTry?: (cell: Cell, index: number, earlier: readonly EarlierTry[]) => void;
   /** Called with every event when it is recorded; secrets are not yet replaced in it. */
   readonly onEvent?: (event: TraceEvent, cell: Cell) => void;
 }
@@ -111,8 +118,18 @@ export interface CellResult {
   readonly board?: BoardMeasurement;
   /** Of a run with room capture: what was heard of it. */
   readonly room?: RoomMeasurement;
-  /** The first try failed because of the board; this is the second. */
-  readonly firstTry?: { readonly failures: readonly BoardFailure[]; readonly recording: string };
+  /** The tries before this one, the oldest first. Absent: there was none. */
+  readonly earlierTries?: readonly EarlierTry[];
+  /** Why another try would change nothing, though it could not be judged. Absent: it was judged, or might. */
+  readonly notTriedAgain?: string;
+}
+
+/** A try that could not be judged, behind which the conversation was held again. */
+export interface EarlierTry {
+  readonly verdict: Verdict;
+  /** Path of its recording, relative to the folder of the run. */
+  readonly recording: string;
+  readonly durationUs: number;
 }
 
 /**
@@ -132,7 +149,7 @@ export async function runPlan(options: RunPlanOptions): Promise<CellResult[]> {
       cell.server === externalServer ? options.external : options.providers.get(cell.provider);
     if (provider === undefined) throw new RangeError(`No provider entry named "${cell.provider}".`);
     if (plan.time === 'real') await warmUp(options, cell, provider);
-    const result = await recordOnBoard(options, index, provider);
+    const result = await holdCell(options, index, provider);
     results.push(result);
     options.onCell?.(result, index);
   }
@@ -140,25 +157,42 @@ export async function runPlan(options: RunPlanOptions): Promise<CellResult[]> {
 }
 
 /**
- * A board that failed gets a second chance, and both tries stay on record (pitfalls catalogue, C02). What is tested
- * on it gets none.
+ * Holds the conversation until it can be judged or its tries are used up (pitfalls catalogue, C02). What failed gets no
+ * other try: a result is not improved by repeating it.
  */
-async function recordOnBoard(
+async function holdCell(
   options: RunPlanOptions,
   index: number,
   provider: ProviderEntry | ExternalServer,
 ): Promise<CellResult> {
-  const cell = options.plan.cells[index]!;
-  options.onTry?.(cell, index, false);
-  const first = await recordCell(options, cell, provider, index === 0);
-  const failures = first.board?.failures ?? [];
-  const stopped = options.signal.aborted || options.budget?.refused.aborted === true;
-  if (failures.length === 0 || stopped) return first;
-  const kept = join('cells', `${cellName(cell)}--first-try`);
-  renameSync(join(options.folder, first.recording), join(options.folder, kept));
-  options.onTry?.(cell, index, true);
-  const second = await recordCell(options, cell, provider, false);
-  return { ...second, firstTry: { failures, recording: kept } };
+  const { plan, folder, signal, budget, retries = 0 } = options;
+  const cell = plan.cells[index]!;
+  const earlier: EarlierTry[] = [];
+  for (;;) {
+    options.onTry?.(cell, index, earlier);
+    const isFirst = index === 0 && earlier.length === 0;
+    const { result, recorded } = await recordCell(options, cell, provider, isFirst);
+    const { verdict, recording, measurement, board } = result;
+    const notTriedAgain = whyNoOtherTry({
+      verdict,
+      time: plan.time,
+      onBoard: board !== undefined,
+      scenario: cell.scenario,
+    });
+    const stopped = signal.aborted || budget?.refused.aborted === true;
+    const isLast = earlier.length >= retries || stopped || notTriedAgain !== undefined;
+    if (verdict.outcome !== 'infra' || isLast) {
+      options.onRecording?.(recording, recorded, measurement);
+      return {
+        ...result,
+        ...(earlier.length > 0 && { earlierTries: earlier }),
+        ...(notTriedAgain !== undefined && { notTriedAgain }),
+      };
+    }
+    const kept = join('cells', earlierTryName(cellName(cell), earlier.length + 1));
+    renameSync(join(folder, recording), join(folder, kept));
+    earlier.push({ verdict, recording: kept, durationUs: measurement.durationUs });
+  }
 }
 
 /** @param mustStart a conversation that does not begin is an error, and no result */
@@ -167,7 +201,7 @@ async function recordCell(
   cell: Cell,
   provider: ProviderEntry | ExternalServer,
   mustStart: boolean,
-): Promise<CellResult> {
+): Promise<{ readonly result: CellResult; readonly recorded: Recording }> {
   const { plan, laboratory, signal, budget, environment, board } = options;
   const recording = join('cells', cellName(cell));
   const folder = join(options.folder, recording);
@@ -205,8 +239,6 @@ async function recordCell(
   const { measurement, board: onBoard, ...judged } = judgeRecording(recorded, cell.scenario);
   const verdict = withWriteError(judged.verdict, writer.failed);
   const room = measureRoom(recorded);
-  // It is whole: only its manifest is still to be written.
-  options.onRecording?.(recording, { ...recorded, partial: false }, measurement);
   const inputs = inputDigests(cell, {
     profile: profileOf({ cell, devices: options.devices }),
     ...(!isExternal(provider) && { provider }),
@@ -255,7 +287,7 @@ async function recordCell(
     environment: { ...environment, voice: spokenBy.join(', ') },
   };
   writer.finish(manifest);
-  return {
+  const result: CellResult = {
     cell,
     measurement,
     verdict,
@@ -270,6 +302,8 @@ async function recordCell(
     ...(onBoard !== null && { board: onBoard }),
     ...(room !== null && { room }),
   };
+  // It was read when only its manifest was still to be written; now it is whole.
+  return { result, recorded: { ...recorded, partial: false } };
 }
 
 /** A recording that could not be written to its end says nothing about what was recorded. */

@@ -74,6 +74,8 @@ export interface BoardRunOptions extends BoardSetting {
   readonly provider?: string;
   readonly network?: string;
   readonly signal?: AbortSignal;
+  /** Default: 1. */
+  readonly retries?: number;
 }
 
 export interface BoardRun extends CellResult {
@@ -202,6 +204,7 @@ export class VirtualBench {
       providers,
       laboratory: this.laboratory,
       board: { name: 'kitchen', source: this.source(options, boards, open) },
+      retries: options.retries ?? 1,
       folder,
       signal,
       environment: {},

@@ -12,6 +12,23 @@ export const manifestFile = 'manifest.toml';
 /** In every finished recording of every version. */
 const alwaysThere = ['trace.jsonl', 'user.wav', 'sent.wav', 'speaker.wav'];
 
+/**
+ * Name of the folder that keeps a try which could not be judged, beside that of the one which counts.
+ *
+ * @param number from 1, the oldest
+ */
+export function earlierTryName(cell: string, number: number): string {
+  return `${cell}--try-${number}`;
+}
+
+/** Which try of which cell a folder keeps; undefined: the one that counts. Older versions had a first try only. */
+export function readEarlierTryName(
+  name: string,
+): { readonly cell: string; readonly number: number } | undefined {
+  const [, cell, number = 1] = /^(.+)--(?:first-try|try-(\d+))$/.exec(name) ?? [];
+  return cell === undefined ? undefined : { cell, number: Number(number) };
+}
+
 /** Every file of a recording but its manifest, in the order of their names. */
 export function recordedFiles(folder: string): ManifestFile[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })

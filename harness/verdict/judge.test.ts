@@ -1,9 +1,12 @@
 import test from 'ava';
 import { type CellMeasurement, measureCell } from '../metrics/measure.ts';
+import { metricCatalog } from '../metrics/metric-catalog.ts';
 import { type PlantedSentence, plantCell } from '../metrics/planted-cell.contract.ts';
 import type { RecordedCell } from '../metrics/recorded-cell.ts';
+import { loadScenario } from '../scenario/load.ts';
 import type { Expectation } from '../scenario/scenario.ts';
 import { judge } from './judge.ts';
+import { whyNoOtherTry } from './second-try.ts';
 
 const sentence: PlantedSentence = {
   readyUs: 2_500_000,
@@ -210,4 +213,36 @@ test("a disturbance that a live provider left no time for is nobody's defect", (
   const verdict = judge(measurement, [], { missedDisturbances: missed, live: true });
   t.is(verdict.outcome, 'infra');
   t.like(verdict.failures, [{ class: 'infra', code: 'missed-disturbance', turn: 1 }]);
+});
+
+test('another try may help where something from outside took part, and nowhere else', (t) => {
+  const why = (
+    codes: readonly string[],
+    how: { time?: 'virtual' | 'real'; onBoard?: boolean; fault?: string; outcome?: 'fail' } = {},
+  ): string | undefined => {
+    const { time = 'virtual', onBoard = false, fault, outcome = 'infra' } = how;
+    const failures = codes.map((code) => ({
+      ...{ class: 'infra' as const, code, message: '', turn: null, seqs: [] },
+      expected: false,
+    }));
+    const planted = fault === undefined ? '' : `[[turn.fault]]\nname = "${fault}"\n`;
+    const scenario = loadScenario(
+      `title = "T"\n[[turn]]\nsay = "Hi."\nreply = "Hi."\n${planted}`,
+      't.toml',
+      { metrics: metricCatalog, providers: [], devices: [], networks: [], quirks: [] },
+    );
+    return whyNoOtherTry({ verdict: { outcome, failures }, time, onBoard, scenario });
+  };
+  t.regex(why(['unfinished'])!, /virtual time/);
+  t.is(why(['unfinished'], { time: 'real' }), undefined);
+  t.is(why(['BOARD_CRASHED'], { onBoard: true }), undefined);
+  t.is(why(['unfinished', 'run-interrupted']), undefined);
+  t.is(why(['RECORDING_NOT_WRITTEN', 'unfinished']), undefined);
+  t.is(why(['unfinished', 'cut-short']), undefined, 'killed');
+  for (const time of ['virtual', 'real'] as const) {
+    t.regex(why(['RECORDING_DISK_FULL'], { time, fault: 'disk-full' })!, /the scenario plants/);
+    // A recording that is read later knows only that it ends in the middle.
+    t.regex(why(['unfinished', 'cut-short'], { time, fault: 'disk-full' })!, /disk-full/);
+  }
+  t.is(why(['auth'], { outcome: 'fail' }), undefined, 'what failed is not asked');
 });

@@ -36,6 +36,8 @@ export interface ComparisonRow extends Comparison {
   /** How many of its cells have this verdict. */
   readonly verdictCount: number;
   readonly reason: string;
+  /** One of its cells is. */
+  readonly flaky: boolean;
   /** Of its failures and latencies: how many values are behind the figure. */
   readonly n: Readonly<Record<'heard' | 'ttfb' | 'ttfa' | 'seam' | 'prebuffer', number>>;
   readonly stutter: readonly Stutter[];
@@ -71,6 +73,7 @@ export function comparisonRows(
       verdict,
       verdictCount: worst.length,
       reason: worst.find(({ reason }) => reason !== '')?.reason ?? '',
+      flaky: own.some((cell) => cell.flaky !== undefined),
       n: {
         heard: count('audible_at_speaker_ms'),
         ttfb: count('ttfb_ms'),
@@ -212,10 +215,10 @@ export const rowColumns: readonly RowColumn[] = [
     key: 'verdict',
     head: 'verdict',
     meaning:
-      'fail: an expectation was missed or a turn failed; infra: the run itself failed, and nothing can be said',
+      'fail: an expectation was missed or a turn failed; infra: the run itself failed, and nothing can be said; flaky: it did not come out the same each time',
     value: ({ verdict, verdictCount }) => verdictOrder[verdict] - verdictCount / 1e6,
-    text: ({ verdict, verdictCount, cells, reason }) => ({
-      text: `${verdict}${cells.length > 1 ? ` ${verdictCount} of ${cells.length}` : ''}${reason === '' ? '' : `: ${reason}`}`,
+    text: ({ verdict, verdictCount, cells, reason, flaky }) => ({
+      text: `${verdict}${cells.length > 1 ? ` ${verdictCount} of ${cells.length}` : ''}${reason === '' ? '' : `: ${reason}`}${flaky ? ', flaky' : ''}`,
     }),
   },
 ];

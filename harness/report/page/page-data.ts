@@ -44,6 +44,8 @@ export interface PageCell extends ComparedCell {
   readonly verdict: CellReport['verdict'];
   /** In a word or two, or empty. */
   readonly reason: string;
+  /** Why it is flaky, in a sentence. Absent: nothing shows that it is. */
+  readonly flaky?: string;
   readonly stutter: readonly Stutter[];
 }
 

@@ -1,5 +1,6 @@
 /** The top of a page: what was run, and what it comes to. It needs no script. */
 import { externalServer } from '../../scenario/plan.ts';
+import { flakyGroups } from '../flaky-report.ts';
 import type { RunReport } from '../run-report.ts';
 import { stutterWords } from './fault-words.ts';
 import type { PageSummary } from './page-data.ts';
@@ -57,16 +58,18 @@ function verdictSentence({ cells, notRun }: RunReport): string {
   const left =
     notRun.length === 0 ? '' : ` ${count(notRun.length, 'more')} not run.`.replace('mores', 'more');
   if (cells.length === 0) return `No conversation was held.${left}`;
+  const groups = flakyGroups(cells).length;
+  const flaky = groups === 0 ? '' : ` ${groups} ${groups === 1 ? 'is' : 'are'} flaky.`;
   if (passed === cells.length) {
     const all = cells.length === 1 ? 'The conversation' : `All ${cells.length} conversations`;
-    return `${all} passed.${left}`;
+    return `${all} passed.${flaky}${left}`;
   }
   const parts = [
     ...(failed > 0 ? [`${failed} failed`] : []),
     ...(infra > 0 ? [`${infra} could not be judged`] : []),
     `${passed} passed`,
   ];
-  return `Of ${count(cells.length, 'conversation')}, ${parts.join(', ')}.${left}`;
+  return `Of ${count(cells.length, 'conversation')}, ${parts.join(', ')}.${flaky}${left}`;
 }
 
 function seconds(ms: number): string {

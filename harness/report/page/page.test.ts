@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { plantReportedCell, plantRunReport, plantTurn } from '../planted-report.contract.ts';
 import { buildRunReport, type RunReport } from '../run-report.ts';
 import { blindTrials } from './blind-trials.ts';
-import { comparisonRows, filtered, sortedRows } from './comparison-rows.ts';
+import { comparisonRows, filtered, rowColumns, sortedRows } from './comparison-rows.ts';
 import { stutterWords } from './fault-words.ts';
 import { histogram } from './histogram.ts';
 import type { PageCell, PageSummary } from './page-data.ts';
@@ -116,6 +116,27 @@ test('the page says who speaks first, who stutters, and who is not ranked', (t) 
   t.regex(html, /Not ranked: <bdi>broken<\/bdi> \(1 of 1 turns failed\)/);
   t.regex(html, /<b><bdi>late<\/bdi><\/b> stuttered once, \d+ ms; cause not known/);
   t.regex(html, /Of 3 conversations, 1 failed, 2 passed/);
+});
+
+test('the page says what was tried again, what is flaky and why', (t) => {
+  const report = plantRunReport(
+    [
+      { provider: 'late', turns: [plantTurn()], earlier: ['network'] },
+      { provider: 'quick', turns: [plantTurn()] },
+    ],
+    { time: 'real' },
+  );
+  t.regex(htmlOf(report), /All 2 conversations passed\. 1 is flaky\./);
+  const { cells } = summaryOf(report);
+  t.deepEqual(
+    cells.map(({ flaky }) => flaky),
+    ['passed in try 2; 1 that could not be judged before it', undefined],
+  );
+  const rows = comparisonRows(cells, [0, 1], 'provider');
+  const verdicts = rows.map(
+    (row) => rowColumns.find(({ key }) => key === 'verdict')!.text(row).text,
+  );
+  t.deepEqual(verdicts, ['pass, flaky', 'pass']);
 });
 
 test('stutter is told with its causes, the longest first', (t) => {

@@ -6,6 +6,7 @@ import type { RecordedCell } from '../../metrics/recorded-cell.ts';
 import { boardLines, roomLines } from '../board-report.ts';
 import { reasonOf } from '../cell-failure.ts';
 import { placeOf, rowLabel } from '../cell-groups.ts';
+import { flakyWords, noOtherTryLines, tryLines } from '../flaky-report.ts';
 import type { CellReport, RunReport } from '../run-report.ts';
 import { stutterOf } from './fault-words.ts';
 import {
@@ -71,7 +72,7 @@ export class ReportPage {
       // Only draws the order of blind listening: that of recordings whose run is not known is drawn from the first of them.
       seed: report.run.seed ?? report.cells[0]?.seed ?? 0,
       cells: report.cells.map((cell) =>
-        pageCell(cell, this.#conversations.get(cell.recording)?.gaps),
+        pageCell(cell, report.run.time, this.#conversations.get(cell.recording)?.gaps),
       ),
       notRun: report.notRun,
       sound: soundOf(sound, folders),
@@ -83,7 +84,10 @@ export class ReportPage {
     yield data(summaryId, redact(scriptJson(summary)));
     yield `<script>${program.script}</script>\n`;
     for (const [i, cell] of report.cells.entries()) {
-      const facts = scriptJson({ ...conversationFacts(cell), folder: folders[i]! });
+      const facts = scriptJson({
+        ...conversationFacts(cell, report.run.time),
+        folder: folders[i]!,
+      });
       const kept = this.#conversations.get(cell.recording);
       const timeline = kept === undefined ? 'null' : timelineJson(kept, sound !== null);
       yield packed(conversationId(i), redact(`{"cell":${facts},"timeline":${timeline}}`));
@@ -114,7 +118,11 @@ function soundOf(
   return { kind: 'none', why: 'there is more of it than a page can hold' };
 }
 
-function pageCell(cell: CellReport, gaps: Timeline['gaps'] | undefined): PageCell {
+function pageCell(
+  cell: CellReport,
+  time: RunReport['run']['time'],
+  gaps: Timeline['gaps'] | undefined,
+): PageCell {
   const { scenario, title, provider, network, server, verdict, metrics, values, turns } = cell;
   const [board, air] = placeOf(cell);
   const take = (names: readonly string[]) =>
@@ -135,6 +143,7 @@ function pageCell(cell: CellReport, gaps: Timeline['gaps'] | undefined): PageCel
     ...(cell.repetition !== undefined && { repetition: cell.repetition }),
     verdict,
     reason: reasonOf(cell),
+    ...(cell.flaky !== undefined && { flaky: flakyWords(cell.flaky, time) }),
     stutter: stutterOf(gaps ?? unexplainedGaps(cell)),
     turns: turns.map((turn) => ({ verdict: turn.verdict })),
     metrics: take(['underruns', 'audio_seconds', 'loudness_lufs', 'conservation']),
@@ -165,7 +174,10 @@ function unexplainedGaps({ turns }: CellReport) {
   );
 }
 
-function conversationFacts(cell: CellReport): Omit<PageConversation['cell'], 'folder'> {
+function conversationFacts(
+  cell: CellReport,
+  time: RunReport['run']['time'],
+): Omit<PageConversation['cell'], 'folder'> {
   const { failures, ledger, recording, seed, host, turns, expectations, values, board, room } =
     cell;
   return {
@@ -185,6 +197,9 @@ function conversationFacts(cell: CellReport): Omit<PageConversation['cell'], 'fo
     expectations,
     seams: values['seam_ms'] ?? [],
     remarks: [
+      ...(cell.flaky === undefined ? [] : [`Flaky: ${flakyWords(cell.flaky, time)}.`]),
+      ...tryLines(cell),
+      ...noOtherTryLines(cell),
       ...(board === undefined ? [] : boardLines(board, cell.device, remarkWidth)),
       ...(room === undefined ? [] : roomLines(room, remarkWidth)),
     ].map((line) => line.trim()),

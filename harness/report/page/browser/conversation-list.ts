@@ -100,6 +100,7 @@ function heading(cell: PageCell): HTMLElement {
       'span',
       { class: 'brief' },
       ...(reason === '' ? [] : [foreign(reason), '; ']),
+      ...(cell.flaky === undefined ? [] : [element('b', { title: cell.flaky }, 'flaky'), '; ']),
       ...(failed === 0
         ? []
         : [

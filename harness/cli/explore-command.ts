@@ -8,6 +8,7 @@ import { scenarioText } from '../exploration/schedule.ts';
 import { writeWhole } from '../files/written-file.ts';
 import { exitCode } from './exit-code.ts';
 import { ExploreProcess } from './explore-processes.ts';
+import { ExploreTally, megabytes, warmSeeds } from './explore-tally.ts';
 import { interruptSignal, type Terminal } from './terminal.ts';
 
 export interface ExploreCommandOptions {
@@ -24,19 +25,11 @@ export interface ExploreCommandOptions {
   readonly json?: boolean;
 }
 
-/** More of it in a process than when it had warmed up is a leak. */
-const heapGrowthLimitBytes = 400 * 1024 * 1024;
-/** Seeds after which a process has filled its caches. */
-const warmSeeds = 100;
 /** A defect that fails a thousand seeds is not cut a thousand times. */
 const shrunkPerRule = 3;
 
-interface Memory {
-  warmHeapBytes: number;
-  heapBytes: number;
-  residentBytes: number;
-  seeds: number;
-}
+/** Seeds after which a line says how far it is, where no line can be rewritten. */
+const seedsPerLine = 250;
 
 /** `explore`: random faults over seeds against what must always hold. Returns the exit code. */
 export async function exploreCommand(
@@ -52,33 +45,28 @@ export async function exploreCommand(
     () => new ExploreProcess(root),
   );
   const failing: { readonly explored: Explored; readonly violation: Violation }[] = [];
-  const memories: Memory[] = [];
+  const tally = new ExploreTally();
   let next = first;
-  let done = 0;
-  let virtualMs = 0;
   const progress = (): void => {
     if (json) return;
-    const perSecond = done / (clock.nowUs() / 1e6);
-    terminal.status?.(
-      `${done} of ${seeds} seeds, ${failing.length} failing, ${perSecond.toFixed(1)} per second`,
-    );
+    const perSecond = tally.seeds / (clock.nowUs() / 1e6);
+    const line = `${tally.seeds} of ${seeds} seeds, ${failing.length} failing, ${perSecond.toFixed(1)} per second`;
+    terminal.status?.(line);
+    if (terminal.status !== undefined || tally.seeds % seedsPerLine !== 0) return;
+    const { cpuMs, memoryBytes } = tally;
+    const memory = memoryBytes === null ? '' : `, ${megabytes(memoryBytes)} needed by a process`;
+    terminal.say(`${line}, ${Math.round(cpuMs / 1000)} s of CPU${memory}; next seed ${next}`);
   };
   try {
     await Promise.all(
       processes.map(async (one) => {
         await one.ready();
-        const memory: Memory = { warmHeapBytes: 0, heapBytes: 0, residentBytes: 0, seeds: 0 };
-        memories.push(memory);
+        const own = tally.addProcess();
         while (next < first + seeds && !signal.aborted && clock.nowUs() < endUs) {
           const answer = await one.ask({ kind: 'explore', seed: next++ });
           if (answer.kind !== 'explored') continue;
-          done += 1;
-          virtualMs += answer.explored.virtualMs;
-          memory.seeds += 1;
-          memory.heapBytes = answer.heapBytes;
-          memory.residentBytes = Math.max(memory.residentBytes, answer.residentBytes);
-          if (memory.seeds === warmSeeds) memory.warmHeapBytes = answer.heapBytes;
-          const violations = [...answer.explored.violations, ...leak(memory)];
+          const leak = tally.add(own, answer.explored, answer.usage);
+          const violations = [...answer.explored.violations, ...leak];
           const [violation] = violations;
           if (violation !== undefined) {
             failing.push({ explored: answer.explored, violation });
@@ -95,7 +83,7 @@ export async function exploreCommand(
     const found = await shrinkAll(terminal, processes[0]!, failing, signal);
     terminal.status?.('');
     const files = found.map((one) => keep(one, save));
-    report(terminal, { json, done, first, tookS, virtualMs, failing, found, files, memories });
+    report(terminal, { json, first, tookS, tally, failing, found, files });
     if (signal.aborted) return exitCode.interrupted;
     return failing.length === 0 ? exitCode.passed : exitCode.expectationFailed;
   } finally {
@@ -112,13 +100,6 @@ function memoryFolder(): string {
   } catch {
     return tmpdir();
   }
-}
-
-function leak({ seeds, warmHeapBytes, heapBytes }: Memory): Violation[] {
-  const grownBytes = heapBytes - warmHeapBytes;
-  if (seeds <= warmSeeds || grownBytes < heapGrowthLimitBytes) return [];
-  const what = `${megabytes(grownBytes)} more heap than ${seeds - warmSeeds} seeds before`;
-  return [{ rule: 'bounded-memory', what }];
 }
 
 async function shrinkAll(
@@ -160,39 +141,36 @@ function keep({ seed, violation, smallest, from, to }: Found, folder: string): s
 
 interface Outcome {
   readonly json: boolean;
-  readonly done: number;
   readonly first: number;
   readonly tookS: number;
-  readonly virtualMs: number;
+  readonly tally: ExploreTally;
   readonly failing: readonly { readonly explored: Explored; readonly violation: Violation }[];
   readonly found: readonly Found[];
   readonly files: readonly string[];
-  readonly memories: readonly Memory[];
 }
 
 function report(terminal: Terminal, outcome: Outcome): void {
-  const { json, done, first, tookS, virtualMs, failing, found, files, memories } = outcome;
-  const residentBytes = Math.max(0, ...memories.map((memory) => memory.residentBytes));
-  const heapGrowthBytes = Math.max(
-    0,
-    ...memories.map(({ seeds, heapBytes, warmHeapBytes }) =>
-      seeds > warmSeeds ? heapBytes - warmHeapBytes : 0,
-    ),
-  );
-  const perSecond = done / Math.max(tookS, 0.001);
+  const { json, first, tookS, tally, failing, found, files } = outcome;
+  const { seeds, cpuMs, processes, residentBytes, struck, missing } = tally;
+  const perSecond = seeds / Math.max(tookS, 0.001);
+  const virtualHours = tally.virtualMs / 3_600_000;
+  const faultsStruck = [...struck.values()].reduce((sum, count) => sum + count, 0);
   if (json) {
     terminal.print(
       JSON.stringify(
         {
           schemaVersion: 1,
-          seeds: done,
+          seeds,
           firstSeed: first,
           seconds: tookS,
           seedsPerSecond: perSecond,
-          virtualHours: virtualMs / 3_600_000,
-          processes: memories.length,
+          cpuSeconds: cpuMs / 1000,
+          virtualHours,
+          processes,
           residentBytes,
-          heapGrowthBytes,
+          memoryBytes: tally.memoryBytes,
+          memoryBytesPerThousandSeeds: tally.bytesPerThousandSeeds,
+          faultsStruck: Object.fromEntries([...struck].sort()),
           failing: failing.map(({ explored: { seed, violations } }) => ({
             seed,
             violations,
@@ -212,11 +190,17 @@ function report(terminal: Terminal, outcome: Outcome): void {
     );
     return;
   }
+  const slope = tally.bytesPerThousandSeeds;
   terminal.print(
-    `${done} seeds from ${first}: ${failing.length === 0 ? 'everything held' : `${failing.length} failing`}. ` +
-      `${perSecond.toFixed(1)} seeds per second in ${memories.length} processes, ${(virtualMs / 3_600_000).toFixed(1)} hours of ` +
-      `virtual time in ${Math.round(tookS)} s; a process had at most ${megabytes(residentBytes)}, its heap grew by ${megabytes(heapGrowthBytes)} ` +
-      `behind its first ${warmSeeds} seeds.`,
+    `${seeds} seeds from ${first}: ${failing.length === 0 ? 'everything held' : `${failing.length} failing`}. ` +
+      `${perSecond.toFixed(1)} seeds per second in ${processes} ${processes === 1 ? 'process' : 'processes'}, ` +
+      `${virtualHours.toFixed(1)} hours of virtual time in ${Math.round(tookS)} s and ${Math.round(cpuMs / 1000)} s of CPU; ` +
+      `a process had at most ${megabytes(residentBytes)}` +
+      `${slope === null ? '' : `, and what it needs changed by ${(slope / 1024).toFixed(0)} KB for 1,000 seeds behind its first ${warmSeeds}`}.`,
+  );
+  terminal.print(
+    `${faultsStruck} faults struck, of ${struck.size} kinds` +
+      `${missing.length === 0 || missing.length > 20 ? '' : `; never: ${missing.join(', ')}`}.`,
   );
   for (const { explored, violation } of failing.slice(0, 20)) {
     terminal.print(`  seed ${explored.seed}: ${violation.rule}: ${violation.what}`);
@@ -227,8 +211,4 @@ function report(terminal: Terminal, outcome: Outcome): void {
       `seed ${seed}: cut from ${from} turns, faults and acts to ${to}: ${files[i]}\n  again: echokit-harness explore --seed ${seed}`,
     );
   }
-}
-
-function megabytes(bytes: number): string {
-  return `${Math.round(bytes / 1024 / 1024)} MB`;
 }

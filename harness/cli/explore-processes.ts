@@ -16,10 +16,17 @@ export type ExploreAnswer =
   | {
       readonly kind: 'explored';
       readonly explored: Explored;
-      readonly heapBytes: number;
-      readonly residentBytes: number;
+      readonly usage: ProcessUsage;
     }
   | { readonly kind: 'shrunk'; readonly found: Found };
+
+export interface ProcessUsage {
+  /** Since the process began. */
+  readonly cpuMs: number;
+  readonly residentBytes: number;
+  /** What is still needed, objects and buffers; measured now and then, because garbage is collected for it. */
+  readonly memoryBytes?: number;
+}
 
 /** One process; asked one thing at a time. */
 export class ExploreProcess {
@@ -34,7 +41,10 @@ export class ExploreProcess {
     const worker = fileURLToPath(
       new URL(script.href.replace('explore-processes', 'explore-worker')),
     );
-    this.#child = fork(worker, [folder], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    this.#child = fork(worker, [folder], {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      execArgv: [...process.execArgv, '--expose-gc'],
+    });
     this.#child.on('message', (answer: ExploreAnswer) => this.#resolve?.(answer));
     this.#child.once('exit', (code) =>
       this.#reject?.(new Error(`A process of the search ended with ${code}.`)),

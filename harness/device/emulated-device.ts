@@ -1056,7 +1056,11 @@ function joinBoots(boots: readonly Played[]): Played {
 }
 
 function littleEndianBytes(samples: Int16Array): Uint8Array {
-  const bytes = Buffer.alloc(2 * samples.length);
-  for (const [i, sample] of samples.entries()) bytes.writeInt16LE(sample, 2 * i);
+  const bytes = new Uint8Array(2 * samples.length);
+  for (let i = 0; i < samples.length; i++) {
+    const sample = samples[i]!;
+    bytes[2 * i] = sample;
+    bytes[2 * i + 1] = sample >> 8;
+  }
   return bytes;
 }

@@ -30,6 +30,12 @@ export interface MicrophoneOptions {
   readonly eager?: boolean;
 }
 
+interface PlayedSound {
+  /** Position of its first sample. */
+  readonly start: number;
+  readonly samples: Int16Array;
+}
+
 /**
  * Microphone, audio front end and gate of the board (EchoKit device protocol reference, section
  * 6.2): hears the sum of what is played to it and of its ambience, limited to 16 bits, cuts it into
@@ -45,7 +51,7 @@ export class Microphone {
   readonly #gate: VoiceGate;
   readonly #speech: SpeechSwitch;
   /** Sounds that are not over, with the position of their first sample. */
-  #sounds: { readonly start: number; readonly samples: Int16Array }[] = [];
+  #sounds: PlayedSound[] = [];
   /** The next chunk to process. */
   #chunk = 0;
   /** Digital silence that went into the cache of the gate. */
@@ -98,7 +104,7 @@ export class Microphone {
     const samples = this.#hear();
     this.#chunk += 1;
     const output = this.#gate.chunk(samples, this.#speech.process(samples));
-    const atRest = samples.every((s) => s === 0) && !this.#gate.open && !this.#gate.wasSpeech;
+    const atRest = !this.#gate.open && !this.#gate.wasSpeech && samples.every((s) => s === 0);
     this.#restingSamples = atRest ? this.#restingSamples + samples.length : 0;
     return output;
   }
@@ -139,8 +145,35 @@ export class Microphone {
   #hear(): Int16Array {
     const { chunkSamples, ambience = [], observe } = this.#options;
     const from = this.#chunk * chunkSamples;
+    const end = from + chunkSamples;
+    const sounding = this.#sounds.filter(({ start }) => start < end);
+    const heard =
+      sounding.length <= 1 && ambience.length === 0
+        ? this.#hearAlone(sounding[0], from)
+        : this.#hearSum(sounding, ambience, from);
+    observe?.(from, heard);
+    this.#sounds = this.#sounds.filter(({ start, samples }) => start + samples.length > end);
+    return heard;
+  }
+
+  /** Nearly always there is silence, or the user and nobody else: nothing to add, round or limit. */
+  #hearAlone(sound: PlayedSound | undefined, from: number): Int16Array {
+    const heard = new Int16Array(this.#options.chunkSamples);
+    if (sound === undefined) return heard;
+    const { start, samples } = sound;
+    const part = samples.subarray(Math.max(0, from - start), from + heard.length - start);
+    heard.set(part, Math.max(0, start - from));
+    return heard;
+  }
+
+  #hearSum(
+    sounds: readonly PlayedSound[],
+    ambience: readonly AmbientSound[],
+    from: number,
+  ): Int16Array {
+    const { chunkSamples } = this.#options;
     const sum = new Float64Array(chunkSamples);
-    for (const { start, samples } of this.#sounds) {
+    for (const { start, samples } of sounds) {
       const first = Math.max(0, start - from);
       const last = Math.min(chunkSamples, start + samples.length - from);
       for (let i = first; i < last; i++) sum[i] = sum[i]! + samples[from + i - start]!;
@@ -150,9 +183,6 @@ export class Microphone {
     for (let i = 0; i < chunkSamples; i++) {
       heard[i] = Math.max(-32_768, Math.min(32_767, Math.round(sum[i]!)));
     }
-    observe?.(from, heard);
-    const end = from + chunkSamples;
-    this.#sounds = this.#sounds.filter(({ start, samples }) => start + samples.length > end);
     return heard;
   }
 }

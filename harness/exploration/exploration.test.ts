@@ -5,6 +5,7 @@ import { openLaboratory } from '../runner/laboratory.ts';
 import { passingCatalog, passRun } from '../runner/passing-run.ts';
 import { loadScenario } from '../scenario/load.ts';
 import { Explorer, exploredProviders, scenarioName, sizeOf, smallestSchedule } from './explorer.ts';
+import { isKnownRestart } from './invariant.ts';
 import { drawSchedule, type Schedule, scenarioText } from './schedule.ts';
 
 const providers = [...exploredProviders.keys()];
@@ -111,6 +112,34 @@ test('what must always hold does so for some seeds, and a network that is away f
     violations.map(({ rule }) => rule),
     ['next-turn-works'],
   );
+});
+
+test('a board that finds out with the last turn that nobody listens gets one more, and that one must be answered', async (t) => {
+  const explorer = new Explorer(await openLaboratory());
+  const halfOpen = {
+    name: 'board-half-open',
+    parameters: {},
+    after: { event: 'EndAudio', delayMs: 0 },
+  };
+  const explored = await explorer.play({
+    seed: 3115,
+    provider: 'openai',
+    device: 'diy',
+    network: 'mobile-hotspot',
+    turns: [{ say: 'Stop.', reply: 'No.', acts: [], faults: [halfOpen] }],
+  });
+  t.deepEqual(explored.violations, []);
+  t.is(explored.clear, 3);
+  t.deepEqual(explored.struck, ['board-half-open']);
+});
+
+test('a restart is known by its reason, in the words of the board and in those of its console', (t) => {
+  for (const reason of ['Failed to send message', 'Timeout sending message', 'K0 in setup']) {
+    t.true(isKnownRestart(reason));
+    t.true(isKnownRestart(`its main loop failed: ${reason}`));
+  }
+  t.false(isKnownRestart('its main loop failed: something else'));
+  t.false(isKnownRestart('the firmware restarted the chip and gave no cause'));
 });
 
 test('what was found once holds now: every scenario of scenarios/found with the seed of its name', async (t) => {

@@ -9,8 +9,9 @@ import {
   type ProviderEntry,
   providerEntry,
 } from '../runner/provider-catalog.ts';
-import { type InvariantName, type Violation, violationsOf } from './invariant.ts';
+import { foundOutLast, type InvariantName, type Violation, violationsOf } from './invariant.ts';
 import {
+  clearTurns,
   drawSchedule,
   type Schedule,
   type ScheduledFault,
@@ -38,6 +39,10 @@ export interface Explored {
   readonly violations: readonly Violation[];
   /** Of the conversation, on its own clock. */
   readonly virtualMs: number;
+  /** Names of the faults that struck, one for each time. */
+  readonly struck: readonly string[];
+  /** Turns without faults behind the others, where it took more than usual. */
+  readonly clear?: number;
 }
 
 export interface Found {
@@ -64,7 +69,16 @@ export class Explorer {
     return this.play(drawSchedule(seed, [...exploredProviders.keys()]));
   }
 
+  /** A board that finds out with the last turn that its connection is lost gets one more. */
   async play(schedule: Schedule): Promise<Explored> {
+    const clear = schedule.clear ?? clearTurns;
+    const { foundOut, ...explored } = await this.#hold(schedule);
+    if (!foundOut || clear > clearTurns) return explored;
+    const { foundOut: _, ...again } = await this.#hold({ ...schedule, clear: clear + 1 });
+    return { ...again, clear: clear + 1 };
+  }
+
+  async #hold(schedule: Schedule): Promise<Explored & { readonly foundOut: boolean }> {
     const { seed } = schedule;
     try {
       const stray = new Promise<never>((_, reject) => {
@@ -74,12 +88,19 @@ export class Explorer {
         seed,
         violations: violationsOf(schedule, run, [canary]),
         virtualMs: run.result.durationUs / 1000,
+        struck: run.recording.events.flatMap((event) =>
+          event.source === 'harness' && event.type === 'faultStruck' && event.obstacle === undefined
+            ? [event.name]
+            : [],
+        ),
+        foundOut: foundOutLast(schedule, run),
       }));
       return await Promise.race([played, stray]);
     } catch (error) {
       const { message, code = 'error' } = error as Error & { readonly code?: string };
       const what = `${code}: ${message}`;
-      return { seed, violations: [{ rule: 'no-throw', what }], virtualMs: 0 };
+      const violations = [{ rule: 'no-throw', what }] as const;
+      return { seed, violations, virtualMs: 0, struck: [], foundOut: false };
     }
   }
 
@@ -97,11 +118,12 @@ export class Explorer {
       return breaks(await this.play(candidate), rule);
     };
     const smallest = await smallestSchedule(schedule, fails);
-    const shown = (await this.play(smallest)).violations.find((one) => one.rule === rule);
+    const { violations, clear } = await this.play(smallest);
+    const shown = violations.find((one) => one.rule === rule);
     return {
       seed: schedule.seed,
       violation: shown ?? violation,
-      smallest,
+      smallest: { ...smallest, ...(clear !== undefined && { clear }) },
       from: sizeOf(schedule),
       to: sizeOf(smallest),
     };
@@ -122,6 +144,7 @@ export class Explorer {
       network,
       seed,
       providers: exploredProviders,
+      sound: false,
       ...(cable !== undefined && { cable }),
       ...(this.#folder !== undefined && { root: this.#folder }),
     };

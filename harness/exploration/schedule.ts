@@ -14,6 +14,8 @@ export interface Schedule {
   /** A virtual board on a cable: its console, or a link at this rate. Absent: the emulated board. */
   readonly cable?: 'console' | number;
   readonly turns: readonly ScheduledTurn[];
+  /** Turns in which nothing goes wrong, behind those. Absent: {@link clearTurns}. */
+  readonly clear?: number;
 }
 
 export interface ScheduledTurn {
@@ -60,6 +62,11 @@ const answerEvents = ['ASR', 'EndVad', 'StartAudio', 'EndAudio', 'EndResponse'];
 export const turnLimitMs = 65_000;
 /** Turns in which nothing goes wrong, behind those that are drawn. */
 export const clearTurns = 2;
+
+/** How many turns a schedule has in all. */
+export function turnCount({ turns, clear = clearTurns }: Schedule): number {
+  return turns.length + clear;
+}
 
 /** @param providers to draw from */
 export function drawSchedule(seed: number, providers: readonly string[]): Schedule {
@@ -179,12 +186,12 @@ export function isFinal({ turns }: Schedule): boolean {
 }
 
 /**
- * The schedule as a scenario file. Behind its turns come two in which nothing goes wrong; the last must be answered.
+ * The schedule as a scenario file. Behind its turns come those in which nothing goes wrong; the last must be answered.
  *
  * @param comments lines for the head of the file
  */
 export function scenarioText(schedule: Schedule, comments: readonly string[] = []): string {
-  const { seed, provider, device, network, turns } = schedule;
+  const { seed, provider, device, network, turns, clear = clearTurns } = schedule;
   return [
     ...comments.map((line) => `# ${line}`),
     `title = "Random faults, seed ${seed}"`,
@@ -197,7 +204,7 @@ export function scenarioText(schedule: Schedule, comments: readonly string[] = [
     '',
     '# Nothing goes wrong any more. A board that has lost its connection unnoticed finds out now, and restarts;',
     '# then the last turn must be answered.',
-    ...Array.from({ length: clearTurns }, () => [
+    ...Array.from({ length: clear }, () => [
       '[[turn]]',
       'say = "Go on."',
       'reply = "This one is heard."',

@@ -41,12 +41,13 @@ export function findAudible(
   const from = Math.max(0, start);
   const to = Math.min(samples.length, end);
   const power = thresholdPower(settings);
-  const firstWindow = firstAudibleWindow((i) => samples[from + i]!, to - from, settings);
+  const part = samples.subarray(from, Math.max(from, to));
+  const firstWindow = firstAudibleWindow(part, settings);
   if (firstWindow === null) return null;
   // The same scan over the reversed range, so that lead and tail follow one rule. A signal that is
   // audible from the front may fall between the windows anchored at the end; then the window found
   // from the front is all that is audible.
-  const lastWindow = firstAudibleWindow((i) => samples[to - 1 - i]!, to - from, settings);
+  const lastWindow = firstAudibleWindow(part.slice().reverse(), settings);
 
   let first = from + firstWindow;
   while (samples[first]! ** 2 <= power) first++;
@@ -76,21 +77,16 @@ export function countAudible(
   settings: AudibilitySettings = defaultAudibility,
 ): number {
   const from = Math.max(0, start);
-  const length = Math.min(samples.length, end) - from;
+  const part = samples.subarray(from, Math.max(from, end));
   let covered = 0;
   let coveredTo = 0;
-  eachWindow(
-    (i) => samples[from + i]!,
-    length,
-    settings,
-    (window, audible) => {
-      if (!audible) return true;
-      const windowEnd = Math.min(length, window + settings.windowSamples);
-      covered += windowEnd - Math.max(coveredTo, window);
-      coveredTo = windowEnd;
-      return true;
-    },
-  );
+  eachWindow(part, settings, (window, audible) => {
+    if (!audible) return true;
+    const windowEnd = Math.min(part.length, window + settings.windowSamples);
+    covered += windowEnd - Math.max(coveredTo, window);
+    coveredTo = windowEnd;
+    return true;
+  });
   return covered;
 }
 
@@ -98,13 +94,9 @@ function thresholdPower(settings: AudibilitySettings): number {
   return 32768 ** 2 * 10 ** (settings.thresholdDbfs / 10);
 }
 
-function firstAudibleWindow(
-  at: (index: number) => number,
-  length: number,
-  settings: AudibilitySettings,
-): number | null {
+function firstAudibleWindow(samples: Int16Array, settings: AudibilitySettings): number | null {
   let found: number | null = null;
-  eachWindow(at, length, settings, (window, audible) => {
+  eachWindow(samples, settings, (window, audible) => {
     if (audible) found = window;
     return !audible;
   });
@@ -113,22 +105,22 @@ function firstAudibleWindow(
 
 /** Calls `visit` per window until it returns false. The sums are integers, hence exact. */
 function eachWindow(
-  at: (index: number) => number,
-  length: number,
+  samples: Int16Array,
   settings: AudibilitySettings,
   visit: (window: number, audible: boolean) => boolean,
 ): void {
   const { hopSamples } = settings;
+  const { length } = samples;
   const windowSamples = Math.min(settings.windowSamples, length);
   if (windowSamples <= 0) return;
   const limit = thresholdPower(settings) * windowSamples;
   let sum = 0;
-  for (let i = 0; i < windowSamples; i++) sum += at(i) ** 2;
+  for (let i = 0; i < windowSamples; i++) sum += samples[i]! ** 2;
   for (let window = 0; ; window += hopSamples) {
     if (!visit(window, sum > limit)) return;
     if (window + hopSamples + windowSamples > length) return;
     for (let i = window; i < window + hopSamples; i++) {
-      sum += at(i + windowSamples) ** 2 - at(i) ** 2;
+      sum += samples[i + windowSamples]! ** 2 - samples[i]! ** 2;
     }
   }
 }

@@ -70,9 +70,14 @@ export interface SentenceMeasurement {
   readonly prebufferNeededUs: number | null;
 }
 
+/**
+ * @param sound whether level, loudness, clicks and silence of what was heard are measured, which takes as long as everything
+ *   else; without it they are null
+ */
 export function measureCell(
   cell: RecordedCell,
   settings: MeasureSettings = defaultMeasureSettings,
+  sound = true,
 ): CellMeasurement {
   const { audibility } = settings;
   const conversation = readConversation(cell);
@@ -102,14 +107,14 @@ export function measureCell(
     unprovokedInterrupts: findUnprovokedInterrupts(conversation),
     conservation: measureConservation(conversation, playbacks, cell),
   };
-  const observations = observe(findings);
+  const observations = observe(findings, sound);
   const { end } = conversation;
   return {
     turns: turns.map((turn) => ({
       ...turnMeasurement(turn, findings),
-      metrics: summarize(findings, observations, turn.turn, audibility),
+      metrics: summarize(findings, observations, turn.turn, audibility, sound),
     })),
-    metrics: summarize(findings, observations, null, audibility),
+    metrics: summarize(findings, observations, null, audibility, sound),
     requests: findings.rates,
     underruns: findings.underruns,
     seams: findings.seams,

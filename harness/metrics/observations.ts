@@ -60,7 +60,8 @@ const spanMetrics: readonly [SpanName, string][] = spanNames
   .filter((name) => name !== 'ttfb')
   .map((name) => [name, `${name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}_ms`]);
 
-export function observe(findings: Findings): Observations {
+/** @param sound as for `measureCell` */
+export function observe(findings: Findings, sound: boolean): Observations {
   const book: Record<string, Observation[]> = {};
   const add = (family: string, observation: Observation) => {
     book[family] ??= [];
@@ -69,6 +70,7 @@ export function observe(findings: Findings): Observations {
   for (const turn of findings.turns) observeTurn(turn, add);
   for (const [i, request] of findings.conversation.requests.entries()) {
     observeRequest(request, findings.rates[i]!, findings, add);
+    if (sound) observeClicks(request, findings, add);
   }
   observePlayer(findings, add);
   for (const { sentence, board } of findings.playbacks) {
@@ -162,17 +164,11 @@ function seqsOfSpan(name: SpanName, { marks }: TurnLatency): number[] {
 function observeRequest(
   request: ProviderRequest,
   rate: SynthesisRate,
-  { cell, conversation }: Findings,
+  { conversation }: Findings,
   add: Add,
 ): void {
-  const turn = turnOfRequest(conversation, request);
-  const place = {
-    turn,
-    request: request.request,
-    ...(request.sentence === null ? {} : { sentence: request.sentence }),
-  };
-  const lines = [request.written, request.chunks[0] ?? null, request.chunks.at(-1) ?? null];
-  const seqs = [...new Set(lines.flatMap((mark) => (mark === null ? [] : [mark.seq])))];
+  const place = placeOf(request, conversation);
+  const seqs = seqsOf(request);
   const put = (family: string, value: number | null, note?: string) => {
     if (value === null) return;
     add(family, { ...place, value, seqs, ...(note === undefined ? {} : { note }) });
@@ -198,9 +194,31 @@ function observeRequest(
     const first = ms(rate.ttfbUs);
     put('requests.not_streaming', 1, `first byte ${first} ms, last ${ms(rate.synthesisUs)} ms`);
   }
+}
+
+/** Of what was delivered whole. */
+function observeClicks(request: ProviderRequest, { cell, conversation }: Findings, add: Add): void {
+  if (request.failure !== null || request.cancelled !== null) return;
+  const place = placeOf(request, conversation);
+  const seqs = seqsOf(request);
   for (const index of findClicks(cell.provider.get(request.request) ?? new Int16Array(0))) {
-    put('clicks', 1, `at ${(index / 16_000).toFixed(4)} s of the clip`);
+    const note = `at ${(index / 16_000).toFixed(4)} s of the clip`;
+    add('clicks', { ...place, value: 1, seqs, note });
   }
+}
+
+function placeOf(request: ProviderRequest, conversation: Conversation) {
+  return {
+    turn: turnOfRequest(conversation, request),
+    request: request.request,
+    ...(request.sentence === null ? {} : { sentence: request.sentence }),
+  };
+}
+
+/** When it was sent, and its first and last piece. */
+function seqsOf({ written, chunks }: ProviderRequest): number[] {
+  const lines = [written, chunks[0] ?? null, chunks.at(-1) ?? null];
+  return [...new Set(lines.flatMap((mark) => (mark === null ? [] : [mark.seq])))];
 }
 
 function observePlayer(findings: Findings, add: Add): void {

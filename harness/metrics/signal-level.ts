@@ -16,8 +16,10 @@ export function measureLevel(samples: Int16Array): SignalLevel | null {
   let peak = 0;
   let clippedSamples = 0;
   let sum = 0;
-  for (const sample of samples) {
-    peak = Math.max(peak, Math.abs(sample));
+  for (let i = 0; i < samples.length; i++) {
+    const sample = samples[i]!;
+    if (sample > peak) peak = sample;
+    else if (-sample > peak) peak = -sample;
     if (sample === 32767 || sample === -32768) clippedSamples++;
     sum += sample;
   }

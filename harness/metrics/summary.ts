@@ -12,12 +12,16 @@ export type MetricValue = number | string | null;
 /** Keyed by the paths of `metricCatalog`, in its order. */
 export type MetricSummary = Readonly<Record<string, MetricValue>>;
 
-/** @param turn the turn to sum up; null: the whole cell. */
+/**
+ * @param turn the turn to sum up; null: the whole cell
+ * @param sound as for `measureCell`
+ */
 export function summarize(
   findings: Findings,
   observations: Observations,
   turn: number | null,
   audibility: AudibilitySettings,
+  sound: boolean,
 ): MetricSummary {
   const values = (family: string): number[] =>
     (observations[family] ?? [])
@@ -27,7 +31,7 @@ export function summarize(
     ['lead_silence_ms', distribution(values('lead_silence_ms'))?.p50 ?? null],
     ...underrunMetrics(findings, values, turn),
     ...requestMetrics(values),
-    ...audioMetrics(findings, turn, audibility, values('clicks').length),
+    ...audioMetrics(findings, turn, audibility, sound, values('clicks').length),
     // Without the events of a board nobody knows.
     [
       'interrupts.unprovoked',
@@ -98,6 +102,7 @@ function audioMetrics(
   { cell, conversation, playbacks }: Findings,
   turn: number | null,
   audibility: AudibilitySettings,
+  sound: boolean,
   clicks: number,
 ): Scalars {
   const requests = conversation.requests.filter(
@@ -119,20 +124,24 @@ function audioMetrics(
     const gaps = board.underruns.filter(({ position }) => position < endPosition!);
     played += endPosition! - startPosition!;
     played -= gaps.reduce((sum, { cycles }) => sum + (cycles ?? 0) * chunkSamples, 0);
-    audible += countAudible(cell.speaker, startPosition!, endPosition!, audibility);
+    if (sound) audible += countAudible(cell.speaker, startPosition!, endPosition!, audibility);
   }
-  const output = join(heard.map((p) => cell.speaker.subarray(p.startPosition!, p.endPosition!)));
   const sent = conversation.sentences
     .filter((sentence) => turn === null || sentence.turn === turn)
     .flatMap(({ frames }) => frames)
     .reduce((sum, { samples }) => sum + samples, 0);
-  const level = measureLevel(delivered);
-  const outputLevel = measureLevel(output);
   const knowsBoard = conversation.boots.length > 0;
-  return [
+  const lengths: Scalars = [
     ['audio_seconds.provider', delivered.length / 16_000],
     ['audio_seconds.sent', (turn === null ? cell.sent.length : sent) / 16_000],
     ['audio_seconds.played', knowsBoard ? played / 16_000 : null],
+  ];
+  if (!sound) return lengths;
+  const output = join(heard.map((p) => cell.speaker.subarray(p.startPosition!, p.endPosition!)));
+  const level = measureLevel(delivered);
+  const outputLevel = measureLevel(output);
+  return [
+    ...lengths,
     ['audio_seconds.silence', knowsBoard ? Math.max(0, played - audible) / 16_000 : null],
     ['loudness_lufs', integratedLoudnessLufs(delivered)],
     ['peak_dbfs', level?.peakDbfs ?? null],

@@ -30,6 +30,8 @@ export interface PassingRun {
   readonly root?: string;
   /** A virtual board on a cable in place of the emulated one: its console over it, or a link at this rate. */
   readonly cable?: 'console' | number;
+  /** As for `runPlan`. */
+  readonly sound?: boolean;
 }
 
 export interface PassedRun {
@@ -67,6 +69,7 @@ export async function passRun<T>(
     cable,
     providers = builtIn,
     root = tmpdir(),
+    sound = true,
   }: PassingRun,
   look: (run: PassedRun) => T,
 ): Promise<T> {
@@ -98,6 +101,7 @@ export async function passRun<T>(
       signal: new AbortController().signal,
       environment: {},
       retries: 1,
+      sound,
       ...(board !== undefined && { board: { name: 'virtual board', source: board.source } }),
     });
     const path = join(folder, result!.recording);

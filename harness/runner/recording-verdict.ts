@@ -1,6 +1,6 @@
 /** What a recording comes to: a pure function of its files and of the scenario that it is judged by. */
 import { type BoardMeasurement, measureBoard } from '../metrics/board-measurement.ts';
-import { type CellMeasurement, measureCell } from '../metrics/measure.ts';
+import { type CellMeasurement, defaultMeasureSettings, measureCell } from '../metrics/measure.ts';
 import type { Expectation, Scenario } from '../scenario/scenario.ts';
 import type { RecordedCell } from '../trace/recorded-cell.ts';
 import { judge, type Verdict } from '../verdict/judge.ts';
@@ -15,13 +15,17 @@ export interface JudgedRecording {
   readonly verdict: Verdict;
 }
 
-/** @param scenario undefined: nothing is known of what was expected */
+/**
+ * @param scenario undefined: nothing is known of what was expected
+ * @param sound as for `measureCell`
+ */
 export function judgeRecording(
   recording: RecordedCell,
   scenario: Scenario | undefined,
+  sound = true,
 ): JudgedRecording {
   const { header, events } = recording;
-  const measurement = measureCell(recording);
+  const measurement = measureCell(recording, defaultMeasureSettings, sound);
   const board = measureBoard(recording);
   const live = header.live !== undefined;
   const external = header.server === 'external';

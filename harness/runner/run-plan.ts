@@ -85,6 +85,8 @@ export interface RunPlanOptions {
   readonly environment: ManifestEnvironment;
   /** Finds out whose fault each underrun was. */
   readonly blame?: boolean;
+  /** False: level, loudness, clicks and silence of what was heard are not measured. */
+  readonly sound?: boolean;
   readonly onCell?: (result: CellResult, index: number) => void;
   /** Called with the recording that counts of each cell, as it was read back from the disk. */
   readonly onRecording?: (
@@ -236,7 +238,11 @@ async function recordCell(
   }
   // What is judged is what was recorded, never what is still in memory.
   const recorded = readRecording(folder);
-  const { measurement, board: onBoard, ...judged } = judgeRecording(recorded, cell.scenario);
+  const {
+    measurement,
+    board: onBoard,
+    ...judged
+  } = judgeRecording(recorded, cell.scenario, options.sound);
   const verdict = withWriteError(judged.verdict, writer.failed);
   const room = measureRoom(recorded);
   const inputs = inputDigests(cell, {

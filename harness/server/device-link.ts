@@ -269,6 +269,8 @@ export class DeviceLink {
 /** Whole samples of a message of 16-bit little-endian PCM. */
 function pcmSamples(data: Buffer): Int16Array {
   const samples = new Int16Array(data.length >> 1);
-  for (let i = 0; i < samples.length; i++) samples[i] = data.readInt16LE(2 * i);
+  for (let i = 0; i < samples.length; i++) {
+    samples[i] = data[2 * i]! | (data[2 * i + 1]! << 8);
+  }
   return samples;
 }

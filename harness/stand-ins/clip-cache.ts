@@ -118,14 +118,18 @@ function removeIfPossible(file: string): void {
 /** Samples as s16le. */
 export function bytesOf(samples: Int16Array): Buffer {
   const bytes = Buffer.alloc(samples.length * 2);
-  for (let i = 0; i < samples.length; i++) bytes.writeInt16LE(samples[i]!, 2 * i);
+  for (let i = 0; i < samples.length; i++) {
+    const sample = samples[i]!;
+    bytes[2 * i] = sample;
+    bytes[2 * i + 1] = sample >> 8;
+  }
   return bytes;
 }
 
 /** s16le as samples; half a sample at the end is left out. */
 export function samplesOf(bytes: Buffer): Int16Array {
   const samples = new Int16Array(bytes.length >> 1);
-  for (let i = 0; i < samples.length; i++) samples[i] = bytes.readInt16LE(2 * i);
+  for (let i = 0; i < samples.length; i++) samples[i] = bytes[2 * i]! | (bytes[2 * i + 1]! << 8);
   return samples;
 }
 

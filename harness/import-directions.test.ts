@@ -124,14 +124,22 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'harness/runner': ['*'],
   'harness/exploration': ['*'],
   'harness/bench': ['*'],
+  'harness/load': ['*'],
   'harness/cli': ['*'],
 };
 
 /** What even the folders marked `*` may not reach. */
 const never: Readonly<Record<string, readonly string[]>> = {
-  'harness/runner': ['harness/cli', 'harness/bench', 'harness/exploration', 'harness/report'],
+  'harness/runner': [
+    'harness/cli',
+    'harness/bench',
+    'harness/exploration',
+    'harness/load',
+    'harness/report',
+  ],
   'harness/exploration': ['harness/cli', 'harness/bench', 'harness/report'],
   'harness/bench': ['harness/cli'],
+  'harness/load': ['harness/cli', 'harness/bench', 'harness/exploration'],
   'harness/cli': [],
 };
 

@@ -39,6 +39,19 @@ const withoutMeaning: Readonly<Record<string, readonly RunKey[]>> = {
   live: ['time'],
   server: ['providers', 'config', 'server_models', 'time'],
   board: ['networks', 'time'],
+  // A load run counts and records nothing.
+  devices: [
+    'scenarios',
+    'time',
+    'repeat',
+    'baseline',
+    'only',
+    'tags',
+    'exclude_tags',
+    'outputs',
+    'ledger',
+    'blame',
+  ],
   // A recording is asked as it is: with its board, its network, its seed.
   replay: [
     'scenarios',

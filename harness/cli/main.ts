@@ -80,6 +80,22 @@ function list(value: string): string[] {
     .filter((name) => name !== '');
 }
 
+/** Milliseconds of `30s`, `500ms`, `2m` or `1h`. */
+function duration(name: string): (value: string) => number {
+  return (value) => {
+    const [, digits, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(value) ?? [];
+    if (digits === undefined) {
+      throw new CommandError(
+        'USAGE',
+        exitCode.usage,
+        `${name} is "${value}"; it must be a time, such as 30s, 500ms, 2m or 1h.`,
+      );
+    }
+    const scale = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[unit as 'ms' | 's' | 'm' | 'h'];
+    return Math.round(Number(digits) * scale);
+  };
+}
+
 function whole(name: string, minimum: number, maximum: number): (value: string) => number {
   return (value) => {
     const number = Number(value);
@@ -335,6 +351,49 @@ program
     ).argParser(whole('--repeat', 1, 999)),
   )
   .addOption(retriesOption())
+  .addOption(
+    new Option(
+      '--devices <count>',
+      'a load run: so many boards at once, in real time unless --time says otherwise; counted, not recorded',
+    ).argParser(whole('--devices', 1, 100_000)),
+  )
+  .addOption(
+    new Option(
+      '--ramp <time>',
+      'with --devices: how long it takes to switch them on, such as 30s; default: 10s',
+    ).argParser(duration('--ramp')),
+  )
+  .addOption(
+    new Option(
+      '--for <time>',
+      'with --devices: how long it goes on behind that; default: 60s',
+    ).argParser(duration('--for')),
+  )
+  .addOption(
+    new Option(
+      '--turns <count>',
+      'with --devices: each board stops after so many turns; default: with the time',
+    ).argParser(whole('--turns', 1, 1_000_000)),
+  )
+  .addOption(
+    new Option(
+      '--pause <time>',
+      'with --devices: quiet between two conversations of a board, on average; default: 1s',
+    ).argParser(duration('--pause')),
+  )
+  .option(
+    '--threshold <rule>',
+    'with --devices: what must hold, such as late_cycles<1%; repeat it for several; default: late_cycles<1%, failed<1%, refused<=0, foreign_voices<=0',
+    collect,
+  )
+  .option(
+    '--find-limit',
+    'with --devices: begin with so many boards, and find how many hold the thresholds',
+  )
+  .option(
+    '--no-check-voices',
+    'with --devices: speak answers as they are; otherwise each board is answered in a voice of its own, and none may hear another one',
+  )
   .option(
     '--shard <i/n>',
     'run one of n parts of about the same length, each conversation in one of them; "merge" joins them',
@@ -389,6 +448,7 @@ Examples:
   echokit-harness run --only long-answer --only 'two-turns*eleven' --list
   echokit-harness run scenarios/failures --exclude-tag slow
   echokit-harness run --repeat 20 --baseline main
+  echokit-harness run --devices 200 --ramp 30s --provider elevenlabs --threshold 'late_cycles<1%'
 
 Exit codes: 0 passed, 1 an expectation failed, 2 usage or scenario error, or not to be compared with the baseline,
             3 worse than the baseline, 4 environment, 5 nothing matched, 70 a defect of this program, 130 interrupted.`,

@@ -18,6 +18,7 @@ import { configuredScenario } from './configured-scenario.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import { runBaseline } from './gated-run.ts';
 import { type LiveOptions, liveAnnouncement, liveBudget, liveProviders } from './live-providers.ts';
+import type { LoadOptions } from './load-command.ts';
 import { chooseProviders, unusedSections } from './provider-choice.ts';
 import {
   differencesFrom,
@@ -36,7 +37,7 @@ import {
 } from './scenario-files.ts';
 import { interruptSignal, maskedTerminal, type Terminal } from './terminal.ts';
 
-export interface RunCommandOptions extends LiveOptions, BoardOptions, OutputOptions {
+export interface RunCommandOptions extends LiveOptions, BoardOptions, OutputOptions, LoadOptions {
   readonly provider?: readonly string[];
   readonly config?: string;
   readonly device?: readonly string[];
@@ -97,6 +98,12 @@ export async function runCommand(
   if (configured !== undefined) {
     if (options.quiet !== true) shown.say(configuredLine(configured));
     checkHarnessConfig(configured.config, configured.taken);
+  }
+  const { devices } = options;
+  if (devices !== undefined) {
+    const profiles = boardProfiles(options.device ?? []);
+    const { loadCommand } = await import('./load-command.ts');
+    return await loadCommand(shown, paths, { ...options, devices }, profiles);
   }
   if (options.replay !== undefined) return await runOnRecording(shown, paths, options);
   if (options.refresh === true) {

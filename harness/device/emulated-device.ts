@@ -52,6 +52,11 @@ export interface EmulatedDeviceOptions {
    * {@link EmulatedDevice.speaker}; between the pieces was silence. MUST NOT change the samples, call the device, or throw.
    */
   observeMicrophone?(position: number, samples: Int16Array): void;
+  /**
+   * The board forgets what its speaker played longer ago, for a board that runs for days: {@link EmulatedDevice.played} then
+   * has zeros there, and {@link EmulatedDevice.speaker} nothing of earlier boots. Default: it keeps everything.
+   */
+  readonly keepPlayedMs?: number;
   /** Receives every event that the main loop takes, in one order with `observe`. MUST NOT throw. */
   watchMainLoop?(taken: { readonly atUs: number } & TakenEvent): void;
 }
@@ -202,6 +207,8 @@ class Board implements FollowingDevice {
   readonly #traits: DeviceTraits;
   #boots = 0;
   readonly #earlier: Played[] = [];
+  /** When the speaker of the first boot started. */
+  #originUs: number | undefined;
   /** The samples of earlier boots: all of them were played or thrown away. */
   readonly #past = { pushedSamples: 0, playedSamples: 0, clearedSamples: 0 };
   #running: Running | undefined;
@@ -296,7 +303,9 @@ class Board implements FollowingDevice {
       this.#past.pushedSamples += pushedSamples;
       this.#past.playedSamples += playedSamples;
       this.#past.clearedSamples += clearedSamples + samples;
-      this.#earlier.push({ startUs: running.startUs, samples: running.player.speaker() });
+      if (this.#options.keepPlayedMs === undefined) {
+        this.#earlier.push({ startUs: running.startUs, samples: running.player.speaker() });
+      }
     }
     this.#report({ type: 'reboot', cause, ...(next === 'setup' ? { into: next } : {}) });
     this.#switchOff();
@@ -716,9 +725,12 @@ class Board implements FollowingDevice {
       clock,
       acoustics = {},
       watchMainLoop,
+      keepPlayedMs,
     } = this.#options;
     const { constants, playerRhythm, prebufferMs, quirksOff } = profile;
-    const startUs = onGrid(this.#earlier[0]?.startUs ?? clock.nowUs(), clock.nowUs());
+    const originUs = this.#originUs ?? clock.nowUs();
+    const startUs = onGrid(originUs, clock.nowUs());
+    this.#originUs = originUs;
     this.#boots += 1;
     this.#link = link;
     this.#phase = 'running';
@@ -729,8 +741,9 @@ class Board implements FollowingDevice {
       traits: this.#traits,
       rhythm: playerRhythm,
       prebufferMs,
+      ...(keepPlayedMs !== undefined && { keepPlayedMs }),
     });
-    const offset = samplesBetween(this.#earlier[0]?.startUs ?? startUs, startUs);
+    const offset = samplesBetween(originUs, startUs);
     this.#running = {
       boot: this.#boots,
       startUs,

@@ -273,3 +273,29 @@ test('an hour of silence costs one step', (t) => {
   t.deepEqual(player.advanceTo(3_600_000_000), []);
   t.is(player.position, 3_600 * 16_000);
 });
+
+test('a player that keeps ten seconds plays on as one that keeps all, and has zeros before them', (t) => {
+  const make = (keepPlayedMs?: number): Player =>
+    new Player({
+      startUs: 0,
+      helloSamples: new Int16Array(0),
+      ...(keepPlayedMs !== undefined && { keepPlayedMs }),
+    });
+  const [all, some] = [make(), make(10_000)];
+  const samples = 100 * chunkSamples;
+  for (let sentence = 1; sentence <= 30; sentence++) {
+    const atUs = (sentence - 1) * 1_600_000;
+    for (const player of [all, some]) {
+      const audio = new Int16Array(samples).fill(sentence);
+      player.post({ kind: 'audio', sentence, samples: audio }, atUs);
+      player.post({ kind: 'end', sentence }, atUs);
+      player.advanceTo(atUs + 1_599_999);
+    }
+  }
+  t.is(some.position, all.position);
+  t.deepEqual(some.ledger(), all.ledger());
+  const [whole, kept] = [all.speaker(), some.speaker()];
+  const from = kept.findIndex((sample) => sample !== 0);
+  t.true(from > 0 && kept.length - from >= 160_000, `kept from ${from} of ${kept.length}`);
+  t.deepEqual(kept.subarray(from), whole.subarray(from));
+});

@@ -149,6 +149,8 @@ export interface PlayerOptions {
   readonly rhythm?: PlayerRhythm;
   /** Audio of a sentence that is queued before its first chunk is played, rounded up to chunks. Default 0. */
   readonly prebufferMs?: number;
+  /** What was played longer ago is forgotten, and reads as zeros. Default: nothing is. */
+  readonly keepPlayedMs?: number;
 }
 
 /** `sentence` of samples that belong to none (the hello). */
@@ -160,6 +162,7 @@ export class Player {
   /** Cycles that begin at one instant. */
   readonly #cyclesAtOnce: 1 | 2;
   readonly #prebufferChunks: number;
+  readonly #keptCycles: number;
   readonly #inbox: Letter[] = [];
   readonly #queue: QueueItem[] = [];
   readonly #runs: PlayedRun[] = [];
@@ -189,6 +192,8 @@ export class Player {
     this.#traits = options.traits ?? traitsWithout([]);
     this.#cyclesAtOnce = options.rhythm === 'pairs' ? 2 : 1;
     this.#prebufferChunks = Math.ceil(((options.prebufferMs ?? 0) * 1000) / cycleUs);
+    const keptMs = options.keepPlayedMs ?? Number.POSITIVE_INFINITY;
+    this.#keptCycles = Math.ceil((keptMs * 1000) / cycleUs);
   }
 
   /** It waits for room in the event queue. */
@@ -260,7 +265,7 @@ export class Player {
     };
   }
 
-  /** Everything played until now from sample 0, zeros where nothing was. A fresh array. */
+  /** Everything played until now from sample 0, zeros where nothing was or is kept. A fresh array. */
   speaker(): Int16Array {
     const out = new Int16Array(this.position);
     for (const run of this.#runs) {
@@ -505,11 +510,20 @@ export class Player {
 
     const last = this.#runs[this.#runs.length - 1];
     if (last?.samples === item.samples) last.to = item.played;
-    else
+    else {
+      this.#forget();
       this.#runs.push({ cycle: this.#cycle, samples: item.samples, from: from, to: item.played });
+    }
     this.#cycle += cycles;
     this.#played += cycles * chunkSamples - (over ? item.padding : 0);
     this.#lastAudioEnd = this.position;
+  }
+
+  /** Lets go of what is not to be kept. */
+  #forget(): void {
+    if (this.#keptCycles === Number.POSITIVE_INFINITY) return;
+    const old = this.#firstRunAfter((this.#cycle - this.#keptCycles) * chunkSamples);
+    if (old > 0) this.#runs.splice(0, old);
   }
 
   #playNothing(until: number, happened: PlayerTransition[]): void {

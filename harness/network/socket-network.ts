@@ -82,6 +82,11 @@ export class SocketNetwork implements LaboratoryNetwork {
     };
   }
 
+  /** Connections to `endpoint` are made to `at` on this machine, where another process answers for it, without TLS. */
+  lead(endpoint: Endpoint, at: Endpoint): void {
+    this.#impersonated.set(endpointName(endpoint), at);
+  }
+
   setLink(endpoint: Endpoint, profile: LinkProfile): void {
     this.#links.set(endpoint, profile);
   }

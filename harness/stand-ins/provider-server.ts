@@ -82,6 +82,8 @@ export class ServiceServer<Options extends ServiceOptions = ServiceOptions>
   /** The connection of an entry, where it wants to know which answer it carries. */
   readonly #carriers = new WeakMap<OpenRequest, AnswerCarrier>();
   #countedRequests = 0;
+  /** Of the log, those included that it does not keep. */
+  #entries = 0;
 
   constructor(service: string, options: Options, connectMs: number) {
     this.service = service;
@@ -174,7 +176,7 @@ export class ServiceServer<Options extends ServiceOptions = ServiceOptions>
       atUs: this.options.clock.nowUs(),
       messages: [],
     };
-    this.log.push(entry);
+    this.#note(entry);
     const carrier = this.#carriers.get(connection);
     if (carrier !== undefined) this.#carriers.set(entry, carrier);
     carrier?.beginAnswer?.(entry.request!);
@@ -229,6 +231,13 @@ export class ServiceServer<Options extends ServiceOptions = ServiceOptions>
     this.options.onRequest?.(entry);
   }
 
+  #note(entry: OpenRequest): void {
+    this.#entries += 1;
+    this.log.push(entry);
+    const { logEntries = Number.POSITIVE_INFINITY } = this.options;
+    if (this.log.length > logEntries) this.log.shift();
+  }
+
   #onRequest(incoming: http.IncomingMessage, response: http.ServerResponse): void {
     response.sendDate = false;
     for (const [name, value] of Object.entries(this.options.headers ?? {})) {
@@ -280,11 +289,11 @@ export class ServiceServer<Options extends ServiceOptions = ServiceOptions>
       audioSeconds: 0,
       outcome: 'open',
     };
-    this.log.push(entry);
+    this.#note(entry);
     const carrier = incoming.socket as Duplex & AnswerCarrier;
     this.#carriers.set(entry, carrier);
     carrier.beginAnswer?.(entry.request ?? 0);
-    const label = counted ? `speech/${entry.request}` : `other/${this.log.length}`;
+    const label = counted ? `speech/${entry.request}` : `other/${this.#entries}`;
     return { entry, url, random: this.options.random.fork(`${this.service}/${label}`) };
   }
 

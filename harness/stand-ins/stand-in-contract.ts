@@ -17,7 +17,10 @@ export interface ServiceStandIn {
   readonly service: string;
   /** How long a connection to this service takes to be usable. For the link of its endpoint. */
   readonly connectMs: number;
-  /** What clients sent and got, in order of arrival. Grows; entries change until they have ended. */
+  /**
+   * What clients sent and got, in order of arrival. Grows unless {@link ServiceOptions.logEntries} limits it; entries change
+   * until they have ended.
+   */
   readonly log: readonly StandInRequest[];
   /** Serves a new connection and owns it from now on. */
   accept(stream: Duplex): void;
@@ -45,6 +48,8 @@ export interface ServiceOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** The one accepted key. Default: any that is not empty and does not contain `invalid`. */
   readonly credentials?: string;
+  /** The log keeps the newest entries, so many. Default: all. */
+  readonly logEntries?: number;
   /** Called once for each entry of the log, when it has ended. */
   readonly onRequest?: (request: StandInRequest) => void;
   /** The fault that is planned for a request with this ordinal; goes before that of `changes`. */

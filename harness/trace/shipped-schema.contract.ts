@@ -13,6 +13,7 @@ export const schemaFiles = {
   trace: fileURLToPath(new URL('trace.schema.json', recordings)),
   manifest: fileURLToPath(new URL('manifest.schema.json', recordings)),
   report: fileURLToPath(new URL('report.schema.json', recordings)),
+  load: fileURLToPath(new URL('load.schema.json', recordings)),
 } as const;
 
 export type SchemaName = keyof typeof schemaFiles;

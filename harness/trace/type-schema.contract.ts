@@ -4,6 +4,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
+import { loadSchemaVersion } from '../load/load-report.ts';
 import { reportSchemaVersion } from '../report/run-report.ts';
 import type { Schema, SchemaName } from './shipped-schema.contract.ts';
 import { traceFormatVersion } from './trace-event.ts';
@@ -12,6 +13,7 @@ const dialect = 'https://json-schema.org/draft/2020-12/schema';
 const traceFile = fileURLToPath(new URL('trace-event.ts', import.meta.url));
 const manifestFile = fileURLToPath(new URL('manifest.ts', import.meta.url));
 const reportFile = fileURLToPath(new URL('../report/run-report.ts', import.meta.url));
+const loadFile = fileURLToPath(new URL('../load/load-report.ts', import.meta.url));
 
 /** Units and counters that are whole numbers everywhere in a recording; other numbers may have a fraction. */
 const wholeUnits = /(?:^|[a-z0-9])(?:Us|Samples|Bytes|Tokens|Characters|Hz|Frames|Channels|Shift)$/;
@@ -29,9 +31,17 @@ const wholeReportNames: ReadonlySet<string> = new Set(
   ).split(' '),
 );
 
+/** The same in the report of a load run. */
+const wholeLoadNames: ReadonlySet<string> = new Set(
+  (
+    'n seed devices asked connected refused connections restarts failed unfinished conversations requests count own quiet ' +
+    'damaged foreign late board turns underruns foreign_windows broken heard'
+  ).split(' '),
+);
+
 /** Reads the schemas off the declarations. Takes some seconds: the compiler reads the types. */
 export function schemasOfTypes(): Readonly<Record<SchemaName, Schema>> {
-  const program = ts.createProgram([traceFile, manifestFile, reportFile], {
+  const program = ts.createProgram([traceFile, manifestFile, reportFile, loadFile], {
     target: ts.ScriptTarget.ES2023,
     lib: ['lib.es2023.d.ts'],
     module: ts.ModuleKind.NodeNext,
@@ -54,6 +64,16 @@ export function schemasOfTypes(): Readonly<Record<SchemaName, Schema>> {
     report: reportSchema(
       new TypeReader(program.getTypeChecker(), wholeReportNames),
       declared(program, reportFile, 'RunReport'),
+      'RunReport',
+      `urn:echokit-harness:report:${reportSchemaVersion}`,
+      'report.json of a run, and what --json prints',
+    ),
+    load: reportSchema(
+      new TypeReader(program.getTypeChecker(), wholeLoadNames),
+      declared(program, loadFile, 'LoadReport'),
+      'LoadReport',
+      `urn:echokit-harness:load:${loadSchemaVersion}`,
+      'load.json of a load run, and what run --devices --json prints',
     ),
   };
 }
@@ -104,12 +124,18 @@ function traceSchema(reader: TypeReader, type: (name: string) => ts.Type): Schem
   };
 }
 
-function reportSchema(reader: TypeReader, type: ts.Type): Schema {
-  const schema = inOneOrder(reader.schema(type, 'RunReport')) as Schema;
+function reportSchema(
+  reader: TypeReader,
+  type: ts.Type,
+  name: string,
+  id: string,
+  title: string,
+): Schema {
+  const schema = inOneOrder(reader.schema(type, name)) as Schema;
   return {
     $schema: dialect,
-    $id: `urn:echokit-harness:report:${reportSchemaVersion}`,
-    title: 'report.json of a run, and what --json prints',
+    $id: id,
+    title,
     description:
       'What this version writes, to the field. A reader that wants to live longer skips fields that it does not know.',
     ...schema,

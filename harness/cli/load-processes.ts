@@ -1,0 +1,52 @@
+/** The processes of a load run in real time. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { RoleAnswer, RoleRequest } from '../load/load-role.ts';
+import type { LoadPart } from '../load/real-load.ts';
+
+/** What a process sends: an answer, or why there is none. */
+export type PartAnswer =
+  | { readonly answer: RoleAnswer }
+  | { readonly error: { readonly message: string; readonly stack?: string | undefined } };
+
+export class LoadProcess implements LoadPart {
+  readonly #child: ChildProcess;
+  #resolve: ((answer: RoleAnswer) => void) | undefined;
+  #reject: ((error: Error) => void) | undefined;
+
+  /** @param startNs instant 0 of all of them: `SystemClock.startNs` */
+  constructor(startNs: bigint) {
+    const script = new URL(import.meta.url);
+    // The same file beside this one, as source or compiled.
+    const worker = fileURLToPath(new URL(script.href.replace('load-processes', 'load-worker')));
+    this.#child = fork(worker, [`${startNs}`], {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      serialization: 'advanced',
+    });
+    this.#child.on('message', (message: PartAnswer) => {
+      if ('answer' in message) this.#resolve?.(message.answer);
+      else this.#reject?.(Object.assign(new Error(message.error.message), message.error));
+    });
+    this.#child.once('exit', (code) =>
+      this.#reject?.(new Error(`A process of the load run ended with ${code}.`)),
+    );
+  }
+
+  ask(request: RoleRequest): Promise<RoleAnswer> {
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+      if (this.#child.exitCode !== null) {
+        reject(new Error(`A process of the load run ended with ${this.#child.exitCode}.`));
+        return;
+      }
+      this.#child.send(request);
+    });
+  }
+
+  stop(): void {
+    this.#resolve = undefined;
+    this.#reject = undefined;
+    this.#child.kill('SIGKILL');
+  }
+}

@@ -9,6 +9,12 @@ export const benchParts: readonly BenchPart[] = [
     load: async () => (await import('./simulation-speed.ts')).simulationSpeed,
   },
   {
+    name: 'startup',
+    about: 'how long the program takes to its help, and to the first event of a first conversation',
+    seconds: 40,
+    load: async () => (await import('./start-up.ts')).startUp,
+  },
+  {
     name: 'server',
     about: 'what the server adds between the provider’s audio and the board’s socket, one board',
     seconds: 60,

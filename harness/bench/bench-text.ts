@@ -9,8 +9,10 @@ export function benchText({ machine, parts }: BenchResult): string {
   return [
     `${cores} × ${cpu}, Node ${node}, load ${loadBefore} before and ${loadAfter} after${commit === null ? '' : `, commit ${commit}`}`,
     ...parts.map(partText),
-    'In brackets: between which the value lies with about 95 %, by its repetitions. Values marked * are of this machine and what',
-    'it did meanwhile; the others are ratios within this run, or counted in virtual time, and can be compared with those of another run.',
+    [
+      'In brackets: between which the value lies with about 95 %, by its repetitions. Values marked * are of this machine and',
+      'what it did meanwhile; the others are ratios within this run, or exact, and can be compared with those of another run.',
+    ].join('\n'),
   ].join('\n\n');
 }
 

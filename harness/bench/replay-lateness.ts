@@ -13,6 +13,7 @@ import { readRecording } from '../trace/recording-reader.ts';
 import { readWire, type WireConnection, type WireStep } from '../trace/wire-traffic.ts';
 import type { BenchMeasurement } from './bench-part.ts';
 import type { Figure } from './figure.ts';
+import { WaitingThread } from './waiting-thread.ts';
 
 /** Of `left`, on a machine that does nothing else. */
 const goalMs = 1;
@@ -26,16 +27,29 @@ export const replayLateness: BenchMeasurement = {
       providers: ['openai-stream', 'cosyvoice', 'elevenlabs'],
       networks: ['ideal'],
     });
-    const lab = await laboratory();
-    const { left, reached, alarms } = await measureReplayLateness(
+    const measured = await measureReplayLateness(
       plan,
       providers,
       catalog,
-      lab,
+      await laboratory(),
       signal,
+      full ? piecesOfOne.full : piecesOfOne.quick,
     );
+    const { left, leftOwnP99Us, machine, reached, alarms } = measured;
+    const own: Figure = {
+      id: 'replay.left_own_p99',
+      label: 'the same without waiting for a processor, p99',
+      value: (leftOwnP99Us ?? Number.NaN) / 1000,
+      unit: 'ms',
+      better: 'lower',
+      kind: 'here',
+      n: left.n,
+      goal: goalMs,
+    };
     return [
       ...lagFigures('left', 'piece left the recording after it was due', left, goalMs),
+      ...(leftOwnP99Us === undefined ? [] : [own]),
+      ...lagFigures('machine', 'the machine itself: a thread that only waits', machine),
       ...lagFigures('reached', 'piece reached the adapter after it was due', reached),
       ...lagFigures('alarms', 'alarm where adapter, server and board run', alarms),
     ];
@@ -65,6 +79,10 @@ function lagFigures(
 export interface ReplayLateness {
   /** Pieces of answers that left the recording: from the instant at which each was due. */
   readonly left: ClockLag;
+  /** p99 of that without the time in which the thread waited for a processor; undefined where the system does not tell. */
+  readonly leftOwnP99Us: number | undefined;
+  /** How late a thread was meanwhile that does nothing but wait, one alarm after the other. */
+  readonly machine: ClockLag;
   /** The same pieces when the adapter got them, counted from what it had asked. */
   readonly reached: ClockLag;
   /** How late alarms fired meanwhile in the thread of the adapter, the server and the board. */
@@ -72,11 +90,11 @@ export interface ReplayLateness {
 }
 
 /** Every piece of a recorded answer becomes so many, and of what is measured a 99th percentile means something. */
-const piecesOfOne = 4;
+const piecesOfOne = { quick: 16, full: 4 };
 
 /**
  * Records a plan in virtual time, cuts the answers finer, replays that in real time and compares instants. Of the
- * conversations the worst p50, p99 and maximum count in `left` and `alarms`.
+ * conversations the worst p50, p99 and maximum count in all but `reached`.
  */
 export async function measureReplayLateness(
   plan: Plan,
@@ -84,6 +102,7 @@ export async function measureReplayLateness(
   catalog: ScenarioCatalog,
   laboratory: Laboratory,
   signal: AbortSignal,
+  pieces: number,
 ): Promise<ReplayLateness> {
   const folder = mkdtempSync(join(tmpdir(), 'echokit-bench-'));
   try {
@@ -92,33 +111,56 @@ export async function measureReplayLateness(
     await runPlan({ ...how, plan, providers, folder: recorded });
     const conversations = openReplayables(recorded, catalog);
     const wires = new Map(
-      conversations.map(({ cell, folder: of }) => [cell, cutFiner(readWire(of), piecesOfOne)]),
+      conversations.map(({ cell, folder: of }) => [cell, cutFiner(readWire(of), pieces)]),
     );
-    const replayed = join(folder, 'replayed');
-    const results = await runPlan({
-      ...how,
-      ...recordedMeans(conversations),
-      recorded: (cell) => recordedTraffic(wires.get(cell)!),
-      plan: replayPlan(conversations, 'real'),
-      folder: replayed,
-    });
-    const replays = results.map(({ cell, recording }) => {
-      const of = join(replayed, recording);
-      const { events } = readRecording(of);
-      return {
-        reached: latenesses(wires.get(cell)!, readWire(of)),
-        left: events.flatMap((event) => (event.type === 'replayLag' ? [event] : [])),
-        alarms: events.flatMap((event) => (event.type === 'lag' ? [event] : [])),
-      };
-    });
+    const machine: ClockLag[] = [];
+    const replays: TimedReplay[] = [];
+    for (const [index, conversation] of conversations.entries()) {
+      const replayed = join(folder, `replayed-${index}`);
+      const thread = new WaitingThread();
+      try {
+        const results = await runPlan({
+          ...how,
+          ...recordedMeans([conversation]),
+          recorded: (cell) => recordedTraffic(wires.get(cell)!),
+          plan: replayPlan([conversation], 'real'),
+          folder: replayed,
+        });
+        for (const { recording } of results) {
+          replays.push(timedReplay(join(replayed, recording), wires.get(conversation.cell)!));
+        }
+      } finally {
+        machine.push(...(await thread.stop()));
+      }
+    }
+    const own = replays.flatMap(({ left }) =>
+      left.flatMap(({ ownP99Us }) => (ownP99Us === undefined ? [] : [ownP99Us])),
+    );
     return {
       left: worst(replays.flatMap(({ left }) => left)),
+      leftOwnP99Us: own.length === 0 ? undefined : Math.max(...own),
+      machine: worst(machine),
       reached: clockLag(replays.flatMap(({ reached }) => reached)) ?? nothing,
       alarms: worst(replays.flatMap(({ alarms }) => alarms)),
     };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+interface TimedReplay {
+  readonly left: readonly (ClockLag & { readonly ownP99Us?: number })[];
+  readonly reached: readonly number[];
+  readonly alarms: readonly ClockLag[];
+}
+
+function timedReplay(folder: string, recorded: readonly WireConnection[]): TimedReplay {
+  const { events } = readRecording(folder);
+  return {
+    reached: latenesses(recorded, readWire(folder)),
+    left: events.flatMap((event) => (event.type === 'replayLag' ? [event] : [])),
+    alarms: events.flatMap((event) => (event.type === 'lag' ? [event] : [])),
+  };
 }
 
 const nothing: ClockLag = { n: 0, p50Us: Number.NaN, p99Us: Number.NaN, maxUs: Number.NaN };

@@ -3,6 +3,7 @@ import { AlarmQueue } from './alarm-queue.ts';
 import { eventLoopTurn } from './event-loop.ts';
 import { SimulatedClock } from './simulated-clock.ts';
 import { SystemClock } from './system-clock.ts';
+import { createBell, ring, WaitingClock } from './waiting-clock.ts';
 
 test('alarms come out by instant, and in the order of setting within one instant', (t) => {
   const queue = new AlarmQueue();
@@ -125,4 +126,37 @@ test('real alarms are never early and come in the order in which they are due', 
     [...due].sort((a, b) => a - b),
   );
   t.true(rows.every((row) => row.late >= 0));
+});
+
+test('a clock that waits has the instants of the clock that it is made of; its alarms come in order and are never early', (t) => {
+  const system = new SystemClock();
+  const clock = new WaitingClock(system.startNs);
+  const [before, now, after] = [system.nowUs(), clock.nowUs(), system.nowUs()];
+  t.true(before - 50 <= now && now <= after + 50, `${before}, ${now}, ${after}`);
+  const bell = createBell();
+  const fired: string[] = [];
+  const set = (name: string, delayUs: number): void => {
+    const alarm = clock.after(delayUs, () => {
+      t.true(clock.nowUs() >= alarm.dueUs);
+      fired.push(name);
+    });
+  };
+  set('late', 3_000);
+  set('first of one instant', 1_000);
+  set('now', -5);
+  clock.after(500, () => fired.push('cancelled')).cancel();
+  while (fired.length < 3) if (!clock.fireDue()) clock.wait(bell, 0);
+  t.deepEqual(fired, ['now', 'first of one instant', 'late']);
+});
+
+test('whoever was rung for since it last looked does not wait', (t) => {
+  const clock = new WaitingClock(process.hrtime.bigint());
+  const bell = createBell();
+  const hour = 3_600_000_000;
+  clock.after(hour, () => t.fail());
+  const heard = Atomics.load(bell, 0);
+  ring(bell);
+  clock.wait(bell, heard);
+  t.true(clock.nowUs() < hour);
+  t.false(clock.fireDue());
 });

@@ -1,24 +1,41 @@
 /**
- * The thread of a {@link ThreadedProvider}: the recorded provider with an event loop of its own, in which nothing else
- * happens, so that what it does is done when it is due. Its clock has the instants of the clock of the thread that
- * started it.
+ * The thread of a {@link ThreadedProvider}: the recorded provider with a thread of its own, in which nothing else
+ * happens, so that what it does is done when it is due. It blocks until then, or until the bell tells of a message. Its
+ * clock has the instants of the clock of the thread that started it.
  */
-import { parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { eventLoopTurn } from '../clock/event-loop.ts';
 import { type ClockLag, clockLag } from '../clock/lag-watch.ts';
-import { SystemClock } from '../clock/system-clock.ts';
+import { ProcessorWait } from '../clock/processor-wait.ts';
+import { type Bell, WaitingClock } from '../clock/waiting-clock.ts';
 import type { DialTarget } from '../network/network.ts';
 import { NetworkError } from '../network/network-error.ts';
-import type { ProviderAct, RecordedTraffic } from './recorded-exchange.ts';
+import { ClientBytes } from './client-bytes.ts';
+import { endpointOf, type ProviderAct, type RecordedTraffic } from './recorded-exchange.ts';
 import {
   type RecordedConnection,
   RecordedProvider,
   type ReplayDeviation,
 } from './recorded-provider.ts';
+import { RequestReader } from './request-reader.ts';
+
+/** How late pieces of answers were handed over. */
+export interface ReplayLag extends ClockLag {
+  /**
+   * p99 without the time in which the thread waited for a processor since it last lay down to wait: what is left is its
+   * own. Absent where the system does not tell.
+   */
+  readonly ownP99Us?: number;
+}
 
 /** What the thread is started with. */
 export interface ProviderThreadData {
   readonly traffic: RecordedTraffic;
   readonly startNs: bigint;
+  /** Carries messages both ways. */
+  readonly port: MessagePort;
+  /** Rung behind every {@link ClientMessage}. */
+  readonly bell: Bell;
 }
 
 /** What the clients do. Connections are numbered by who dials; instants are those of both clocks. */
@@ -61,27 +78,57 @@ export type ProviderMessage =
       readonly message: string;
     }
   | { readonly kind: 'deviation'; readonly deviation: ReplayDeviation }
-  /** How late pieces of answers were handed over; null when there were none. */
-  | { readonly kind: 'finished'; readonly lag: ClockLag | null };
+  /** `lag`: null when there were no pieces. */
+  | { readonly kind: 'finished'; readonly lag: ReplayLag | null };
 
 interface Call {
   readonly stop: AbortController;
   connection?: RecordedConnection;
 }
 
-const port = parentPort!;
-const { traffic, startNs } = workerData as ProviderThreadData;
-const clock = new SystemClock(startNs);
+const { traffic, startNs, port, bell } = workerData as ProviderThreadData;
+const clock = new WaitingClock(startNs);
+const processorWait = ProcessorWait.ofThisThread();
+/** What it was when the thread last lay down to wait. */
+let waitedUs = 0;
 const latenessesUs: number[] = [];
+const ownUs: number[] = [];
 const calls = new Map<number, Call>();
 const provider = new RecordedProvider({
   traffic: withBuffers(traffic),
   clock,
   onDeviation: (deviation) => tell({ kind: 'deviation', deviation }),
-  onPiece: (lateUs) => latenessesUs.push(lateUs),
+  onPiece: (lateUs) => {
+    latenessesUs.push(lateUs);
+    if (processorWait === undefined) return;
+    ownUs.push(Math.max(0, Math.floor(lateUs - (processorWait.waitedUs() - waitedUs))));
+  },
 });
 
-port.on('message', (message: ClientMessage) => {
+await rehearse();
+tell({ kind: 'ready' });
+for (;;) {
+  const heard = Atomics.load(bell, 0);
+  const wasTold = hearAll();
+  // Promises go on in a turn of the event loop, and only then is it known how long there is nothing to do.
+  if (clock.fireDue() || wasTold) {
+    await eventLoopTurn();
+    continue;
+  }
+  waitedUs = processorWait?.waitedUs() ?? 0;
+  clock.wait(bell, heard);
+}
+
+/** @returns whether there was anything */
+function hearAll(): boolean {
+  for (let wasTold = false; ; wasTold = true) {
+    const received = receiveMessageOnPort(port) as { readonly message: ClientMessage } | undefined;
+    if (received === undefined) return wasTold;
+    hear(received.message);
+  }
+}
+
+function hear(message: ClientMessage): void {
   if (message.kind === 'dial') {
     void answer(message);
   } else if (message.kind === 'bytes') {
@@ -93,11 +140,57 @@ port.on('message', (message: ClientMessage) => {
     call?.connection?.close();
   } else {
     provider.finish();
-    tell({ kind: 'finished', lag: clockLag(latenessesUs) });
+    const lag = clockLag(latenessesUs);
+    const own = clockLag(ownUs);
+    tell({
+      kind: 'finished',
+      lag: lag === null ? null : { ...lag, ...(own !== null && { ownP99Us: own.p99Us }) },
+    });
   }
-});
+}
 
-tell({ kind: 'ready' });
+/**
+ * A request and its answer before there are any: the first one would meet code that was never run, and be late by what
+ * it takes to compile that.
+ */
+async function rehearse(): Promise<void> {
+  const request = Buffer.from('POST / HTTP/1.1\r\nHost: rehearsal\r\nContent-Length: 2\r\n\r\n{}');
+  const reader = new RequestReader();
+  const parts = new ClientBytes()
+    .push(request)
+    .flatMap((part) => reader.push(part))
+    .flatMap((step) => (step.step === 'close' ? [] : [step.part]));
+  const place = { host: 'rehearsal', port: 80, secure: false };
+  const endpoint = endpointOf(place);
+  const act: ProviderAct = { kind: 'bytes', data: Buffer.from('spoken') };
+  const rehearsed = new RecordedProvider({
+    traffic: {
+      dials: [{ endpoint, delayUs: 0, outcome: { kind: 'open' }, opening: [] }],
+      exchanges: [
+        {
+          number: 1,
+          beganUs: 0,
+          endpoint,
+          kind: 'http',
+          parts,
+          answers: [
+            { after: 1, delayUs: 0, act },
+            { after: 1, delayUs: 0, act },
+          ],
+        },
+      ],
+    },
+    clock,
+    onDeviation: () => {},
+    onPiece: () => {},
+  });
+  const accepted = rehearsed.answer(place, clock.nowUs());
+  clock.fireDue();
+  const accept = await accepted;
+  const end = { closed: false, send: () => {}, end: () => {}, breakOff: () => {} };
+  accept(end).hear(request, clock.nowUs());
+  clock.fireDue();
+}
 
 async function answer({
   connection,

@@ -1,12 +1,17 @@
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
-import { Worker } from 'node:worker_threads';
-import type { ClockLag } from '../clock/lag-watch.ts';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { SystemClock } from '../clock/system-clock.ts';
+import { type Bell, createBell, ring } from '../clock/waiting-clock.ts';
 import type { Dialer, DialTarget } from '../network/network.ts';
 import { NetworkError } from '../network/network-error.ts';
 import { SocketLikeStream } from '../network/socket-like-stream.ts';
-import type { ClientMessage, ProviderMessage, ProviderThreadData } from './provider-thread.ts';
+import type {
+  ClientMessage,
+  ProviderMessage,
+  ProviderThreadData,
+  ReplayLag,
+} from './provider-thread.ts';
 import type { RecordedTraffic } from './recorded-exchange.ts';
 import type { ReplayDeviation } from './recorded-provider.ts';
 
@@ -24,25 +29,36 @@ export interface ThreadedProviderOptions {
 export class ThreadedProvider implements Dialer {
   readonly #options: ThreadedProviderOptions;
   readonly #worker: Worker;
+  readonly #port: MessagePort;
+  readonly #bell: Bell;
   readonly #calls = new Map<number, Call>();
   #connections = 0;
   #failure: Error | undefined;
-  #finished: { resolve(lag: ClockLag | null): void; reject(error: Error): void } | undefined;
+  #finished: { resolve(lag: ReplayLag | null): void; reject(error: Error): void } | undefined;
 
-  private constructor(options: ThreadedProviderOptions, worker: Worker) {
+  private constructor(options: ThreadedProviderOptions, thread: Thread) {
     this.#options = options;
-    this.#worker = worker;
-    worker.on('message', (message: ProviderMessage) => this.#take(message));
-    worker.on('error', (error) => this.#fail(error));
+    this.#worker = thread.worker;
+    this.#port = thread.port;
+    this.#bell = thread.bell;
+    this.#port.on('message', (message: ProviderMessage) => this.#take(message));
+    this.#worker.on('error', (error) => this.#fail(error));
+    this.#port.unref();
+    this.#worker.unref();
   }
 
   /** Resolves when the thread is there; what it then does keeps no program from ending. */
   static async open(options: ThreadedProviderOptions): Promise<ThreadedProvider> {
     const { traffic, clock } = options;
-    const worker = startThread({ traffic, startNs: clock.startNs });
-    await once(worker, 'message');
-    worker.unref();
-    return new ThreadedProvider(options, worker);
+    const { port1: port, port2 } = new MessageChannel();
+    const bell = createBell();
+    const worker = startThread({ traffic, startNs: clock.startNs, port: port2, bell });
+    const failed = once(worker, 'exit').then(() => {
+      throw new Error('The thread of the replay ended before it began.');
+    });
+    await Promise.race([once(port, 'message'), failed]);
+    failed.catch(() => {});
+    return new ThreadedProvider(options, { worker, port, bell });
   }
 
   /** @throws {NetworkError} as `RecordedProvider.dial` */
@@ -86,7 +102,7 @@ export class ThreadedProvider implements Dialer {
    *
    * @returns how late pieces of answers left the provider; null when there were none
    */
-  finish(): Promise<ClockLag | null> {
+  finish(): Promise<ReplayLag | null> {
     return new Promise((resolve, reject) => {
       if (this.#failure !== undefined) {
         reject(this.#failure);
@@ -94,6 +110,7 @@ export class ThreadedProvider implements Dialer {
       }
       this.#finished = { resolve, reject };
       this.#worker.ref();
+      this.#port.ref();
       this.#tell({ kind: 'finish' });
     });
   }
@@ -101,6 +118,7 @@ export class ThreadedProvider implements Dialer {
   /** Breaks all connections and ends the thread. */
   async close(): Promise<void> {
     this.#end(new Error('The replay is over.'));
+    this.#port.close();
     await this.#worker.terminate();
   }
 
@@ -145,8 +163,15 @@ export class ThreadedProvider implements Dialer {
   }
 
   #tell(message: ClientMessage, owned: ArrayBuffer[] = []): void {
-    this.#worker.postMessage(message, owned);
+    this.#port.postMessage(message, owned);
+    ring(this.#bell);
   }
+}
+
+interface Thread {
+  readonly worker: Worker;
+  readonly port: MessagePort;
+  readonly bell: Bell;
 }
 
 /** A connection that was asked for. */
@@ -196,13 +221,17 @@ class ClientStream extends SocketLikeStream {
 }
 
 function startThread(workerData: ProviderThreadData): Worker {
+  const transferList = [workerData.port];
   if (import.meta.url.endsWith('.js')) {
-    return new Worker(new URL('./provider-thread.js', import.meta.url), { workerData });
+    return new Worker(new URL('./provider-thread.js', import.meta.url), {
+      workerData,
+      transferList,
+    });
   }
   // From a checkout: not every version of Node hands the loader for TypeScript on to its threads.
   const [loader, entry] = ['tsx/esm/api', './provider-thread.ts'].map((name) =>
     JSON.stringify(import.meta.resolve(name)),
   );
   const start = `import(${loader}).then(({ register }) => { register(); return import(${entry}); })`;
-  return new Worker(start, { eval: true, execArgv: [], workerData });
+  return new Worker(start, { eval: true, execArgv: [], workerData, transferList });
 }

@@ -309,6 +309,8 @@ export type HarnessEvent = { readonly atUs: number } & (
       readonly p50Us: number;
       readonly p99Us: number;
       readonly maxUs: number;
+      /** p99 without the time in which the thread of the recording waited for a processor; where the system tells. */
+      readonly ownP99Us?: number;
     }
   | {
       readonly type: 'end';

@@ -225,12 +225,11 @@ async function carriedLoad(carried: CarriedLoad): Promise<LoadFigures> {
   const clock = new SystemClock();
   const onProgress = (now: LoadProgress): void => progress.show(now);
   if (time === 'real') {
-    const { startNs } = clock;
     return runRealLoad({
       plan,
       party,
       boardProcesses: boardProcesses(plan.devices),
-      openPart: () => new LoadProcess(startNs),
+      openPart: () => new LoadProcess(clock),
       clock,
       signal,
       onProgress,

@@ -1,6 +1,7 @@
 /** The processes of a load run in real time. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import type { SystemClock } from '../clock/system-clock.ts';
 import type { RoleAnswer, RoleRequest } from '../load/load-role.ts';
 import type { LoadPart } from '../load/real-load.ts';
 
@@ -14,12 +15,15 @@ export class LoadProcess implements LoadPart {
   #resolve: ((answer: RoleAnswer) => void) | undefined;
   #reject: ((error: Error) => void) | undefined;
 
-  /** @param startNs instant 0 of all of them: `SystemClock.startNs` */
-  constructor(startNs: bigint) {
+  readonly #clock: SystemClock;
+
+  /** @param clock its instant 0 is that of all of them */
+  constructor(clock: SystemClock) {
+    this.#clock = clock;
     const script = new URL(import.meta.url);
     // The same file beside this one, as source or compiled.
     const worker = fileURLToPath(new URL(script.href.replace('load-processes', 'load-worker')));
-    this.#child = fork(worker, [`${startNs}`], {
+    this.#child = fork(worker, [`${clock.startNs}`], {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       serialization: 'advanced',
     });
@@ -41,6 +45,18 @@ export class LoadProcess implements LoadPart {
         return;
       }
       this.#child.send(request);
+    });
+  }
+
+  /** Takes the channel away: a process that holds nothing else ends by itself, within ten seconds or not at all. */
+  leave(): Promise<boolean> {
+    return new Promise((resolve) => {
+      const limit = this.#clock.after(10_000_000, () => resolve(false));
+      this.#child.once('exit', (code) => {
+        limit.cancel();
+        resolve(code === 0);
+      });
+      this.#child.send('leave');
     });
   }
 

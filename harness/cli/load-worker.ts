@@ -10,13 +10,21 @@ const say = (message: PartAnswer): void => void process.send?.(message);
 
 // The owner stops the run; Ctrl-C at a terminal reaches every process of it.
 process.on('SIGINT', () => {});
-process.once('disconnect', () => process.exit());
+const orphaned = (): void => process.exit();
+process.once('disconnect', orphaned);
 
 const opened = openLaboratory(cacheFolder(), ffmpegPath()).then(
   (laboratory) => new LoadRole({ laboratory, startNs: BigInt(startNs) }),
 );
 
-process.on('message', (request: RoleRequest) => {
+process.on('message', (request: RoleRequest | 'leave') => {
+  if (request === 'leave') {
+    // Whatever is still open shows now: it keeps this process from ending.
+    process.off('disconnect', orphaned);
+    process.removeAllListeners('SIGINT');
+    process.disconnect();
+    return;
+  }
   void opened
     .then((role) => role.answer(request))
     .then(

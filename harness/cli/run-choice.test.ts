@@ -190,6 +190,8 @@ test('every key of [run] is an option of run, and what is no key is told on the 
       ...['wiring', 'room-capture', 'room-program', 'link', 'baud', 'reset', 'twin'],
       // Which part of the run this machine holds.
       ...['shard', 'durations'],
+      // Many boards at once.
+      ...['devices', 'ramp', 'for', 'turns', 'pause', 'threshold', 'find-limit', 'no-check-voices'],
       // How it is shown this time.
       ...['json', 'quiet', 'verbose', 'list'],
       ...['harness-config', 'no-harness-config', 'help'],

@@ -30,6 +30,8 @@ import {
   ProcessWatch,
   processMemory,
 } from './process-watch.ts';
+import { activeResources, type Resources, settledLeftOver } from './resources.ts';
+import { type SoakSample, takeSample } from './soak.ts';
 
 export type RoleRequest =
   | { readonly kind: 'provider'; readonly plan: LoadPlan; readonly provider: ProviderEntry }
@@ -52,6 +54,8 @@ export type RoleRequest =
   | { readonly kind: 'totals' }
   /** All boards are on: cycles and processor time count from now on. */
   | { readonly kind: 'measure' }
+  /** One look at the memory, behind a collection of garbage. */
+  | { readonly kind: 'sample'; readonly atHours: number }
   /** Everything is over. */
   | { readonly kind: 'finish' };
 
@@ -64,6 +68,7 @@ export type RoleAnswer =
     }
   | { readonly kind: 'totals'; readonly totals: CrowdTotals; readonly over: boolean }
   | { readonly kind: 'measuring'; readonly memory: ProcessMemory; readonly totals: CrowdTotals }
+  | { readonly kind: 'sampled'; readonly sample: SoakSample }
   | RoleFigures;
 
 export interface RoleFigures {
@@ -75,6 +80,8 @@ export interface RoleFigures {
   readonly eachBoard: readonly BoardSummary[];
   readonly server: ServerFiguresData | null;
   readonly totals: CrowdTotals;
+  /** Open behind the end and not before the beginning. */
+  readonly left: Resources;
 }
 
 export interface LoadRoleOptions extends Pick<LoadServerOptions, 'mixesUp'> {
@@ -91,6 +98,7 @@ export class LoadRole {
   readonly #clock: SystemClock;
   readonly #closing: (() => Promise<void>)[] = [];
   readonly #over = new AbortController();
+  readonly #before = activeResources();
   #crowd: BoardCrowd | undefined;
   #running: Promise<void> | undefined;
   #allTurnsHeld = false;
@@ -123,6 +131,8 @@ export class LoadRole {
         this.#use = new ProcessWatch(this.#clock);
         this.#cycles = new CycleWatch(this.#clock);
         return { kind: 'measuring', memory: processMemory(), totals: this.#now() };
+      case 'sample':
+        return { kind: 'sampled', sample: takeSample(request.atHours, this.#over.signal) };
       case 'finish':
         return this.#finish();
     }
@@ -235,6 +245,7 @@ export class LoadRole {
     this.#over.abort(new Error('The time is over.'));
     await this.#running;
     for (const close of this.#closing) await close();
+    const left = await settledLeftOver(this.#before, this.#clock);
     return {
       kind: 'finished',
       use,
@@ -244,6 +255,7 @@ export class LoadRole {
       eachBoard: this.#crowd?.summaries() ?? [],
       server: this.#server?.toData() ?? null,
       totals,
+      left,
     };
   }
 }

@@ -9,10 +9,13 @@ import type { LoadFigures, ProcessFigures } from './load-figures.ts';
 import type { LoadPlan, LoadProgress } from './load-plan.ts';
 import type { RoleAnswer, RoleFigures, RoleRequest } from './load-role.ts';
 import type { ProcessMemory } from './process-watch.ts';
+import { type SoakSample, type SoakVerdict, soakVerdict } from './soak.ts';
 
 /** A part of the run, wherever it lives. Asked one thing at a time. */
 export interface LoadPart {
   ask(request: RoleRequest): Promise<RoleAnswer>;
+  /** Lets it end by itself. False: it had to be ended. Absent: it has no end of its own. */
+  leave?(): Promise<boolean>;
   /** Ends it at once. */
   stop(): void;
 }
@@ -27,6 +30,8 @@ export interface RealLoadOptions {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   onProgress?(progress: LoadProgress): void;
+  /** Looks at the memory of every part, so often, and lets each end by itself. */
+  readonly soak?: { readonly everyMs: number; verdict(verdict: SoakVerdict): void };
 }
 
 interface OpenPart {
@@ -53,13 +58,25 @@ export async function runRealLoad(options: RealLoadOptions): Promise<LoadFigures
 }
 
 async function hold(options: RealLoadOptions): Promise<LoadFigures> {
-  const { plan, party, clock, signal, onProgress } = options;
+  const { plan, party, clock, signal, onProgress, soak } = options;
   const { devices, rampMs, holdMs } = plan;
   const { own, serverUrl } = await openServerSide(options);
   const crowds = await openBoards(options, serverUrl);
   const all = [...own, ...crowds];
 
   const startUs = clock.nowUs();
+  const samples: SoakSample[][] = all.map(() => []);
+  let sampledUs = startUs;
+  const sample = async (): Promise<void> => {
+    const nowUs = clock.nowUs();
+    if (soak === undefined || nowUs - sampledUs < soak.everyMs * 1000) return;
+    sampledUs = nowUs;
+    const atHours = (nowUs - startUs) / 3_600_000_000;
+    for (const [i, { part }] of all.entries()) {
+      const answer = await part.ask({ kind: 'sample', atHours });
+      samples[i]!.push(expected(answer, 'sampled').sample);
+    }
+  };
   for (const { part } of crowds) await part.ask({ kind: 'start' });
   /** True: every board has had its turns. */
   const watch = async (untilUs: number): Promise<boolean> => {
@@ -71,6 +88,7 @@ async function hold(options: RealLoadOptions): Promise<LoadFigures> {
       const now = answers.map((answer) => expected(answer, 'totals'));
       onProgress?.({ atUs: clock.nowUs() - startUs, ...sum(now.map(({ totals }) => totals)) });
       if (now.every(({ over }) => over)) return true;
+      await sample();
     }
     return false;
   };
@@ -86,6 +104,13 @@ async function hold(options: RealLoadOptions): Promise<LoadFigures> {
   const figuresOfOwn = [];
   for (const { part } of own) figuresOfOwn.push(await finish(part));
   const finished = [...figuresOfOwn, ...figuresOfBoards];
+  if (soak !== undefined) {
+    for (const [i, { role, part }] of all.entries()) {
+      const ended = (await part.leave?.()) ?? true;
+      const left = { ...finished[i]!.left, ...(!ended && { 'process that did not end': 1 }) };
+      soak.verdict(soakVerdict(role, samples[i]!, left));
+    }
+  }
 
   const boards = new BoardFigures(4);
   for (const figures of figuresOfBoards) if (figures.boards !== null) boards.merge(figures.boards);

@@ -22,7 +22,10 @@ export interface VirtualLoadOptions extends Pick<LoadServerOptions, 'mixesUp'> {
   /** Called when turns end. */
   onProgress?(progress: LoadProgress): void;
   /** Called every so often on the clock of the run; see `soak.ts`. */
-  readonly sample?: { readonly everyUs: number; take(atUs: number): Promise<void> };
+  readonly sample?: {
+    readonly everyUs: number;
+    take(atUs: number, end: AbortSignal): Promise<void>;
+  };
 }
 
 /** Where the boards of a network find the server. Each has a name of its own for it, so that each has a link of its own. */
@@ -140,7 +143,7 @@ async function takeSamples(
   try {
     for (;;) {
       await clock.sleep(everyUs, signal);
-      await clock.hold(take(clock.nowUs()));
+      await clock.hold(take(clock.nowUs(), signal));
     }
   } catch (error) {
     if (!signal.aborted) throw error;

@@ -122,6 +122,7 @@ const speaksHttp: Readonly<Record<string, string>> = {
   'adapters/transport/websocket.ts': 'types',
   'adapters/transport/websocket-connections.ts': 'types',
   'harness/server/adapter-server.ts': 'answers on streams that it is given',
+  'harness/server/front-door.ts': 'types, and names of status codes',
   'harness/server/service-call.ts': 'requests over a dialed stream (agent)',
   'harness/stand-ins/elevenlabs-protocol.ts': 'types',
   'harness/stand-ins/provider-server.ts': 'answers on streams that it is given',

@@ -7,6 +7,8 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** Upper-case names in quotes that are no codes of ours: the environment, Node and `ws`. */
 const notOurs = new Set([
+  'ECHOKIT_HARNESS_TOKEN',
+  'HPE_HEADER_OVERFLOW',
   'NO_COLOR',
   'GITHUB_ACTIONS',
   'TTS_OPTIMIZATION_PROMPT_LANG',
@@ -14,7 +16,10 @@ const notOurs = new Set([
   'ERR_MODULE_NOT_FOUND',
   'HTTPS_PROXY',
   'ALL_PROXY',
+  'WS_ERR_TOO_MANY_BUFFERED_PARTS',
   'WS_ERR_UNEXPECTED_RSV_1',
+  'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH',
+  'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH',
   'BLE_INIT',
 ]);
 

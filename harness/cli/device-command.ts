@@ -12,6 +12,8 @@ import { endpointOfUrl } from '../network/endpoint-url.ts';
 import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
 import { neutralize } from '../report/terminal-text.ts';
+import { secretsOfServerUrl } from '../server/access-token.ts';
+import { SecretMask } from '../trace/secret-mask.ts';
 import { encodeWav } from '../trace/wav-file.ts';
 import { closeText } from './close-code.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
@@ -75,7 +77,7 @@ export async function deviceCommand(
     await playInteractively({
       clock,
       profile,
-      serverUrl: url,
+      serverUrl: new SecretMask(secretsOfServerUrl(url)).text(url),
       keyboard,
       speak: (text) => voice.speak(text, 'rms').samples,
       createDevice: (observe) => {

@@ -8,15 +8,18 @@ import { Argument, Command, CommanderError, Option } from 'commander';
 import { nearestName } from '../../adapters/nearest-name.ts';
 import { type ConditionName, conditionNames } from '../comparison/comparable-run.ts';
 import { acousticLimits } from '../scenario/scenario.ts';
+import { secretsOfServerUrl } from '../server/access-token.ts';
 import { packetLengthsMs } from '../server/deviation-items.ts';
+import { SecretMask } from '../trace/secret-mask.ts';
 import type { CompletionList, CompletionShell } from './completion-script.ts';
 import { describeError } from './error-message.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import { harnessVersion } from './harness-version.ts';
 import { liveLimits } from './live-limits.ts';
+import { tokenVariable } from './open-address.ts';
 import { outputKinds } from './output-kinds.ts';
 import { namedAsStarted, programName } from './program-name.ts';
-import { processTerminal, type Terminal } from './terminal.ts';
+import { maskedTerminal, processTerminal, type Terminal } from './terminal.ts';
 
 const startedAs = programName({
   script: process.argv[1] ?? '',
@@ -29,7 +32,16 @@ const named = (text: string): string =>
     startedAs,
     program.commands.map((command) => command.name()),
   );
-const terminal = processTerminal(named);
+/** Tokens that stand in server URLs and options: they are shown nowhere. */
+const shownSecrets = [
+  ...process.argv.flatMap((word) => secretsOfServerUrl(word.replace(/^--[a-z-]+=/, ''))),
+  ...process.argv.flatMap((word, i) =>
+    word === '--token' ? process.argv.slice(i + 1, i + 2) : [],
+  ),
+  ...process.argv.flatMap((word) => /^--token=(.+)$/.exec(word)?.slice(1) ?? []),
+  ...[process.env[tokenVariable] ?? ''].filter((word) => word !== ''),
+];
+const terminal = maskedTerminal(processTerminal(named), new SecretMask(shownSecrets));
 
 /** @throws {CommandError} `USAGE` for a list without a name, which would mean all of them */
 function names(option: string): (value: string) => string[] {
@@ -860,6 +872,10 @@ program
   )
   .option('--scenario <file>', 'what is understood and answered, turn by turn, over and over')
   .option('--record <folder>', 'take recordings of boards (/v1/record/{id}) into this folder')
+  .option(
+    '--token <token>',
+    'let in only who shows it; better in the variable ECHOKIT_HARNESS_TOKEN, which no list of processes shows',
+  )
   .addOption(
     new Option(
       '--server-model <name>',
@@ -877,6 +893,8 @@ Examples:
   echokit-harness device ws://127.0.0.1:8080/ws/ --say "How far is the moon?"
   echokit-harness serve --host 0.0.0.0          for a board on the same network: set its server URL
                                                 to ws://<this machine>:8080/ws/
+  ECHOKIT_HARNESS_TOKEN=$(openssl rand -hex 16) echokit-harness serve --host 0.0.0.0
+                                                only for boards with ws://<this machine>:8080/token/<token>/ws/
   echokit-harness serve --live --config config.toml       with the real service`,
   )
   .action(async (options) => {

@@ -7,10 +7,12 @@ import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
 import { endpointsOf } from '../runner/provider-catalog.ts';
 import { type TapPlace, TrafficTap } from '../runner/traffic-tap.ts';
+import { secretsOfServerUrl } from '../server/access-token.ts';
 import { SecretMask } from '../trace/secret-mask.ts';
 import { newRunFolder } from './carried-run.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { CommandError, exitCode } from './exit-code.ts';
+import { openAddressWarning } from './open-address.ts';
 import { chooseProviders, findProvider } from './provider-choice.ts';
 import { recordedReport } from './recorded-report.ts';
 import { scenarioCatalog } from './scenario-files.ts';
@@ -86,7 +88,7 @@ export async function recordCommand(
       folder,
       ...(provider !== undefined && { provider }),
       ...(server !== undefined && { server: { url: server, profile } }),
-      secrets: choice.config?.secrets ?? [],
+      secrets: [...(choice.config?.secrets ?? []), ...secretsOfServerUrl(server ?? '')],
       clock,
       network,
       laboratory: await openCommandLaboratory(terminal),
@@ -101,6 +103,10 @@ export async function recordCommand(
     { host: options.host, port: options.port },
   );
   for (const line of instructions(tap.places)) terminal.print(line);
+  const warning = openAddressWarning(options.host, 'what is recorded here');
+  if (warning !== undefined) {
+    terminal.say(`${warning} Everybody there can pass through it, with keys of their own.`);
+  }
   terminal.say('Recording until Ctrl-C.');
   await new Promise<void>((resolve) => {
     signal.addEventListener('abort', () => resolve(), { once: true });

@@ -10,6 +10,7 @@ import type { CellResult } from '../runner/run-plan.ts';
 import { type Cell, defaultMatrix, type Plan, planRun } from '../scenario/plan.ts';
 import type { Scenario } from '../scenario/scenario.ts';
 import { isSelective, selectCells, tagsOf } from '../scenario/selection.ts';
+import { secretsOfServerUrl } from '../server/access-token.ts';
 import { SecretMask } from '../trace/secret-mask.ts';
 import { type BoardOptions, boardOnDesk } from './board-on-desk.ts';
 import { carryOut } from './carried-run.ts';
@@ -200,6 +201,7 @@ export async function runCommand(
   const secrets = [
     ...(choice.config?.secrets ?? []),
     ...[...providers.values()].flatMap(({ tts }) => tts.secrets),
+    ...secretsOfServerUrl(server ?? ''),
   ];
   const terminal = maskedTerminal(shown, new SecretMask(secrets));
   const say = options.quiet === true ? () => {} : (text: string) => terminal.say(text);

@@ -27,6 +27,7 @@ import { configuredScenario } from './configured-scenario.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import { type LiveOptions, liveAnnouncement, liveBudget, liveProviders } from './live-providers.ts';
 import { liveServices, openLiveServices } from './live-services.ts';
+import { chosenToken, openAddressWarning, tokenVariable } from './open-address.ts';
 import { chooseProviders, findProvider, unusedSections } from './provider-choice.ts';
 import { obstacleLine } from './request-log.ts';
 import { loadScript } from './scenario-files.ts';
@@ -41,6 +42,8 @@ export interface ServeCommandOptions extends LiveOptions {
   /** Default: `addr` of `config`, without one 8080. */
   readonly port?: number;
   readonly scenario?: string;
+  /** What callers must show; default: the variable, without it nothing. */
+  readonly token?: string;
   /** Folder for recordings of boards; without one there are none. */
   readonly record?: string;
   /** Default: what the scenario says. */
@@ -53,6 +56,7 @@ export async function serveCommand(
   options: ServeCommandOptions,
 ): Promise<number> {
   checkProviderName(options.provider);
+  const token = chosenToken(options.token);
   const budget = liveBudget(options);
   // A scenario that is named is what the server follows.
   const asks = budget !== undefined && options.scenario === undefined;
@@ -160,6 +164,7 @@ export async function serveCommand(
     replies: asked?.replies ?? dialogue.replies,
     ...(options.record !== undefined && { records: recordFolder(options.record, wallClockStamp) }),
     ...(notices && { recordCallback: (notice) => postNotice(notices, notice, clock) }),
+    ...(token !== undefined && { token }),
     observe: show,
   });
   const askedSections = services.map(({ section }) => section);
@@ -168,9 +173,18 @@ export async function serveCommand(
   const signal = interruptSignal(terminal, 'closing the connections.');
   const listener = await network.listen({ host, port }, (stream: Duplex) => server.accept(stream));
   const shown = host === '0.0.0.0' ? '<address of this machine>' : host;
-  terminal.print(`ws://${shown}:${listener.endpoint.port}/ws/`);
-  if (!['127.0.0.1', '::1', 'localhost'].includes(host)) {
-    terminal.say('Everybody who reaches this address can talk to it: boards have no password.');
+  const path = token === undefined ? '/ws/' : '/token/<token>/ws/';
+  terminal.print(`ws://${shown}:${listener.endpoint.port}${path}`);
+  if (token !== undefined) {
+    terminal.say('Put your token in the place of <token>: whoever does not show it is refused.');
+  }
+  const warning = openAddressWarning(host, 'this server');
+  if (warning !== undefined) terminal.say(warning);
+  if (warning !== undefined && token === undefined) {
+    terminal.say(
+      `Everybody there can talk to it${budget === undefined ? '' : ', and spend what the services cost'}: ` +
+        `boards have no password. --token, or ${tokenVariable}, lets in only who shows a token.`,
+    );
   }
   if (budget !== undefined) {
     const announced = new Map([[provider.name, provider]]);
@@ -282,6 +296,10 @@ function describe(event: ServerObservation, standInOf?: string): string | undefi
       return `board ${event.deviceId} connected${event.reconnect ? ' again' : ''} (opus ${event.opus}, stream_asr ${event.streamAsr})`;
     case 'disconnected':
       return closeText(event.connection, event.code);
+    case 'refused':
+      return `refused (${event.status}): ${event.message}  [${event.code}]`;
+    case 'cut':
+      return `connection ${event.connection} is ended: ${event.message}  [${event.code}]`;
     case 'recordStart':
       return `board ${event.deviceId} is recorded in ${event.file}`;
     case 'recordEnd': {

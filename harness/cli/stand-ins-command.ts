@@ -16,6 +16,7 @@ import {
 } from '../stand-ins/stand-in.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { CommandError, exitCode } from './exit-code.ts';
+import { openAddressWarning } from './open-address.ts';
 import { obstacleLine, requestDetail, requestJson, requestLine } from './request-log.ts';
 import { loadScript } from './scenario-files.ts';
 import { renderStandInConfig } from './stand-in-config.ts';
@@ -135,8 +136,9 @@ export async function standInsCommand(
       `They say what "${scenario.title}" says. ` +
       'Start an EchoKit server with the configuration above; requests follow. Ctrl-C ends it.',
   );
-  if (!['127.0.0.1', '::1', 'localhost'].includes(options.host)) {
-    terminal.say('Other machines reach them under the address of this one.');
+  const warning = openAddressWarning(options.host, 'these stand-ins');
+  if (warning !== undefined) {
+    terminal.say(`${warning} Any key opens them; they have no secrets and call nobody.`);
   }
   await new Promise<void>((resolve) => {
     signal.addEventListener('abort', () => resolve(), { once: true });

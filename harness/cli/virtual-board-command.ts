@@ -18,6 +18,7 @@ import { listenWithRfc2217 } from '../virtual-board/rfc2217-server.ts';
 import { VirtualBoard, type VirtualBoardEvent } from '../virtual-board/virtual-board.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { CommandError, exitCode } from './exit-code.ts';
+import { openAddressWarning } from './open-address.ts';
 import { interruptSignal, type Terminal } from './terminal.ts';
 
 export interface VirtualBoardCommandOptions {
@@ -92,6 +93,9 @@ export async function virtualBoardCommand(
       listeners.push(listener);
       terminal.print(`socket://${host}:${listener.endpoint.port}`);
     }
+    const warning =
+      listeners.length === 0 ? undefined : openAddressWarning(host, 'the console of this board');
+    if (warning !== undefined) terminal.say(warning);
     board.powerOn();
     if (options.pty !== undefined) {
       let shown: string | undefined;

@@ -14,6 +14,11 @@ import type { LinkProfile } from './link.ts';
 import type { DialTarget, Endpoint, Listener } from './network.ts';
 import { NetworkError } from './network-error.ts';
 
+/** Connections of one listener; the system closes further ones at once. */
+const listenerConnections = 8192;
+/** A silent connection is asked by TCP from then on whether its other end is still there. */
+const keepAliveMs = 60_000;
+
 export interface SocketNetworkOptions {
   readonly clock: Clock;
   readonly random: Random;
@@ -55,7 +60,16 @@ export class SocketNetwork implements LaboratoryNetwork {
 
   listen(endpoint: Endpoint, onConnection: (stream: Duplex) => void): Promise<Listener> {
     return new Promise((resolve, reject) => {
-      const server = net.createServer({ allowHalfOpen: true, noDelay: true }, onConnection);
+      const server = net.createServer(
+        {
+          allowHalfOpen: true,
+          noDelay: true,
+          keepAlive: true,
+          keepAliveInitialDelay: keepAliveMs,
+        },
+        onConnection,
+      );
+      server.maxConnections = listenerConnections;
       server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(endpoint, error)));
       server.listen(endpoint.port, endpoint.host, () => {
         const { port } = server.address() as net.AddressInfo;

@@ -6,6 +6,9 @@
 import { createHash } from 'node:crypto';
 import { encodeFrame, FrameReader, opcodes, type ReadFrame } from '../network/web-socket-frame.ts';
 
+/** Head of a request or an answer; a longer one is passed on as it is and not understood. */
+export const headBytesMax = 64 * 1024;
+
 export interface ClientPart {
   readonly kind: 'head' | 'body' | 'frame';
   /** As they are kept: of the form that was sent, without credentials. */
@@ -116,7 +119,7 @@ export class ClientBytes {
   #readHead(): ClientPart[] | undefined {
     const end = this.#held.indexOf(headEnd);
     if (end < 0) {
-      if (this.#held.length <= 64 * 1024) return undefined;
+      if (this.#held.length <= headBytesMax) return undefined;
       this.#lost = true;
       return [];
     }

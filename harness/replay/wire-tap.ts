@@ -4,7 +4,13 @@ import type { Dialer, DialTarget } from '../network/network.ts';
 import { NetworkError } from '../network/network-error.ts';
 import { SocketLikeStream } from '../network/socket-like-stream.ts';
 import type { WireEvent } from '../trace/wire-traffic.ts';
-import { acceptOf, ClientBytes, type ClientPart, recordedKey } from './client-bytes.ts';
+import {
+  acceptOf,
+  ClientBytes,
+  type ClientPart,
+  headBytesMax,
+  recordedKey,
+} from './client-bytes.ts';
 
 /**
  * Where the traffic goes. `data` belongs to the event and is only valid during the call.
@@ -148,7 +154,7 @@ class TappedWire extends SocketLikeStream {
     }
     this.#tell({ type: 'received', bytes: chunk.length });
     head.bytes = Buffer.concat([head.bytes, chunk]);
-    const isComplete = head.bytes.includes('\r\n\r\n') || head.bytes.length > 64 * 1024;
+    const isComplete = head.bytes.includes('\r\n\r\n') || head.bytes.length > headBytesMax;
     if (!isComplete) return;
     const status = Number(head.bytes.toString('latin1', 9, 12));
     this.#flushAnswerHead();

@@ -1,7 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 
 /** What the board's microphone delivers, and what its speaker plays. */
 const sampleRateHz = 16_000;
+
+/** An hour of speech; what follows takes several times as much memory. */
+const wavBytesMax = 128 * 1024 * 1024;
 
 /** Why the bytes of a WAV file cannot be used: one clause. */
 export class UserWavError extends Error {
@@ -18,6 +21,10 @@ export class UserWavError extends Error {
  * they are.
  */
 export function readUserWav(path: string): Int16Array {
+  const { size } = statSync(path);
+  if (size > wavBytesMax) {
+    throw new UserWavError(`it has ${size} bytes, more than the ${wavBytesMax} that are read`);
+  }
   return decodeUserWav(readFileSync(path));
 }
 

@@ -2,13 +2,7 @@
  * The adapter server: HTTP and WebSocket around the conversations. It never listens by itself;
  * streams come from a network, so it runs over memory and over sockets alike.
  */
-import {
-  createServer,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-  STATUS_CODES,
-} from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import {
@@ -17,16 +11,21 @@ import {
   parseConnectUrl,
 } from '../../firmware-protocol/connect-url.ts';
 import type { ServerEvent as DeviceMessage } from '../../firmware-protocol/server-event.ts';
+import { AccessToken, tokensOf } from './access-token.ts';
 import { type AudioObservation, Conversation, type ConversationOptions } from './conversation.ts';
 import type { IgnorableParameter, InsertableMessage } from './deviation-items.ts';
 import { DeviceLink } from './device-link.ts';
+import { FrontDoor, isForeignPage, type Refusal } from './front-door.ts';
 import { RecordSession } from './record-session.ts';
-import type { RecordStore } from './record-store.ts';
+import type { RecordFile, RecordStore } from './record-store.ts';
+import { deviceIdProblem, type ServerLimits } from './server-limits.ts';
 import { type ServerSettings, serverSettingsDefaults } from './server-settings.ts';
 
 export interface AdapterServerOptions
   extends Omit<ConversationOptions, 'settings' | 'observeAudio' | 'onDefect'> {
   readonly settings?: Partial<ServerSettings>;
+  /** Whoever does not show it is refused (`access-token.ts`). Absent: everybody is let in. */
+  readonly token?: string;
   /** Where record mode writes. Absent: it is refused, and there are no downloads. */
   readonly records?: RecordStore;
   /** Tells of a recording: `[record] callback_url`. */
@@ -84,12 +83,31 @@ export function createAdapterServer(options: AdapterServerOptions): AdapterServe
   const conversations = new Map<string, Conversation>();
   const recordings = new Set<RecordSession>();
   const links = new Set<DeviceLink>();
-  const streams = new Set<Duplex>();
+  const { limits } = settings;
+  const door = new FrontDoor(options.clock, limits, (event) =>
+    options.observe({ source: 'server', ...event }),
+  );
   let connections = 0;
   let closed = false;
 
   const record = (socket: WebSocket, deviceId: string, store: RecordStore): void => {
-    const file = store.begin(deviceId);
+    let file: RecordFile;
+    try {
+      file = store.begin(deviceId);
+    } catch (error) {
+      options.observe({
+        source: 'server',
+        type: 'cut',
+        atUs: options.clock.nowUs(),
+        connection: connections,
+        code: 'SERVER_RECORDING_FAILED',
+        closeCode: 1011,
+        message: `No recording can be made: ${(error as Error).message}.`,
+      });
+      socket.on('error', () => {});
+      socket.close(1011);
+      return;
+    }
     const asEchoKit = settings.recordAsEchoKit;
     const session = new RecordSession({
       clock: options.clock,
@@ -97,6 +115,7 @@ export function createAdapterServer(options: AdapterServerOptions): AdapterServe
       connection: connections,
       deviceId,
       file,
+      samplesMax: limits.recordingSamples,
       asEchoKit,
       ...(recordCallback && {
         callback: (name) =>
@@ -122,9 +141,11 @@ export function createAdapterServer(options: AdapterServerOptions): AdapterServe
       deviceId,
       query: withoutIgnored(query, settings.ignoredParameters),
       downlinkBufferBytes: settings.downlinkBufferBytes,
+      limits,
       report: (event) => options.observe({ source: 'server', ...event }),
     });
     links.add(link);
+    cutOldest(deviceId);
     const { reconnect, opus, vowel, streamAsr } = query;
     options.observe({
       source: 'server',
@@ -142,11 +163,32 @@ export function createAdapterServer(options: AdapterServerOptions): AdapterServe
     if (conversation === undefined) {
       conversation = new Conversation(deviceId, shared);
       conversations.set(deviceId, conversation);
+      if (conversations.size > limits.conversations) forgetOldest();
     }
     conversation.attach(link);
   };
 
-  const http = createHttpServer(settings, records, connect);
+  const cutOldest = (deviceId: string): void => {
+    const open = [...links].filter((link) => link.deviceId === deviceId && link.open);
+    if (open.length <= limits.connectionsPerDevice) return;
+    open[0]!.cut({
+      code: 'SERVER_CONNECTIONS_OF_DEVICE',
+      closeCode: 1008,
+      message: `The device has ${limits.connectionsPerDevice} connections; its oldest was closed for a new one.`,
+    });
+  };
+
+  /** One that is connected is kept in any case. */
+  const forgetOldest = (): void => {
+    for (const [deviceId, conversation] of conversations) {
+      if (conversation.isConnected) continue;
+      conversations.delete(deviceId);
+      return;
+    }
+  };
+
+  const token = options.token === undefined ? undefined : new AccessToken(options.token);
+  const http = createHttpServer({ settings, records, token, door, connect });
 
   return {
     accept(stream) {
@@ -154,9 +196,7 @@ export function createAdapterServer(options: AdapterServerOptions): AdapterServe
         stream.destroy();
         return;
       }
-      streams.add(stream);
-      stream.once('close', () => streams.delete(stream));
-      http.emit('connection', stream);
+      if (door.enter(stream)) http.emit('connection', stream);
     },
     intervene(intervention) {
       if (intervention.kind === 'shutdown') {
@@ -179,49 +219,124 @@ export function createAdapterServer(options: AdapterServerOptions): AdapterServe
       const writing = [...recordings];
       for (const session of writing) session.terminate();
       await Promise.all([...closing, ...writing].map(({ closed }) => closed));
-      for (const stream of streams) stream.destroy();
+      door.close();
     },
   };
 }
 
+interface HttpOptions {
+  readonly settings: ServerSettings;
+  readonly records: RecordStore | undefined;
+  readonly token: AccessToken | undefined;
+  readonly door: FrontDoor;
+  connect(socket: WebSocket, target: ConnectTarget): void;
+}
+
 /** Routes of EchoKit device protocol reference, section 1.1. */
-function createHttpServer(
-  { uplinkMessageBytes: maxPayload, recordAsEchoKit, compression }: ServerSettings,
-  records: RecordStore | undefined,
-  connect: (socket: WebSocket, target: ConnectTarget) => void,
-): Server {
+function createHttpServer(options: HttpOptions): Server {
+  const { settings, records, token, door, connect } = options;
+  const { limits } = settings;
   const webSockets = new WebSocketServer({
     noServer: true,
     // Boards offer compression and cannot decode it (section 1.4).
-    perMessageDeflate: compression && { threshold: 0 },
+    perMessageDeflate: settings.compression && { threshold: 0 },
     clientTracking: false,
-    maxPayload,
+    maxPayload: settings.uplinkMessageBytes,
   });
   // Boards may be silent for as long as they like (section 1.7), and every limit of Node's HTTP
-  // server would run on the real clock.
-  const http = createServer({ requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 0 });
+  // server would run on the real clock; the door keeps those that matter.
+  const http = createServer({
+    requestTimeout: 0,
+    headersTimeout: 0,
+    keepAliveTimeout: 0,
+    maxHeaderSize: limits.requestHeadBytes,
+  });
   http.timeout = 0;
+  let downloads = 0;
 
-  http.on('request', (request: IncomingMessage, response: ServerResponse) =>
-    answerPlain(request, response, records, recordAsEchoKit),
-  );
+  http.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    door.answer(request.socket);
+    const { target, shown } = shownBy(request);
+    if (token?.opens(shown) === false) {
+      door.tell(tokenRefusal);
+      response.setHeader('WWW-Authenticate', 'Bearer');
+      answer(response, tokenRefusal.status, `${tokenRefusal.reason}\n`);
+      return;
+    }
+    const isDownload = records !== undefined && downloadAt(target)?.file !== undefined;
+    if (isDownload && downloads >= limits.downloads) {
+      const refusal = downloadRefusal(limits);
+      door.tell(refusal);
+      response.setHeader('Retry-After', '1');
+      answer(response, refusal.status, `${refusal.reason}\n`);
+      return;
+    }
+    if (isDownload) {
+      downloads += 1;
+      response.once('close', () => {
+        downloads -= 1;
+      });
+    }
+    answerPlain(request, target, response, records, settings.recordAsEchoKit);
+  });
   http.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
     stream.on('error', () => {}); // `close` follows.
-    const target = parseConnectUrl(request.url ?? '/');
-    const refusal = target.ok ? refuseUpgrade(request, target, records) : target;
-    if (refusal !== undefined) refuse(stream, refusal);
-    else if (target.ok) {
-      webSockets.handleUpgrade(request, stream, head, (socket) => connect(socket, target));
+    const { target, shown } = shownBy(request);
+    const parsed = parseConnectUrl(target);
+    const refusal =
+      (token?.opens(shown) === false ? tokenRefusal : undefined) ??
+      (token === undefined && isForeignPage(request) ? originRefusal : undefined) ??
+      (parsed.ok ? refuseUpgrade(request, parsed, records, limits) : parsed);
+    if (refusal !== undefined) door.refuse(stream, refusal);
+    else if (parsed.ok) {
+      webSockets.handleUpgrade(request, stream, head, (socket) => {
+        door.settle(stream);
+        connect(socket, parsed);
+      });
     }
   });
+  http.on('clientError', (error: NodeJS.ErrnoException, stream: Duplex) => {
+    if (stream.destroyed || !stream.writable) return;
+    stream.on('error', () => {});
+    if (error.code === 'HPE_HEADER_OVERFLOW') {
+      door.refuse(stream, {
+        status: 431,
+        code: 'SERVER_REQUEST_TOO_LARGE',
+        reason: `Request line and headers have more than ${limits.requestHeadBytes} bytes.`,
+      });
+    } else door.refuse(stream, { status: 400, reason: 'This is no HTTP request.' });
+  });
   return http;
+}
+
+function shownBy({ url = '/', headers }: IncomingMessage): ReturnType<typeof tokensOf> {
+  return tokensOf({ url, authorization: headers.authorization });
+}
+
+const tokenRefusal = {
+  status: 401,
+  code: 'SERVER_TOKEN',
+  reason:
+    'This server asks for its token: in the server URL, ws://host:port/token/<token>/ws/, or as Authorization: Bearer.',
+} as const;
+
+const originRefusal = {
+  status: 403,
+  code: 'SERVER_ORIGIN',
+  reason: 'Pages of other sites are let in with a token only.',
+} as const;
+
+function downloadRefusal({ downloads }: ServerLimits): Refusal & { readonly status: 503 } {
+  const reason = `${downloads} recordings are being downloaded; try again in a moment.`;
+  return { status: 503, code: 'SERVER_DOWNLOADS', reason };
 }
 
 /** Why a client that asks for an upgrade does not get it; nothing when it does. */
 function refuseUpgrade(
   request: IncomingMessage,
-  target: ConnectTarget,
+  { deviceId, query }: ConnectTarget,
   records: RecordStore | undefined,
+  limits: ServerLimits,
 ): Refusal | undefined {
   if (request.method !== 'GET') return { status: 405, reason: 'Only GET can become a WebSocket.' };
   if (request.httpVersion === '1.0') {
@@ -230,56 +345,44 @@ function refuseUpgrade(
   if (request.headers['sec-websocket-version'] !== '13') {
     return { status: 400, reason: 'Sec-WebSocket-Version must be 13.' };
   }
-  if (target.query.record && records === undefined) {
+  const problem = deviceIdProblem(deviceId, limits);
+  if (problem !== undefined) return { status: 400, code: 'SERVER_DEVICE_ID', reason: problem };
+  if (query.record && records === undefined) {
     return { status: 501, reason: 'This server does not record; start it with --record <folder>.' };
   }
-  if (target.query.record && records?.accepts(target.deviceId) === false) {
-    return { status: 400, reason: 'This id cannot name a folder of recordings.' };
+  if (query.record && records?.accepts(deviceId) === false) {
+    return {
+      status: 400,
+      code: 'SERVER_DEVICE_ID',
+      reason: 'This id cannot name a folder of recordings.',
+    };
   }
   return undefined;
 }
 
-interface Refusal {
-  readonly status: number;
-  readonly reason: string;
-}
-
-function refuse(stream: Duplex, { status, reason }: Refusal): void {
-  const body = `${reason}\n`;
-  stream.once('finish', () => stream.destroy());
-  stream.end(
-    [
-      `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
-      'Connection: close',
-      'Content-Type: text/plain; charset=utf-8',
-      `Content-Length: ${Buffer.byteLength(body)}`,
-      '',
-      body,
-    ].join('\r\n'),
-  );
+function answer(
+  response: ServerResponse,
+  status: number,
+  body: string | Uint8Array,
+  type = 'text/plain; charset=utf-8',
+): void {
+  response.sendDate = false;
+  response.writeHead(status, {
+    'Content-Type': type,
+    'Content-Length': Buffer.byteLength(body),
+    Connection: 'close',
+  });
+  response.end(body);
 }
 
 /** A request that does not ask for an upgrade. */
 function answerPlain(
   request: IncomingMessage,
+  url: string,
   response: ServerResponse,
   records: RecordStore | undefined,
   asEchoKit: boolean,
 ): void {
-  const answer = (
-    status: number,
-    body: string | Uint8Array,
-    type = 'text/plain; charset=utf-8',
-  ): void => {
-    response.sendDate = false;
-    response.writeHead(status, {
-      'Content-Type': type,
-      'Content-Length': Buffer.byteLength(body),
-      Connection: 'close',
-    });
-    response.end(body);
-  };
-  const url = request.url ?? '/';
   const path = url.split('?')[0]!;
   const isVersion = path === '/version';
   const download = records && request.method === 'GET' ? downloadAt(path) : undefined;
@@ -290,23 +393,27 @@ function answerPlain(
         file_name: name,
         download_url: listedUrl(download.deviceId, name, asEchoKit),
       }));
-      answer(files === undefined ? 500 : 200, JSON.stringify(shown), 'application/json');
+      answer(response, files === undefined ? 500 : 200, JSON.stringify(shown), 'application/json');
       return;
     }
     const content = records.read(download.deviceId, download.file);
-    if (content === undefined) answer(404, 'Not found');
-    else answer(200, content, 'audio/wav');
+    if (content === undefined) answer(response, 404, 'Not found');
+    else answer(response, 200, content, 'audio/wav');
     return;
   }
   const target = parseConnectUrl(url);
-  if (!isVersion && !target.ok) answer(target.status, `${target.reason}\n`);
-  else if (request.method !== 'GET') answer(405, 'Only GET is answered here.\n');
+  if (!isVersion && !target.ok) answer(response, target.status, `${target.reason}\n`);
+  else if (request.method !== 'GET') answer(response, 405, 'Only GET is answered here.\n');
   else if (isVersion) {
-    answer(200, JSON.stringify({ version: protocolVersion }), 'application/json');
+    answer(response, 200, JSON.stringify({ version: protocolVersion }), 'application/json');
   } else if (request.httpVersion === '1.0') {
-    answer(426, 'An HTTP/1.0 connection cannot become a WebSocket.\n');
+    answer(response, 426, 'An HTTP/1.0 connection cannot become a WebSocket.\n');
   } else {
-    answer(400, 'This is a WebSocket address: the headers Connection and Upgrade are missing.\n');
+    answer(
+      response,
+      400,
+      'This is a WebSocket address: the headers Connection and Upgrade are missing.\n',
+    );
   }
 }
 
@@ -338,9 +445,9 @@ function emptyMessage(type: InsertableMessage): DeviceMessage {
 }
 
 /** `/downloads/list/{id}` and `/downloads/download/{id}/{file}`; names may be percent-encoded. */
-function downloadAt(path: string): { deviceId: string; file?: string } | undefined {
+function downloadAt(target: string): { deviceId: string; file?: string } | undefined {
   const [, id, of, file] =
-    /^\/downloads\/(?:list\/([^/]+)|download\/([^/]+)\/([^/]+))$/.exec(path) ?? [];
+    /^\/downloads\/(?:list\/([^/?]+)|download\/([^/?]+)\/([^/?]+))(?:\?|$)/.exec(target) ?? [];
   const deviceId = id ?? of;
   if (deviceId === undefined) return undefined;
   try {

@@ -19,6 +19,7 @@ import type { Exchange, ReplySource } from './reply-source.ts';
 import { deliverSentences } from './sentence-delivery.ts';
 import { SentenceSplitter } from './sentence-splitter.ts';
 import type { ProviderEvent, ServerEvent } from './server-event.ts';
+import { TurnLimitError } from './server-limits.ts';
 import type { ServerSettings } from './server-settings.ts';
 import { SpeechFramer } from './speech-framer.ts';
 import { synthesize } from './synthesis.ts';
@@ -66,6 +67,9 @@ export type AudioObservation =
 const earlyRecognitionSamples = 5 * 16_000;
 /** … and after this much an empty text is shown if the recognition has not come back. */
 const lastAsrSamples = 9 * 16_000;
+
+/** Pieces of 32 ms that are listened to in one go, 1.4 ms of work; other boards must not wait longer. */
+const piecesPerTurnOfTheLoop = 256;
 
 /** How listening ended. `undefined` text: nothing was understood. */
 type Heard =
@@ -120,6 +124,11 @@ export class Conversation {
     );
     const served = (previous?.served ?? Promise.resolve()).then(() => this.#serve(link));
     this.#current = { link, served };
+  }
+
+  /** Whether a connection is open. */
+  get isConnected(): boolean {
+    return this.#current?.link.open === true;
   }
 
   /** Ends the current turn and waits until nothing of it runs any more. */
@@ -186,8 +195,10 @@ export class Conversation {
 
   /** Audio between two utterances belongs to none, unless submit mode is to mix it in. */
   #takeStale(link: DeviceLink, samples: Int16Array): void {
-    if (link.query.streamAsr || this.#options.settings.submitStartsAfresh) return;
-    this.#stale.push(samples);
+    const { submitStartsAfresh, limits } = this.#options.settings;
+    if (link.query.streamAsr || submitStartsAfresh) return;
+    const kept = this.#stale.reduce((sum, { length }) => sum + length, samples.length);
+    if (kept <= limits.utteranceSamples) this.#stale.push(samples);
   }
 
   async #textTurn(link: DeviceLink, text: string): Promise<void> {
@@ -274,7 +285,14 @@ export class Conversation {
       for (const samples of this.#stale.splice(0)) listening.push(samples);
       for (let submitted = false; !submitted && !(isStream && listening.isOver); ) {
         const mail = await nextMail(link);
-        if (mail.kind === 'audio') listening.push(mail.samples);
+        if (mail.kind === 'audio') {
+          listening.push(mail.samples);
+          if (this.#isTooLong(turn, listening.receivedSamples)) {
+            finished('EndVad');
+            if (isStream) await link.send({ type: 'EndVad' }, { turn: turn.number });
+            return { kind: 'text', text: undefined };
+          }
+        }
         const news = isStream && !listening.isOver ? listening.news() : undefined;
         if (news !== undefined) await this.#sendAsr(link, turn, news, false);
         if (mail.kind !== 'command') continue;
@@ -362,7 +380,11 @@ export class Conversation {
 
     /** @returns whether the user has finished. */
     const hear = async (): Promise<boolean> => {
+      let pieces = 0;
       for (let p = utterance.nextPiece(); p !== undefined; p = utterance.nextPiece()) {
+        if (++pieces % piecesPerTurnOfTheLoop === 0) {
+          await this.#options.clock.sleep(0, link.signal);
+        }
         const step = endOfSpeech.piece(p);
         if (step === 'end') return true;
         if (step === 'pause') {
@@ -391,6 +413,12 @@ export class Conversation {
         const mail = await nextMail(link);
         if (mail.kind === 'audio') {
           utterance.push(mail.samples);
+          if (this.#isTooLong(turn, utterance.receivedSamples)) {
+            const { receivedSamples } = utterance;
+            this.#reportEndOfTurn(link, turn, 'EndVad', receivedSamples, endOfSpeech.speech);
+            await link.send({ type: 'EndVad' }, { turn: turn.number });
+            return { kind: 'text', text: undefined };
+          }
           if (await hear()) break;
         }
         if (mail.kind !== 'command') {
@@ -432,16 +460,26 @@ export class Conversation {
     const utterance = new Utterance(this.#detector, afresh);
     const latch = afresh ? new SpeechLatch(settings.endOfSpeech) : this.#latch;
     latch.release();
-    const hear = (samples: Int16Array): void => {
+    const hear = async (samples: Int16Array): Promise<void> => {
       utterance.push(samples);
+      let pieces = 0;
       for (let p = utterance.nextPiece(); p !== undefined; p = utterance.nextPiece()) {
         latch.piece(p);
+        if (++pieces % piecesPerTurnOfTheLoop === 0) {
+          await this.#options.clock.sleep(0, link.signal);
+        }
       }
     };
-    for (const samples of this.#stale.splice(0)) hear(samples);
+    for (const samples of this.#stale.splice(0)) await hear(samples);
     for (;;) {
       const mail = await nextMail(link);
-      if (mail.kind === 'audio') hear(mail.samples);
+      if (mail.kind === 'audio') {
+        await hear(mail.samples);
+        if (this.#isTooLong(turn, utterance.receivedSamples)) {
+          this.#reportEndOfTurn(link, turn, 'EndVad', utterance.receivedSamples, latch.speech);
+          return { kind: 'text', text: undefined };
+        }
+      }
       if (mail.kind !== 'command') continue;
       const { command } = mail;
       const samples = utterance.receivedSamples;
@@ -463,6 +501,15 @@ export class Conversation {
           break;
       }
     }
+  }
+
+  /** Whether more was said in one turn than this server keeps. The turn has failed then. */
+  #isTooLong(turn: Turn, receivedSamples: number): boolean {
+    const { utteranceSamples } = this.#options.settings.limits;
+    if (receivedSamples <= utteranceSamples) return false;
+    const words = `More than ${utteranceSamples / 16_000} s of audio came in one turn; it was given up.`;
+    fail(turn, 'recognition', new TurnLimitError('SERVER_UTTERANCE_TOO_LONG', words));
+    return true;
   }
 
   #recognize(
@@ -576,13 +623,24 @@ export class Conversation {
         }
         if (next.done === true) break;
         watchdog.kick();
+        const { replyCharacters } = settings.limits;
+        if (said.length + next.value.length > replyCharacters) {
+          const words = `The reply has more than ${replyCharacters} characters; what came before is spoken.`;
+          fail(turn, 'reply', new TurnLimitError('SERVER_REPLY_TOO_LONG', words));
+          // Like a reply that fails: nobody waits for its end.
+          pieces.return?.()?.catch(() => {});
+          break;
+        }
         said += next.value;
         this.#report({ type: 'replyText', turn: turn.number, text: next.value });
         for (const text of splitter.push(next.value)) texts.push(text);
       }
     } finally {
       watchdog.stop();
-      if (said !== '') this.#history = [...this.#history, { user: heard, assistant: said }];
+      if (said !== '') {
+        const kept = this.#history.slice(-(settings.limits.historyExchanges - 1));
+        this.#history = [...kept, { user: heard, assistant: said }];
+      }
     }
     for (const text of splitter.finish()) texts.push(text);
     texts.close();

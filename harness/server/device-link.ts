@@ -2,6 +2,7 @@
  * One WebSocket connection of a board, as the conversation sees it: a bounded inbox of what the
  * board said, and sending that waits for the board instead of piling up.
  */
+import { endianness } from 'node:os';
 import type { WebSocket } from 'ws';
 import { type ClientCommand, decodeClientCommand } from '../../firmware-protocol/client-command.ts';
 import type { ConnectQuery } from '../../firmware-protocol/connect-url.ts';
@@ -9,9 +10,10 @@ import {
   type ServerEvent as DeviceMessage,
   encodeServerEvent,
 } from '../../firmware-protocol/server-event.ts';
-import type { Clock } from '../clock/clock.ts';
+import type { Alarm, Clock } from '../clock/clock.ts';
 import { AsyncQueue } from './async-queue.ts';
 import type { ServerEvent } from './server-event.ts';
+import type { CutCode, ServerLimits } from './server-limits.ts';
 
 /** What arrives in the inbox of a connection. */
 export type Mail =
@@ -34,11 +36,24 @@ export interface DeviceLinkOptions {
   readonly deviceId: string;
   readonly query: ConnectQuery;
   readonly downlinkBufferBytes: number;
+  readonly limits: ServerLimits;
   report(event: ServerEvent): void;
 }
 
-/** Messages that wait before the socket is no longer read, as the reference server has it (7.1). */
-const inboxMessages = 1024;
+/** Why the server ends a connection. */
+export interface Cut {
+  readonly code: CutCode;
+  /** Of the close frame (RFC 6455, section 7.4.1). */
+  readonly closeCode: number;
+  readonly message: string;
+}
+
+/** Codes of the `ws` package for messages that are too large, or in too many pieces. */
+const tooLarge = new Set([
+  'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH',
+  'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH',
+  'WS_ERR_TOO_MANY_BUFFERED_PARTS',
+]);
 
 /** Why a connection serves no longer. */
 export class LinkRetired extends Error {
@@ -66,8 +81,14 @@ export class DeviceLink {
   readonly #retirement = new AbortController();
   /** Whoever waits for room in the socket. */
   readonly #waiting: (() => void)[] = [];
+  readonly #limits: ServerLimits;
+  #idle: Alarm | undefined;
   #frames = 0;
   #uplinkSamples = 0;
+  #isCut = false;
+  /** What may still come at once, and when that was so. */
+  readonly #allowance: { messages: number; bytes: number; atUs: number };
+  #lastMessageUs: number;
   #pingedUs: number | undefined;
 
   constructor(options: DeviceLinkOptions) {
@@ -78,17 +99,29 @@ export class DeviceLink {
     this.#clock = options.clock;
     this.#bufferBytes = options.downlinkBufferBytes;
     this.#report = options.report;
-    this.inbox = new AsyncQueue(this.signal);
+    const { limits } = options;
+    this.#limits = limits;
+    this.#lastMessageUs = this.#clock.nowUs();
+    const { messagesAtOnce: messages, bytesAtOnce: bytes } = limits;
+    this.#allowance = { messages, bytes, atUs: this.#lastMessageUs };
+    // So many small messages weigh as much as all the bytes that may wait.
+    const leastBytes = limits.inboxBytes / limits.inboxMessages;
+    this.inbox = new AsyncQueue(this.signal, (mail) =>
+      Math.max(leastBytes, mail.kind === 'audio' ? mail.samples.byteLength : 0),
+    );
     this.signal.addEventListener('abort', () => {
       this.#socket.resume();
       this.#wakeSenders();
     });
 
     this.#socket.on('message', (data: Buffer, isBinary) => {
+      if (!this.#admit(data.length)) return;
       if (isBinary) this.#takeAudio(data);
-      else this.#takeText(data.toString());
+      else this.#takeText(data);
     });
+    this.#socket.on('ping', () => this.#admit());
     this.#socket.on('pong', () => {
+      if (!this.#admit()) return;
       if (this.#pingedUs === undefined) return;
       const atUs = this.#clock.nowUs();
       const afterUs = atUs - this.#pingedUs;
@@ -96,9 +129,19 @@ export class DeviceLink {
       this.#report({ type: 'pong', atUs, connection: this.connection, afterUs });
     });
     // A protocol error of the peer; `close` follows.
-    this.#socket.on('error', () => {});
+    this.#socket.on('error', (error: NodeJS.ErrnoException) => {
+      if (tooLarge.has(error.code ?? '')) {
+        this.cut({
+          code: 'SERVER_MESSAGE_TOO_LARGE',
+          closeCode: 1009,
+          message: `A message is larger than this server takes: ${error.message}.`,
+        });
+      }
+    });
+    this.#watchIdle();
     this.closed = new Promise((resolve) => this.#socket.once('close', () => resolve()));
     this.#socket.on('close', (code) => {
+      this.#idle?.cancel();
       this.#report({
         type: 'disconnected',
         atUs: this.#clock.nowUs(),
@@ -131,7 +174,7 @@ export class DeviceLink {
   async room(): Promise<void> {
     this.#throwIfClosed();
     while (this.#socket.bufferedAmount > this.#bufferBytes) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      await this.#taken();
       this.#throwIfClosed();
     }
   }
@@ -150,6 +193,23 @@ export class DeviceLink {
   async send(message: DeviceMessage, place: MessagePlace): Promise<void> {
     await this.room();
     this.write(message, place);
+  }
+
+  /** The device has taken a message, or was cut because it takes none. */
+  async #taken(): Promise<void> {
+    const { stalledMs } = this.#limits;
+    const alarm = this.#clock.after(stalledMs * 1000, () =>
+      this.cut({
+        code: 'SERVER_DEVICE_STALLED',
+        closeCode: 1008,
+        message: `The device took nothing for ${stalledMs} ms while ${this.#socket.bufferedAmount} bytes waited for it.`,
+      }),
+    );
+    try {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    } finally {
+      alarm.cancel();
+    }
   }
 
   /** The last message to a connection that serves no longer, when it can still be written. */
@@ -174,6 +234,16 @@ export class DeviceLink {
     this.#socket.close(code);
   }
 
+  /** Ends the connection because of what the device does, and says so. */
+  cut(cut: Cut): void {
+    if (this.#isCut) return;
+    this.#isCut = true;
+    this.#report({ type: 'cut', atUs: this.#clock.nowUs(), connection: this.connection, ...cut });
+    // A device that does not read cannot hold its connection; one that does gets the close frame.
+    this.#socket.close(cut.closeCode);
+    this.#socket.terminate();
+  }
+
   /** Ends the connection without waiting for the peer. */
   terminate(): void {
     // The close frame reaches the board when the socket has room for it.
@@ -188,7 +258,47 @@ export class DeviceLink {
     this.signal.throwIfAborted();
   }
 
+  /** Whether a message still counts. A device that sends faster than any of them does is cut. */
+  #admit(length = 0): boolean {
+    if (this.#isCut) return false;
+    const { messagesAtOnce, messagesPerSecond, bytesAtOnce, bytesPerSecond } = this.#limits;
+    const atUs = this.#clock.nowUs();
+    this.#lastMessageUs = atUs;
+    const left = this.#allowance;
+    const seconds = (atUs - left.atUs) / 1_000_000;
+    left.messages = Math.min(messagesAtOnce, left.messages + seconds * messagesPerSecond) - 1;
+    left.bytes = Math.min(bytesAtOnce, left.bytes + seconds * bytesPerSecond) - length;
+    left.atUs = atUs;
+    if (left.messages >= 0 && left.bytes >= 0) return true;
+    const what =
+      left.messages < 0
+        ? `${messagesAtOnce} messages at once and ${messagesPerSecond}`
+        : `${bytesAtOnce} bytes at once and ${bytesPerSecond}`;
+    this.cut({
+      code: 'SERVER_TOO_MANY_MESSAGES',
+      closeCode: 1008,
+      message: `The device sent more than ${what} each second.`,
+    });
+    return false;
+  }
+
+  #watchIdle(): void {
+    const { idleMs } = this.#limits;
+    const dueUs = this.#lastMessageUs + idleMs * 1000;
+    const leftUs = dueUs - this.#clock.nowUs();
+    if (leftUs > 0) {
+      this.#idle = this.#clock.after(leftUs, () => this.#watchIdle());
+      return;
+    }
+    this.cut({
+      code: 'SERVER_IDLE',
+      closeCode: 1001,
+      message: `Nothing was sent in either direction for ${idleMs} ms.`,
+    });
+  }
+
   #write(message: DeviceMessage, place: MessagePlace): void {
+    this.#lastMessageUs = this.#clock.nowUs();
     const bytes = encodeServerEvent(message);
     const compressing = this.#socket.extensions !== '';
     const sent = new Promise<void>((resolve) => {
@@ -227,8 +337,13 @@ export class DeviceLink {
     if (!this.signal.aborted) this.#deliver({ kind: 'audio', samples });
   }
 
-  #takeText(text: string): void {
-    const decoded = decodeClientCommand(text);
+  #takeText(data: Buffer): void {
+    const { commandBytes } = this.#limits;
+    if (data.length > commandBytes) {
+      this.#ignored(`a command of ${data.length} bytes; at most ${commandBytes} are read`);
+      return;
+    }
+    const decoded = decodeClientCommand(data.toString());
     if (!decoded.ok) this.#ignored(decoded.reason);
     else if (this.signal.aborted)
       this.#ignored(`${decoded.command.event}: ${this.signal.reason.message}`);
@@ -237,10 +352,11 @@ export class DeviceLink {
 
   #deliver(mail: Mail): void {
     this.inbox.push(mail);
-    if (this.inbox.load < inboxMessages || this.#socket.isPaused) return;
+    const { inboxBytes } = this.#limits;
+    if (this.inbox.load < inboxBytes || this.#socket.isPaused) return;
     this.#socket.pause();
     const resume = (): void => this.#socket.resume();
-    this.inbox.room(inboxMessages / 2).then(resume, resume);
+    this.inbox.room(inboxBytes / 2).then(resume, resume);
   }
 
   #ignored(reason: string): void {
@@ -269,8 +385,8 @@ export class DeviceLink {
 /** Whole samples of a message of 16-bit little-endian PCM. */
 function pcmSamples(data: Buffer): Int16Array {
   const samples = new Int16Array(data.length >> 1);
-  for (let i = 0; i < samples.length; i++) {
-    samples[i] = data[2 * i]! | (data[2 * i + 1]! << 8);
-  }
+  const bytes = Buffer.from(samples.buffer);
+  data.copy(bytes, 0, 0, bytes.length);
+  if (endianness() === 'BE') bytes.swap16();
   return samples;
 }

@@ -10,12 +10,16 @@ import type { ServerEvent } from './server-event.ts';
 /** Silence on the socket after which a recording is finished. */
 export const recordIdleUs = 60_000_000;
 
+const tooLong = 'SERVER_RECORDING_TOO_LONG';
+
 export interface RecordSessionOptions {
   readonly clock: Clock;
   readonly socket: WebSocket;
   readonly connection: number;
   readonly deviceId: string;
   readonly file: RecordFile;
+  /** Longest recording; then it is complete (`SERVER_RECORDING_TOO_LONG`). */
+  readonly samplesMax: number;
   /** As the EchoKit server: no true length in the header, no callback after a close. */
   readonly asEchoKit: boolean;
   /** Tells whoever wants to know that the recording is there. Absent: nobody. */
@@ -29,10 +33,12 @@ export class RecordSession {
   readonly #options: RecordSessionOptions;
   #idle: Alarm | undefined;
   #end: ((by: RecordEnd) => void) | undefined;
+  /** Why it was ended, where that needs words. */
+  #reason: string | undefined;
 
   constructor(options: RecordSessionOptions) {
     this.#options = options;
-    const { clock, connection, deviceId, file, socket, report } = options;
+    const { clock, connection, deviceId, file, samplesMax, socket, report } = options;
     report({ type: 'recordStart', atUs: clock.nowUs(), connection, deviceId, file: file.name });
     const ended = new Promise<RecordEnd>((resolve) => {
       this.#end = resolve;
@@ -40,7 +46,17 @@ export class RecordSession {
     socket.on('message', (data: Buffer, isBinary) => {
       if (this.#end === undefined) return;
       this.#touch();
-      if (isBinary) file.append(data.subarray(0, data.length - (data.length % 2)));
+      if (!isBinary) return;
+      const samples = Math.min(data.length >> 1, samplesMax - file.samples);
+      try {
+        file.append(data.subarray(0, 2 * samples));
+      } catch (error) {
+        this.#break('disk', 1011, `${(error as Error).message}`);
+        return;
+      }
+      if (file.samples < samplesMax) return;
+      const seconds = samplesMax / 16_000;
+      this.#break('limit', 1008, `A recording has at most ${seconds} s (${tooLong}).`);
     });
     socket.on('error', () => {}); // `close` follows.
     socket.on('close', () => this.#over('close'));
@@ -62,6 +78,12 @@ export class RecordSession {
     });
   }
 
+  #break(by: RecordEnd, closeCode: number, reason: string): void {
+    this.#reason = reason;
+    this.#over(by);
+    this.#options.socket.close(closeCode);
+  }
+
   #over(by: RecordEnd): void {
     this.#idle?.cancel();
     this.#end?.(by);
@@ -70,10 +92,14 @@ export class RecordSession {
 
   async #finish(by: RecordEnd): Promise<void> {
     const { clock, connection, file, asEchoKit, callback, report } = this.#options;
-    file.close(!asEchoKit);
+    try {
+      file.close(!asEchoKit);
+    } catch (error) {
+      this.#reason ??= (error as Error).message;
+    }
     const wanted = callback !== undefined && by !== 'server' && !(asEchoKit && by === 'close');
     let outcome: 'none' | 'made' | 'failed' = 'none';
-    let message: string | undefined;
+    let message = this.#reason;
     if (wanted) {
       try {
         await callback(file.name);

@@ -1,3 +1,5 @@
+import type { CutCode, RefusalCode } from './server-limits.ts';
+
 /**
  * What the adapter server reports of itself. Recorded as it is under the sources `server` and
  * `provider`. `turn` counts `StartChat` (or `Text`) commands per device id from 1; `sentence`
@@ -16,6 +18,21 @@ export type ServerEvent = { readonly atUs: number } & (
       readonly streamAsr: boolean;
     }
   | { readonly type: 'disconnected'; readonly connection: number; readonly code: number }
+  /** Somebody was not let in, by a rule or a limit of this server; `status` is what HTTP said. */
+  | {
+      readonly type: 'refused';
+      readonly status: number;
+      readonly code: RefusalCode;
+      readonly message: string;
+    }
+  /** The server ends a connection because of what the board does; `closeCode` is that of the close frame. */
+  | {
+      readonly type: 'cut';
+      readonly connection: number;
+      readonly code: CutCode;
+      readonly closeCode: number;
+      readonly message: string;
+    }
   /** The server was made to send a ping. */
   | { readonly type: 'ping'; readonly connection: number }
   /** The board answered a ping, this long after the last one was sent. */
@@ -32,8 +49,8 @@ export type ServerEvent = { readonly atUs: number } & (
       readonly connection: number;
       readonly file: string;
       readonly samples: number;
-      /** 60 s of silence, the board, or this server closing. */
-      readonly by: 'idle' | 'close' | 'server';
+      /** 60 s of silence, the board, this server closing, its greatest length, or a disk that takes no more. */
+      readonly by: 'idle' | 'close' | 'server' | 'limit' | 'disk';
       /** What became of the call to whoever waits for recordings; `none` when there was none. */
       readonly callback: 'none' | 'made' | 'failed';
       /** Why it failed. */

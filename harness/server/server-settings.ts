@@ -1,5 +1,6 @@
 import type { IgnorableParameter, PacketLengthMs } from './deviation-items.ts';
 import { type EndOfSpeechSettings, endOfSpeechDefaults } from './end-of-speech.ts';
+import { type ServerLimits, serverLimits } from './server-limits.ts';
 import type { Framing } from './speech-framer.ts';
 
 /** What can be changed about the adapter server. Defaults in {@link serverSettingsDefaults}. */
@@ -41,8 +42,10 @@ export interface ServerSettings {
   readonly recognitionTimeoutMs: number;
   /** A reply that is silent for longer, before or between its pieces, has failed; `Infinity`: none. */
   readonly replyTimeoutMs: number;
-  /** Largest message taken from a device. */
+  /** Largest message taken from a device; a larger one closes the connection (`SERVER_MESSAGE_TOO_LARGE`). */
   readonly uplinkMessageBytes: number;
+  /** What strangers can take of the server. */
+  readonly limits: ServerLimits;
 }
 
 export const serverSettingsDefaults: ServerSettings = {
@@ -65,5 +68,6 @@ export const serverSettingsDefaults: ServerSettings = {
   downlinkBufferBytes: 32 * 1024,
   recognitionTimeoutMs: 30_000,
   replyTimeoutMs: 60_000,
-  uplinkMessageBytes: 16 * 1024 * 1024,
+  uplinkMessageBytes: 4 * 1024 * 1024,
+  limits: serverLimits,
 };

@@ -14,6 +14,7 @@ import {
   type ProviderService,
   replyJson,
   type ServiceServer,
+  socketMessageBytesMax,
   type Upgrade,
   withoutKeys,
 } from './provider-server.ts';
@@ -67,7 +68,11 @@ export function dashScopeService(
   faults: FaultTable,
   open: (start: TaskStart) => DashScopeTask,
 ): ProviderService {
-  const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
+  const sockets = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: socketMessageBytesMax,
+  });
   const live = new Set<TaskSocket>();
   return {
     isCounted: () => false,

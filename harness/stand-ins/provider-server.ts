@@ -19,6 +19,11 @@ import type {
 } from './stand-in-contract.ts';
 import { changedProfile, type TimingProfile } from './timing-profile.ts';
 
+/** Body of a request: more than any service takes. A longer one is refused with 413. */
+const requestBytesMax = 64 * 1024 * 1024;
+/** Message on a WebSocket; a longer one closes it with 1009. */
+export const socketMessageBytesMax = 16 * 1024 * 1024;
+
 /** A connection that wants to know which request the bytes written from now on answer; 0: none that counts. */
 interface AnswerCarrier {
   beginAnswer?(request: number): void;
@@ -251,8 +256,18 @@ export class ServiceServer<Options extends ServiceOptions = ServiceOptions>
       entry.status ||= response.headersSent ? response.statusCode : 0;
       this.conclude(entry, response.writableFinished ? 'answered' : 'aborted');
     });
-    incoming.on('data', (piece: Buffer) => pieces.push(piece));
+    let bytes = 0;
+    incoming.on('data', (piece: Buffer) => {
+      bytes += piece.length;
+      if (bytes <= requestBytesMax) pieces.push(piece);
+      else if (!response.headersSent) {
+        entry.status = 413;
+        response.writeHead(413, { 'content-length': 0, connection: 'close' });
+        response.end(() => incoming.destroy());
+      }
+    });
     incoming.once('end', () => {
+      if (bytes > requestBytesMax) return;
       const body = Buffer.concat(pieces);
       entry.body = withoutKeys(body.toString());
       this.#service?.answer({ incoming, response, url, body, entry, random });

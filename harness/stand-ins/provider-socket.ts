@@ -1,6 +1,11 @@
 import type { Duplex } from 'node:stream';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
-import type { OpenRequest, ProviderServer, Upgrade } from './provider-server.ts';
+import {
+  type OpenRequest,
+  type ProviderServer,
+  socketMessageBytesMax,
+  type Upgrade,
+} from './provider-server.ts';
 
 /** What serves one WebSocket. */
 export interface SocketService {
@@ -78,7 +83,11 @@ export class ProviderSocket {
 /** The open WebSockets of one stand-in. */
 export class SocketHost {
   readonly #server: ProviderServer;
-  readonly #upgrades = new WebSocketServer({ noServer: true, perMessageDeflate: false });
+  readonly #upgrades = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: socketMessageBytesMax,
+  });
   readonly #open = new Set<ProviderSocket>();
 
   constructor(server: ProviderServer) {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { parse, TomlError } from 'smol-toml';
 import type { LineColumn, SourceRange } from './source-position.ts';
 
@@ -12,6 +12,18 @@ export function isTomlTable(value: unknown): value is TomlTable {
   return prototype === null || prototype === Object.prototype;
 }
 
+/** A file that a person writes is far below it. */
+export const textFileBytesMax = 16 * 1024 * 1024;
+
+class TextTooLong extends Error {
+  readonly bytes: number;
+
+  constructor(bytes: number) {
+    super(`${bytes} bytes`);
+    this.bytes = bytes;
+  }
+}
+
 /** A file that cannot be read as text. */
 export class TextFileError extends Error {
   override readonly name = 'TextFileError';
@@ -20,7 +32,11 @@ export class TextFileError extends Error {
 
   constructor(path: string, options: { readonly cause: unknown }) {
     const fault = isFileError(options.cause) ? options.cause.code : undefined;
-    super(fault === undefined ? `${path} is not UTF-8 text` : `${path}: ${fault}`, options);
+    const what =
+      options.cause instanceof TextTooLong
+        ? `${path} has ${options.cause.bytes} bytes, more than the ${textFileBytesMax} that are read`
+        : `${path} is not UTF-8 text`;
+    super(fault === undefined ? what : `${path}: ${fault}`, options);
     this.fault = fault;
   }
 }
@@ -32,6 +48,8 @@ export class TextFileError extends Error {
  */
 export function readTextFile(path: string): string {
   try {
+    const { size } = statSync(path);
+    if (size > textFileBytesMax) throw new TextTooLong(size);
     return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));
   } catch (cause) {
     throw new TextFileError(path, { cause });

@@ -93,6 +93,8 @@ const typeSet: TypeSet = {
   server: {
     connected: true,
     disconnected: true,
+    refused: true,
+    cut: true,
     ping: true,
     pong: true,
     recordStart: true,

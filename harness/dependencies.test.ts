@@ -135,9 +135,12 @@ const speaksHttp: Readonly<Record<string, string>> = {
 const startsPrograms: Readonly<Record<string, string>> = {
   'harness/audio-files/ffmpeg.ts': 'ffmpeg',
   'harness/bench/console-arrival.ts': 'socat and this Node',
+  'harness/bench/start-up.ts': 'this program',
+  'harness/cli/bench-command.ts': 'git, and programs that tell of this machine',
   'harness/cli/board-on-desk.ts': 'the program that plays or records sound',
   'harness/cli/explore-processes.ts': 'this program',
   'harness/cli/keep-fault-matrix.ts': 'this program',
+  'harness/cli/load-processes.ts': 'this program',
   'harness/cli/replay-hash.ts': 'this program',
   'harness/runner/room-program.ts': 'the program that records a microphone',
   'harness/runner/sound-program.ts': 'the program that plays a sound',

@@ -7,12 +7,19 @@ import { writeWhole } from '../files/written-file.ts';
 import { neutralize } from '../report/terminal-text.ts';
 import { renderTable, type TableColumn } from '../report/text-table.ts';
 import { baselineFile, openComparable } from './comparable-source.ts';
+import { chosenGates, type GateOptions } from './compare-command.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface BaselineOptions {
   /** Folder of the baselines. */
   readonly folder: string;
+  readonly json?: boolean;
+}
+
+export interface CheckBaselineOptions extends GateOptions {
+  readonly resamples: number;
+  readonly seed: number;
   readonly json?: boolean;
 }
 
@@ -138,22 +145,23 @@ export function showBaseline(
   return exitCode.passed;
 }
 
-/** `baseline check`: what the usual gates are worth with the conversations of a run or baseline. Returns the exit code. */
+/** `baseline check`: what the gates are worth with the conversations of a run or baseline. Returns the exit code. */
 export function checkBaseline(
   terminal: Terminal,
   named: string,
-  { resamples, seed, json = false }: { resamples: number; seed: number; json?: boolean },
+  { resamples, seed, json = false, ...chosen }: CheckBaselineOptions,
 ): number {
+  const gates = chosenGates(chosen);
   const { run, notes } = openComparable(named);
   for (const note of notes) terminal.say(note);
-  const checked = gateSelfTest(run, { resamples, seed, powerDraws: 60 });
+  const checked = gateSelfTest(run, { gates, resamples, seed, powerDraws: 60 });
   if (json) {
     terminal.print(JSON.stringify(checked, null, 2));
     return exitCode.passed;
   }
-  const { falseAlarms, gates } = checked;
+  const { falseAlarms } = checked;
   terminal.print(`${falseAlarms} of ${resamples} runs without a change would have been blamed.`);
-  const rows = gates.map(({ provider, network, metric, requests, tolerance, ...gate }) => {
+  const rows = checked.gates.map(({ provider, network, metric, requests, tolerance, ...gate }) => {
     const shown = (change: number | null): string =>
       change === null
         ? '—'

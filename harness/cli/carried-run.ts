@@ -2,29 +2,21 @@
 import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { SystemClock, wallClockIso } from '../clock/system-clock.ts';
-import type { Comparison } from '../comparison/comparison.ts';
-import { ComparisonError } from '../comparison/comparison-error.ts';
 import { writeWhole } from '../files/written-file.ts';
 import { cellTitle } from '../report/cell-groups.ts';
 import type { TracedCell } from '../report/chrome-trace.ts';
 import { renderComparison } from '../report/comparison-text.ts';
 import { jsonReport } from '../report/json-report.ts';
 import { ReportPage } from '../report/page/report-page.ts';
-import {
-  buildRunReport,
-  type CellReport,
-  type RunReport,
-  type ShardFacts,
-} from '../report/run-report.ts';
+import { buildRunReport, type CellReport, type ShardFacts } from '../report/run-report.ts';
 import { renderTerminalReport } from '../report/terminal-report.ts';
 import { type CellResult, type RunPlanOptions, runPlan } from '../runner/run-plan.ts';
 import type { Plan, SkippedCell } from '../scenario/plan.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import { SecretMask } from '../trace/secret-mask.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
-import { exitCodeOfComparison } from './compare-command.ts';
-import { exitCode, exitCodeOfVerdicts } from './exit-code.ts';
-import { comparedWithBaseline, type RunBaseline } from './gated-run.ts';
+import { exitCode } from './exit-code.ts';
+import { exitCodeOfGated, type Gated, heldToBaseline, type RunBaseline } from './gated-run.ts';
 import { spentOf } from './live-providers.ts';
 import { pageProgram, urlPath } from './page-program.ts';
 import { programEnvironment } from './program-environment.ts';
@@ -159,7 +151,7 @@ export async function carryOut(
     environment,
   });
   // Part of a run says nothing about the whole.
-  const gate = signal.aborted ? {} : gateOf(measured, options.baseline);
+  const gate: Gated = signal.aborted ? {} : heldToBaseline(measured, options.baseline);
   const { comparison } = gate;
   const report = comparison === undefined ? measured : { ...measured, comparison };
   const mask = new SecretMask(options.secrets ?? []);
@@ -202,26 +194,11 @@ export async function carryOut(
     else terminal.print(line);
   }
   if (signal.aborted) return exitCode.interrupted;
-  // The report is kept; that there was no comparison must not be taken for one that passed.
   if (gate.refusal !== undefined) throw gate.refusal;
-  const verdicts = exitCodeOfVerdicts(results.map(({ verdict }) => verdict.outcome));
-  const regression = comparison === undefined ? exitCode.passed : exitCodeOfComparison(comparison);
-  // What failed, failed; a regression weighs more than what could not be judged.
-  if (verdicts === exitCode.expectationFailed || regression === exitCode.passed) return verdicts;
-  return regression;
-}
-
-function gateOf(
-  report: RunReport,
-  baseline: RunBaseline | undefined,
-): { readonly comparison?: Comparison; readonly refusal?: ComparisonError } {
-  if (baseline === undefined) return {};
-  try {
-    return { comparison: comparedWithBaseline(report, baseline) };
-  } catch (error) {
-    if (error instanceof ComparisonError) return { refusal: error };
-    throw error;
-  }
+  return exitCodeOfGated(
+    results.map(({ verdict }) => verdict.outcome),
+    gate,
+  );
 }
 
 /** The recordings of a run, opened one after the other. */

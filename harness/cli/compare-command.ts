@@ -10,12 +10,15 @@ import { configFile } from './configured-run.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import type { Terminal } from './terminal.ts';
 
-export interface CompareCommandOptions {
+export interface GateOptions {
   /** As written: `ttfb_ms.p50=+10%`. */
   readonly gate?: readonly string[];
-  readonly allowDifferent?: readonly ConditionName[];
   /** As in `run`: whose `[gate]` is in force. */
   readonly harnessConfig?: string | boolean;
+}
+
+export interface CompareCommandOptions extends GateOptions {
+  readonly allowDifferent?: readonly ConditionName[];
   readonly seed: number;
   readonly byScenario?: boolean;
   readonly all?: boolean;
@@ -29,9 +32,7 @@ export function compareCommand(
   b: string,
   options: CompareCommandOptions,
 ): number {
-  const config = configFile(options.harnessConfig, process.cwd());
-  const configured = config === undefined ? [] : readHarnessConfigFile(config).gates;
-  const gates = [...configured, ...gatesOfOptions(options.gate ?? [])];
+  const gates = chosenGates(options);
   const sides = [a, b].map(openComparable);
   for (const { notes } of sides) for (const note of notes) terminal.say(note);
   const comparison = compareRuns(sides[0]!.run, sides[1]!.run, {
@@ -52,6 +53,18 @@ export function compareCommand(
 /** An undecided gate is told and not failed: too few conversations are nobody's regression. */
 export function exitCodeOfComparison({ verdict }: Comparison): number {
   return verdict === 'regression' ? exitCode.regression : exitCode.passed;
+}
+
+/**
+ * Gates of the configuration file of the project, and behind them those of the command line, which take their place.
+ *
+ * @throws {HarnessConfigError}
+ * @throws {CommandError} `USAGE` for what is no gate
+ */
+export function chosenGates({ gate = [], harnessConfig }: GateOptions): GateRule[] {
+  const config = configFile(harnessConfig, process.cwd());
+  const configured = config === undefined ? [] : readHarnessConfigFile(config).gates;
+  return [...configured, ...gatesOfOptions(gate)];
 }
 
 /** @throws {CommandError} `USAGE` for what is no gate */

@@ -142,6 +142,11 @@ export function configFile(
   return found === undefined ? undefined : relative('.', found);
 }
 
+/** What `[run] baseline` names, as seen from the working folder. */
+export function configuredBaseline(config: HarnessConfig): string | undefined {
+  return configuredValue(config, 'baseline') as string | undefined;
+}
+
 /** With paths as seen from the working folder. */
 function configuredValue(config: HarnessConfig, key: RunKey): RunDefaults[RunKey] {
   const value = config.run[key];

@@ -1,13 +1,14 @@
-/** A run that is held to a baseline: what `run --baseline` adds behind the report. */
+/** A run that is held to a baseline: what `run --baseline` and `merge --baseline` add behind the report. */
 import type { ComparableRun, ConditionName } from '../comparison/comparable-run.ts';
 import { compareRuns } from '../comparison/compare-runs.ts';
 import type { Comparison } from '../comparison/comparison.ts';
+import { ComparisonError } from '../comparison/comparison-error.ts';
 import { comparableRun } from '../report/comparable.ts';
-import type { RunReport } from '../report/run-report.ts';
+import type { CellReport, ReportedRun } from '../report/run-report.ts';
 import type { GateRule } from '../scenario/gate.ts';
 import { openComparable } from './comparable-source.ts';
-import { gatesOfOptions } from './compare-command.ts';
-import { CommandError, exitCode } from './exit-code.ts';
+import { exitCodeOfComparison, gatesOfOptions } from './compare-command.ts';
+import { CommandError, exitCode, exitCodeOfVerdicts } from './exit-code.ts';
 import type { Terminal } from './terminal.ts';
 
 /** What a run is compared with, and how. */
@@ -52,14 +53,33 @@ export function runBaseline(
   return { run, gates, allow: new Set(allowDifferent) };
 }
 
-/**
- * The run against its baseline.
- *
- * @throws {ComparisonError} `COMPARISON_DIFFERENT`, `COMPARISON_NOTHING_IN_COMMON`
- */
-export function comparedWithBaseline(
-  report: RunReport,
-  { run, gates, allow }: RunBaseline,
-): Comparison {
-  return compareRuns(run, comparableRun(`run ${report.run.id}`, [report]), { gates, allow });
+/** What came of the gates. Of a run without a baseline: nothing. */
+export interface Gated {
+  readonly comparison?: Comparison;
+  /** Why there is no comparison. The report is kept; that nothing was compared must not be taken for a pass. */
+  readonly refusal?: ComparisonError;
+}
+
+export function heldToBaseline(report: ReportedRun, baseline: RunBaseline | undefined): Gated {
+  if (baseline === undefined) return {};
+  const { run, gates, allow } = baseline;
+  const held = comparableRun(`run ${report.run.id}`, [report]);
+  try {
+    return { comparison: compareRuns(run, held, { gates, allow }) };
+  } catch (error) {
+    if (error instanceof ComparisonError) return { refusal: error };
+    throw error;
+  }
+}
+
+/** What failed, failed; a regression weighs more than what could not be judged. */
+export function exitCodeOfGated(
+  verdicts: readonly CellReport['verdict'][],
+  { comparison }: Gated,
+): number {
+  const judged = exitCodeOfVerdicts(verdicts);
+  const regression = comparison === undefined ? exitCode.passed : exitCodeOfComparison(comparison);
+  return judged === exitCode.expectationFailed || regression === exitCode.passed
+    ? judged
+    : regression;
 }

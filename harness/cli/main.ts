@@ -691,9 +691,20 @@ baseline
 baseline
   .command('check')
   .description(
-    'what the usual gates are worth with these conversations: false alarms, smallest change found',
+    'what the gates are worth with these conversations: false alarms, smallest change found',
   )
   .argument('<run>', 'a baseline, or anything that can be compared')
+  .option(
+    '--gate <metric=tolerance>',
+    'how much worse a metric may get, as in "compare"; "off" takes a gate away; repeat it for several',
+    collect,
+    [],
+  )
+  .option(
+    '--harness-config <file>',
+    'whose [gate] is in force; default: echokit-harness.toml here or above',
+  )
+  .option('--no-harness-config', 'no gates but the usual ones and those of --gate')
   .addOption(
     new Option('--resamples <number>', 'runs without a change that are drawn')
       .default(1000)
@@ -726,6 +737,25 @@ program
   .description('join the parts of a run that was divided with --shard')
   .argument('<run...>', 'folders of all parts, or their report.json, in any order')
   .requiredOption('--out <folder>', 'folder of the joined run; it must not be there yet')
+  .option(
+    '--baseline <name>',
+    'what the joined run must not be worse than, as in "run"; default: that of echokit-harness.toml',
+  )
+  .option(
+    '--gate <metric=tolerance>',
+    'with --baseline: how much worse a metric may get, such as ttfb_ms.p50=+10%, or "off"; repeat it for several',
+    collect,
+  )
+  .option(
+    '--allow-different <what>',
+    `with --baseline: what may differ, separated by commas: ${conditionNames.join(', ')}`,
+    conditions,
+  )
+  .option(
+    '--harness-config <file>',
+    'whose baseline and [gate] are in force; default: echokit-harness.toml here or above',
+  )
+  .option('--no-harness-config', 'no baseline and gates but those of the command line')
   .addOption(outputOption())
   .addOption(noGithubOption())
   .option('--json', 'print the report as one JSON document')
@@ -739,6 +769,7 @@ linked where the disk can, and copied elsewhere.
 Examples:
   echokit-harness run --shard 1/4 --out part-1             on the first of four machines
   echokit-harness merge part-*/* --out recordings/runs/all --output junit=results.xml
+  echokit-harness merge part-*/* --out recordings/runs/all --baseline main      exit code 3: worse than the baseline
   echokit-harness run --shard 1/4 --durations recordings/runs/all    the next time
 
 Exit codes: those of the run; 2 the parts are not those of one run, 4 parts are missing or cannot be read.`,

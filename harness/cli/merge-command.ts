@@ -1,15 +1,27 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { writeWhole } from '../files/written-file.ts';
+import { readHarnessConfigFile } from '../harness-config/harness-config.ts';
 import { measureCell } from '../metrics/measure.ts';
 import { cellTitle } from '../report/cell-groups.ts';
+import { renderComparison } from '../report/comparison-text.ts';
+import { flakyGroups, flakyTitle, flakyWords } from '../report/flaky-report.ts';
 import { jsonReport } from '../report/json-report.ts';
 import { ReportPage } from '../report/page/report-page.ts';
-import type { CellReport } from '../report/run-report.ts';
+import type { CellReport, ReportedRun } from '../report/run-report.ts';
+import { renderTerminalReport } from '../report/terminal-report.ts';
 import { neutralize } from '../report/terminal-text.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import { stoppedReason, tracedCells } from './carried-run.ts';
-import { CommandError, exitCode, exitCodeOfVerdicts } from './exit-code.ts';
+import { configFile, configuredBaseline } from './configured-run.ts';
+import { CommandError, exitCode } from './exit-code.ts';
+import {
+  type BaselineChoice,
+  exitCodeOfGated,
+  heldToBaseline,
+  type RunBaseline,
+  runBaseline,
+} from './gated-run.ts';
 import { bringRecording, type MergedRun, readParts, runName } from './merged-run.ts';
 import { pageProgram, urlPath } from './page-program.ts';
 import {
@@ -21,22 +33,26 @@ import {
 } from './run-outputs.ts';
 import type { Terminal } from './terminal.ts';
 
-export interface MergeCommandOptions extends OutputOptions {
+export interface MergeCommandOptions extends OutputOptions, BaselineChoice {
   readonly out: string;
+  /** As in `run`: whose `baseline` and `[gate]` are in force. */
+  readonly harnessConfig?: string | boolean;
   /** False: no page for a browser. */
   readonly html?: boolean;
 }
 
-/** A page holds all of its run, and takes memory for it. */
+/** A page and tables hold all of their run, and take memory for it. */
 const pageCells = 500;
+const tableCells = 200;
 /** Cells that are named one by one. */
 const namedCells = 20;
 
 /**
- * `merge`: the parts of a divided run as one run. Returns the exit code that the run would have had.
+ * `merge`: the parts of a divided run as one run, which is held to its baseline. Returns the exit code that the run would have had.
  *
  * @throws {CommandError} `MERGE_…`
  * @throws {OutputError}
+ * @throws {ComparisonError} when the joined run, which is kept, cannot be compared
  */
 export async function mergeCommand(
   terminal: Terminal,
@@ -53,6 +69,7 @@ export async function mergeCommand(
     );
   }
   const outputs = wantedOutputs(options);
+  const baseline = chosenBaseline(terminal, options);
   // What is killed leaves no folder that looks whole.
   const partial = `${out}.partial`;
   rmSync(partial, { recursive: true, force: true });
@@ -63,14 +80,29 @@ export async function mergeCommand(
     const brought = { linked: 0, copied: 0, none: 0 };
     for (const { from, to } of merged.recordings)
       brought[bringRecording(from, join(partial, to))]++;
-    const { report } = merged;
+    // Part of a run says nothing about the whole.
+    const wasStopped = merged.report.notRun.some(({ reason }) => reason === stoppedReason);
+    const gate = wasStopped ? {} : heldToBaseline(merged.report, baseline);
+    const { comparison } = gate;
+    const report = comparison === undefined ? merged.report : { ...merged.report, comparison };
     writeWhole(join(partial, 'report.json'), jsonReport(report));
     const hasPage =
       options.html !== false && merged.verdicts.length <= pageCells && brought.none === 0;
-    if (hasPage) await writePage(partial, merged);
+    if (hasPage) await writePage(partial, report);
     const isTable = !takesStandardOutput(outputs);
     const tell = (text: string): void => (isTable ? terminal.print(text) : terminal.say(text));
-    for (const line of summary(merged, paths.length)) tell(line);
+    const shown = relative('.', out) || out;
+    tell(headline(merged, paths.length));
+    if (isTable && merged.verdicts.length <= tableCells) {
+      const { color, width } = terminal;
+      const settings = { color, width, recordingsFolder: shown, nextSteps: [] };
+      const whole = { ...report, cells: [...report.cells] };
+      terminal.print(`\n${renderTerminalReport(whole, settings).trimEnd()}\n`);
+    } else for (const line of notPassed(report)) tell(line);
+    if (comparison !== undefined && isTable) {
+      const { color, width } = terminal;
+      terminal.print(`${renderComparison(comparison, { color, width }).trimEnd()}\n`);
+    }
     for (const line of remarks(brought, options, merged)) terminal.say(line);
     writeOutputs(terminal, outputs, {
       report,
@@ -81,16 +113,16 @@ export async function mergeCommand(
     rmSync(out, { recursive: true, force: true });
     mkdirSync(dirname(resolve(out)), { recursive: true });
     renameSync(partial, out);
-    const shown = relative('.', out) || out;
     tell(hasPage ? `Report: ${join(shown, 'report.html')}` : `Run: ${shown}`);
-    if (report.notRun.some(({ reason }) => reason === stoppedReason)) return exitCode.interrupted;
-    return exitCodeOfVerdicts(merged.verdicts);
+    if (wasStopped) return exitCode.interrupted;
+    if (gate.refusal !== undefined) throw gate.refusal;
+    return exitCodeOfGated(merged.verdicts, gate);
   } finally {
     rmSync(partial, { recursive: true, force: true });
   }
 }
 
-async function writePage(folder: string, { report }: MergedRun): Promise<void> {
+async function writePage(folder: string, report: ReportedRun): Promise<void> {
   const page = new ReportPage();
   const cells: CellReport[] = [];
   for (const cell of report.cells) {
@@ -105,7 +137,20 @@ async function writePage(folder: string, { report }: MergedRun): Promise<void> {
   writeWhole(join(folder, 'report.html'), html);
 }
 
-function summary({ report, verdicts }: MergedRun, parts: number): string[] {
+/** Of the command line, else of the configuration file of the project. */
+function chosenBaseline(terminal: Terminal, options: MergeCommandOptions): RunBaseline | undefined {
+  const file = configFile(options.harnessConfig, process.cwd());
+  const config = file === undefined ? undefined : readHarnessConfigFile(file);
+  const configured = config === undefined ? undefined : configuredBaseline(config);
+  const { baseline = configured } = options;
+  return runBaseline(
+    terminal,
+    { ...options, ...(baseline !== undefined && { baseline }) },
+    config?.gates,
+  );
+}
+
+function headline({ report, verdicts }: MergedRun, parts: number): string {
   const count = (verdict: CellReport['verdict']) =>
     verdicts.filter((one) => one === verdict).length;
   const words = [
@@ -114,14 +159,28 @@ function summary({ report, verdicts }: MergedRun, parts: number): string[] {
     ...(count('infra') > 0 ? [`${count('infra')} could not be judged`] : []),
     ...(report.notRun.length > 0 ? [`${report.notRun.length} not run`] : []),
   ];
-  const lines = [`${parts} parts, ${verdicts.length} cells: ${words.join(', ')}`];
+  return `${parts} parts, ${verdicts.length} cells: ${words.join(', ')}`;
+}
+
+/** Where there are too many cells for tables. */
+function notPassed({ run, cells }: ReportedRun): string[] {
+  const lines: string[] = [];
   let left = 0;
-  for (const cell of report.cells) {
+  for (const cell of cells) {
     if (cell.verdict === 'pass') continue;
-    if (lines.length > namedCells) left++;
+    if (lines.length >= namedCells) left++;
     else lines.push(`  ${cell.verdict}  ${neutralize(cellTitle(cell))}`);
   }
-  return left === 0 ? lines : [...lines, `  and ${left} more`];
+  const flaky = flakyGroups(cells).map((group) =>
+    neutralize(`  flaky ${flakyTitle(group)}: ${flakyWords(group.flaky, run.time)}`),
+  );
+  const more = flaky.length > namedCells ? [`  and ${flaky.length - namedCells} more flaky`] : [];
+  return [
+    ...lines,
+    ...(left === 0 ? [] : [`  and ${left} more`]),
+    ...flaky.slice(0, namedCells),
+    ...more,
+  ];
 }
 
 function remarks(
@@ -139,6 +198,6 @@ function remarks(
           `No page for a browser: ${verdicts.length} cells are more than ${pageCells}. Make one of some: echokit-harness report ${out}/cells/<cell> --html report.html`,
         ]
       : []),
-    `All tables: echokit-harness report ${out}`,
+    ...(verdicts.length > tableCells ? [`All tables: echokit-harness report ${out}`] : []),
   ];
 }

@@ -196,7 +196,9 @@ export async function runCommand(
     listRun(shown, plan, options);
     return exitCode.passed;
   }
-  const baseline = runBaseline(shown, options, configured?.config.gates);
+  // Its name and its gates are held to be right before anything is run; what a part came to says little of the whole.
+  const named = runBaseline(shown, options, configured?.config.gates);
+  const baseline = part === undefined ? named : undefined;
 
   const secrets = [
     ...(choice.config?.secrets ?? []),
@@ -211,6 +213,11 @@ export async function runCommand(
   for (const line of choice.config === undefined ? [] : unusedSections(choice.config)) say(line);
   say(progressHeader(plan, board, options.link));
   if (part !== undefined) say(shardLine(part));
+  if (part !== undefined && named !== undefined) {
+    terminal.say(
+      `A part is not compared with a baseline: "merge --baseline ${options.baseline}" compares the whole with it.`,
+    );
+  }
   for (const line of onDesk?.facts ?? []) say(line);
   if (server !== undefined) say(standInAdvice(server, scenarios).join('\n'));
   if (budget !== undefined) {

@@ -10,7 +10,7 @@ import { cellKey } from '../comparison/comparable-run.ts';
 import { metricFamilies } from '../metrics/metric-catalog.ts';
 import { externalServer } from '../scenario/plan.ts';
 import { numberAt } from './cell-comparison.ts';
-import type { CellReport, RunReport } from './run-report.ts';
+import type { CellReport, ReportedRun } from './run-report.ts';
 
 /**
  * Several reports of one side as one run. Repetitions of a cell are counted through all of them, so that those of two
@@ -18,7 +18,7 @@ import type { CellReport, RunReport } from './run-report.ts';
  *
  * @param name as the user called it
  */
-export function comparableRun(name: string, reports: readonly RunReport[]): ComparableRun {
+export function comparableRun(name: string, reports: readonly ReportedRun[]): ComparableRun {
   const seen = new Map<string, number>();
   const versions = reports.map(({ metricsVersion = 1 }) => metricsVersion);
   return {
@@ -26,7 +26,7 @@ export function comparableRun(name: string, reports: readonly RunReport[]): Comp
     metricsVersion: versions[0] ?? 1,
     facts: factsOf(reports),
     conversations: reports.flatMap((report) =>
-      report.cells.map((cell) => {
+      Array.from(report.cells, (cell) => {
         const key = cellKey(cell);
         const repetition = (seen.get(key) ?? 0) + 1;
         seen.set(key, repetition);
@@ -41,8 +41,8 @@ export function comparableRun(name: string, reports: readonly RunReport[]): Comp
   };
 }
 
-function factsOf(reports: readonly RunReport[]): Record<string, string> {
-  const facts = (read: (report: RunReport) => unknown): string =>
+function factsOf(reports: readonly ReportedRun[]): Record<string, string> {
+  const facts = (read: (report: ReportedRun) => unknown): string =>
     [...new Set(reports.flatMap((report) => read(report) ?? []))].join(', ');
   const all = {
     run: facts(({ run }) => run.id),
@@ -58,7 +58,7 @@ function factsOf(reports: readonly RunReport[]): Record<string, string> {
 
 function comparableConversation(
   cell: CellReport,
-  report: RunReport,
+  report: ReportedRun,
   written: number | undefined,
   counted: number,
 ): ComparableConversation {
@@ -108,7 +108,7 @@ function numbersOf({ metrics }: CellReport): Record<string, number> {
   );
 }
 
-function conditionsOf(cell: CellReport, { run, environment }: RunReport): Conditions {
+function conditionsOf(cell: CellReport, { run, environment }: ReportedRun): Conditions {
   const { inputs, board } = cell;
   const external = cell.server === externalServer;
   const machine =

@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
+import type { SelfTest } from '../comparison/gate-self-test.ts';
 import { loadHarnessConfig } from '../harness-config/harness-config.ts';
 import { HarnessConfigError } from '../harness-config/harness-config-error.ts';
 import type { RunReport } from '../report/run-report.ts';
@@ -85,6 +86,15 @@ test.serial('a run is saved as a baseline, and the next one is held to it', asyn
   checkBaseline(terminal, file, { resamples: 20, seed: 1 });
   t.true(printed.includes('0 of 20 runs without a change would have been blamed.'));
   t.regex(printed.join('\n'), /openai-stream good-wifi ttfb_ms\.p50 cold +\+5% +10 /);
+  const harnessConfig = join(folder, 'echokit-harness.toml');
+  writeFileSync(harnessConfig, '[gate]\nttfb_ms = "+7%"\nunderruns.total_ms = "off"\n');
+  const gate = ['turns.failed=off', 'audio_seconds.played=off'];
+  checkBaseline(terminal, file, { resamples: 1, seed: 1, json: true, gate, harnessConfig });
+  const { gates } = JSON.parse(printed.at(-1)!) as SelfTest;
+  t.deepEqual(
+    gates.map(({ metric, tolerance }) => `${metric} ${tolerance}`),
+    ['audible_at_speaker_ms.p50 +5%', 'ttfb_ms.p50 +7%'],
+  );
   t.is(listBaselines(terminal, { folder: join(folder, 'none') }), exitCode.passed);
   t.regex(said.at(-1)!, /no baseline/);
 

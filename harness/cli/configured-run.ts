@@ -1,13 +1,16 @@
 /** The defaults of `echokit-harness.toml` under the options of `run`. The command line goes before them. */
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { checkWritable, OutputError } from '../files/written-file.ts';
 import {
   besideConfig,
   findHarnessConfig,
   type HarnessConfig,
+  placeOfKey,
   readHarnessConfigFile,
 } from '../harness-config/harness-config.ts';
 import { type RunDefaults, type RunKey, runKeys } from '../harness-config/schema.ts';
+import { standardOutput } from '../harness-config/written-output.ts';
 
 /** The attribute of the options that each key is the default of; `scenarios` are the arguments. */
 export const runOptionOf: Readonly<Record<Exclude<RunKey, 'scenarios'>, string>> = {
@@ -142,6 +145,26 @@ export function configFile(
   return found === undefined ? undefined : relative('.', found);
 }
 
+/**
+ * Whether the files of `[run] outputs` can be written, before anything is run.
+ *
+ * @throws {OutputError} with the place in the configuration file
+ */
+export function checkConfiguredOutputs({ config, taken }: ConfiguredDefaults): void {
+  if (!taken.has('outputs')) return;
+  const outputs = configuredValue(config, 'outputs') as readonly string[];
+  for (const [index, written] of outputs.entries()) {
+    const [, file = ''] = written.split(/=(.*)/s);
+    if (file === '' || file === standardOutput) continue;
+    try {
+      checkWritable(file);
+    } catch (error) {
+      if (!(error instanceof OutputError)) throw error;
+      throw error.namedAt(placeOfKey(config, ['run', 'outputs', index]));
+    }
+  }
+}
+
 /** What `[run] baseline` names, as seen from the working folder. */
 export function configuredBaseline(config: HarnessConfig): string | undefined {
   return configuredValue(config, 'baseline') as string | undefined;
@@ -161,7 +184,9 @@ function configuredValue(config: HarnessConfig, key: RunKey): RunDefaults[RunKey
     case 'outputs':
       return (value as string[] | undefined)?.map((output) => {
         const [kind, file] = output.split(/=(.*)/s);
-        return file === undefined || file === '-' ? output : `${kind}=${beside(file)}`;
+        return file === undefined || file === standardOutput || file === ''
+          ? output
+          : `${kind}=${beside(file)}`;
       });
     case 'baseline': {
       if (value === undefined) return undefined;

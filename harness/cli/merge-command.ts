@@ -93,16 +93,9 @@ export async function mergeCommand(
     const tell = (text: string): void => (isTable ? terminal.print(text) : terminal.say(text));
     const shown = relative('.', out) || out;
     tell(headline(merged, paths.length));
-    if (isTable && merged.verdicts.length <= tableCells) {
-      const { color, width } = terminal;
-      const settings = { color, width, recordingsFolder: shown, nextSteps: [] };
-      const whole = { ...report, cells: [...report.cells] };
-      terminal.print(`\n${renderTerminalReport(whole, settings).trimEnd()}\n`);
-    } else for (const line of notPassed(report)) tell(line);
-    if (comparison !== undefined && isTable) {
-      const { color, width } = terminal;
-      terminal.print(`${renderComparison(comparison, { color, width }).trimEnd()}\n`);
-    }
+    const hasTables = isTable && merged.verdicts.length <= tableCells;
+    if (!hasTables) for (const line of notPassed(report)) tell(line);
+    if (isTable) printTables(terminal, report, { cells: hasTables, recordingsFolder: shown });
     for (const line of remarks(brought, options, merged)) terminal.say(line);
     writeOutputs(terminal, outputs, {
       report,
@@ -160,6 +153,23 @@ function headline({ report, verdicts }: MergedRun, parts: number): string {
     ...(report.notRun.length > 0 ? [`${report.notRun.length} not run`] : []),
   ];
   return `${parts} parts, ${verdicts.length} cells: ${words.join(', ')}`;
+}
+
+/** As `run` shows them. */
+function printTables(
+  terminal: Terminal,
+  report: ReportedRun,
+  { cells, recordingsFolder }: { readonly cells: boolean; readonly recordingsFolder: string },
+): void {
+  const { color, width } = terminal;
+  if (cells) {
+    const whole = { ...report, cells: [...report.cells] };
+    const settings = { color, width, recordingsFolder, nextSteps: [] };
+    terminal.print(`\n${renderTerminalReport(whole, settings).trimEnd()}\n`);
+  }
+  const { comparison } = report;
+  if (comparison === undefined) return;
+  terminal.print(`${renderComparison(comparison, { color, width }).trimEnd()}\n`);
 }
 
 /** Where there are too many cells for tables. */

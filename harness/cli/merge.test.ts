@@ -77,7 +77,10 @@ const options = {
   version: '0.0.0',
 };
 
-async function run(out: string, more: { shard?: string; durations?: string; seed?: number } = {}) {
+async function run(
+  out: string,
+  more: { shard?: string; durations?: string; seed?: number; baseline?: string } = {},
+) {
   const terminal = new Told();
   const place = join(folder, out);
   const exit = await runCommand(terminal, scenarios, { ...options, out: place, ...more });
@@ -117,6 +120,14 @@ test.before(async () => {
     parts.push(path);
   }
 });
+
+/** From the first table to the places of the recordings. */
+function tablesOf(printed: string): string {
+  const from = printed.indexOf('\n\n', printed.indexOf('\nRun ') + 1);
+  const tables = printed.slice(from, printed.indexOf('\nWhat failed'));
+  if (tables.split('\n').length < 10) throw new Error(`There are no tables in:\n${printed}`);
+  return tables;
+}
 
 async function merge(t: ExecutionContext, paths: readonly string[], out: string, more = {}) {
   const terminal = new Told();
@@ -177,6 +188,9 @@ test.serial(
       one.cells.length,
     );
     t.regex(terminal.printed, new RegExp(`^${shards} parts, ${one.cells.length} cells: `));
+    if (!isLong) {
+      t.is(tablesOf(terminal.printed), tablesOf(whole.terminal.printed), 'the tables of the run');
+    }
     t.deepEqual(readdirSync(path).sort(), ['cells', 'report.json']);
     // On one disk nothing is copied.
     const file = join('cells', Object.keys(filesOf(path))[0]!);
@@ -227,6 +241,53 @@ test.serial('what is flaky is told of all repetitions, whichever part held them'
     [1, 2].map(() => ({ kind: 'repetitions', passed: 1, failed: 1, infra: 1 })),
   );
   t.is(JSON.stringify(reportData(reportOf(path))), JSON.stringify(reportData(whole)));
+});
+
+test.serial('merge holds the whole to a baseline, with the exit codes of run', async (t) => {
+  const digests = { scenario: 'a', provider: 'b', board: 'c', network: 'd' };
+  const plant = (ttfbMs: number, shard?: RunReport['run']['shard']): RunReport => {
+    const turns = [plantTurn({ ttfbMs })];
+    const repetition = shard?.index ?? 1;
+    const report = plantRunReport([{ provider: 'gsv', turns, repetition, seed: repetition }], {
+      ...(shard !== undefined && { shard }),
+    });
+    return { ...report, cells: report.cells.map((cell) => ({ ...cell, inputs: digests })) };
+  };
+  const plan = { cells: 2, digest: 'd', scenarios: { 'one-question': 's' } };
+  const file = (name: string, report: RunReport): string => {
+    const path = join(folder, `${name}.json`);
+    writeFileSync(path, JSON.stringify(report));
+    return path;
+  };
+  const paths = [0, 1].map((i) =>
+    file(`gated-${i}`, plant(900, { index: i + 1, of: 2, places: [i], plan })),
+  );
+  const { environment, ...before } = plant(400);
+  const baseline = file('gate', { ...before, environment });
+  const { exit, path, terminal } = await merge(t, paths, 'gated', { baseline });
+  t.is(exit, exitCode.regression);
+  const { comparison } = reportOf(path);
+  t.is(comparison?.verdict, 'regression');
+  t.deepEqual(
+    comparison?.gates.flatMap(({ metric, verdict }) => (verdict === 'regression' ? [metric] : [])),
+    ['audible_at_speaker_ms.p50', 'ttfb_ms.p50'],
+  );
+  t.regex(terminal.printed, /ttfb_ms\.p50 .* REGRESSION/);
+  const gate = ['audible_at_speaker_ms.p50=+60%', 'ttfb_ms.p50=off'];
+  t.is((await merge(t, paths, 'gated-off', { baseline, gate })).exit, exitCode.passed);
+  // What cannot be compared is kept, and is no pass.
+  const other = { ...before, environment, run: { ...before.run, time: 'real' as const } };
+  await t.throwsAsync(merge(t, paths, 'gated-other', { baseline: file('other', other) }), {
+    code: 'COMPARISON_DIFFERENT',
+  });
+  t.is(reportOf(join(folder, 'gated-other')).cells.length, 2);
+  await t.throwsAsync(merge(t, paths, 'gated-lonely', { gate }), { code: 'USAGE' });
+  // The baseline of the project is that of its divided runs, too.
+  const harnessConfig = join(folder, 'echokit-harness.toml');
+  writeFileSync(harnessConfig, '[run]\nbaseline = "gate.json"\n[gate]\nttfb_ms = "off"\n');
+  const configured = await merge(t, paths, 'gated-project', { harnessConfig });
+  t.is(configured.exit, exitCode.regression);
+  t.false(configured.terminal.printed.includes('ttfb_ms.p50 +'));
 });
 
 test.serial('parts of different runs are not merged, and what differs is named', async (t) => {
@@ -284,7 +345,15 @@ test.serial('recorded lengths make parts of one length, the same on every machin
   const lengths = new Map(cells.map(({ recording, durationMs }) => [recording, durationMs]));
   const divided = await Promise.all(
     [1, 2].map(async (index) => {
-      const { path } = await run(`timed-${index}`, { shard: `${index}/2`, durations: whole.path });
+      const { path, exit, terminal } = await run(`timed-${index}`, {
+        shard: `${index}/2`,
+        durations: whole.path,
+        // Another seed has other figures: gated, it would at least be told.
+        baseline: whole.path,
+      });
+      t.not(exit, exitCode.regression);
+      t.regex(terminal.said, /A part is not compared with a baseline: "merge --baseline .*whole/);
+      t.is(reportOf(path).comparison, undefined);
       return reportOf(path).cells.reduce((sum, { recording }) => sum + lengths.get(recording)!, 0);
     }),
   );

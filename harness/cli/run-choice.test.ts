@@ -18,8 +18,14 @@ import { loadScenario } from '../scenario/load.ts';
 import { cellName, planRun } from '../scenario/plan.ts';
 import { type Selection, selectCells } from '../scenario/selection.ts';
 import type { TraceEvent } from '../trace/trace-event.ts';
-import { configuredLine, configuredRun, runOptionOf } from './configured-run.ts';
+import {
+  checkConfiguredOutputs,
+  configuredLine,
+  configuredRun,
+  runOptionOf,
+} from './configured-run.ts';
 import { exitCode } from './exit-code.ts';
+import { outputKinds } from './output-kinds.ts';
 import { recordedLengths } from './recorded-lengths.ts';
 import { eventLine, RunProgress } from './run-progress.ts';
 import { scenarioCatalog } from './scenario-files.ts';
@@ -121,6 +127,28 @@ test('names and paths that are not there are told where the file has them, and o
     problemsOf(() => checkHarnessConfig(config, keys, known)),
     [],
   );
+});
+
+test('a wrong output of the file is told where the file has it', (t) => {
+  const path = file(
+    'outputs/echokit-harness.toml',
+    '[run]\noutputs = [\n  "junt=a.xml",\n  "csv=",\n  "csv=a.csv", "json=a.csv",\n  "ctrf=no/a.json",\n]\n',
+  );
+  const config = readHarnessConfigFile(path);
+  const taken = new Set<RunKey>(['outputs']);
+  t.deepEqual(
+    problemsOf(() => checkHarnessConfig(config, taken, { outputs: outputKinds })),
+    [
+      '3:3 HARNESS_CONFIG_BAD_VALUE "junt=a.xml": there is no output "junt": did you mean "junit"?',
+      '4:3 HARNESS_CONFIG_BAD_VALUE "csv=": it names no file',
+      '5:16 HARNESS_CONFIG_BAD_VALUE two outputs have the same file, a.csv',
+    ],
+  );
+  const error = t.throws(() => checkConfiguredOutputs({ config, taken, leftOut: [] }), {
+    code: 'OUTPUT_FOLDER_MISSING',
+  });
+  t.true(error.message.startsWith(`${path}:6:3: `), error.message);
+  t.notThrows(() => checkConfiguredOutputs({ config, taken: new Set(), leftOut: [] }));
 });
 
 test('the command line goes before the file, and what has no meaning beside it is left out', (t) => {

@@ -14,12 +14,17 @@ import { secretsOfServerUrl } from '../server/access-token.ts';
 import { SecretMask } from '../trace/secret-mask.ts';
 import { type BoardOptions, boardOnDesk } from './board-on-desk.ts';
 import { carryOut } from './carried-run.ts';
-import { type ConfiguredDefaults, configuredLine } from './configured-run.ts';
+import {
+  type ConfiguredDefaults,
+  checkConfiguredOutputs,
+  configuredLine,
+} from './configured-run.ts';
 import { configuredScenario } from './configured-scenario.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import { runBaseline } from './gated-run.ts';
 import { type LiveOptions, liveAnnouncement, liveBudget, liveProviders } from './live-providers.ts';
 import type { LoadOptions } from './load-command.ts';
+import { outputKinds } from './output-kinds.ts';
 import { chooseProviders, unusedSections } from './provider-choice.ts';
 import {
   differencesFrom,
@@ -98,7 +103,8 @@ export async function runCommand(
   const { configured } = options;
   if (configured !== undefined) {
     if (options.quiet !== true) shown.say(configuredLine(configured));
-    checkHarnessConfig(configured.config, configured.taken);
+    checkHarnessConfig(configured.config, configured.taken, { outputs: outputKinds });
+    if (options.list !== true) checkConfiguredOutputs(configured);
   }
   const { devices } = options;
   if (devices !== undefined) {

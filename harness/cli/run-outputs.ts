@@ -1,8 +1,12 @@
 /** `--output`: what a run came to, for other programs, and what GitHub Actions is shown by itself. */
 import { appendFileSync, statSync } from 'node:fs';
 import { relative, resolve, sep } from 'node:path';
-import { nearestName } from '../../adapters/nearest-name.ts';
 import { checkWritable, type FileContent, writeWhole } from '../files/written-file.ts';
+import {
+  readWrittenOutput,
+  standardOutput,
+  type WrittenOutput,
+} from '../harness-config/written-output.ts';
 import { chromeTrace, type TracedCell } from '../report/chrome-trace.ts';
 import { csvReport } from '../report/csv-report.ts';
 import { ctrfReport } from '../report/ctrf-report.ts';
@@ -16,13 +20,7 @@ import { CommandError, exitCode } from './exit-code.ts';
 import { type OutputKind, outputKinds } from './output-kinds.ts';
 import type { Terminal } from './terminal.ts';
 
-/** The path that stands for standard output. */
-const standardOutput = '-';
-
-export interface RunOutput {
-  readonly kind: OutputKind;
-  readonly path: string;
-}
+export type RunOutput = WrittenOutput<OutputKind>;
 
 /** How a command was asked for outputs. */
 export interface OutputOptions {
@@ -72,22 +70,10 @@ export function wantedOutputs({ output = [], json = false }: OutputOptions): Run
 }
 
 function readOutput(written: string): RunOutput {
-  const [, name = written, path = ''] = /^([^=]*)=(.*)$/s.exec(written) ?? [];
-  const kind = outputKinds.find((one) => one === name);
-  if (kind === undefined) {
-    const meant = nearestName(name, outputKinds);
-    throw usage(
-      `--output ${written}: there is no output "${name}"${meant === undefined ? '.' : `: did you mean "${meant}"?`}`,
-      `outputs: ${outputKinds.join(', ')}; for example --output junit=results.xml`,
-    );
-  }
-  if (path === '') {
-    throw usage(
-      `--output ${written} names no file.`,
-      `--output ${kind}=<file>, or ${kind}=- for standard output`,
-    );
-  }
-  return { kind, path };
+  const read = readWrittenOutput(written, outputKinds);
+  if ('kind' in read) return read;
+  const end = read.message.endsWith('?') ? '' : '.';
+  throw usage(`--output ${written}: ${read.message}${end}`, read.hint);
 }
 
 function usage(message: string, hint: string): CommandError {

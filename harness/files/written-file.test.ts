@@ -12,6 +12,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -145,6 +146,38 @@ test('a folder in its place, a missing folder and a file in the path are told be
   }
   t.notThrows(() => checkWritable(join(folder, 'new.txt')));
   t.deepEqual(readdirSync(folder), ['file'], 'asking leaves nothing');
+});
+
+test('what killed writers have left is taken away, and nothing else', (t) => {
+  const folder = newFolder('forgotten');
+  const { pid: gone } = spawnSync(process.execPath, ['-e', '']);
+  // Some day of the year 2020.
+  const longAgoS = 1_600_000_000;
+  const old = (name: string): string => {
+    const path = join(folder, name);
+    writeFileSync(path, 'x');
+    utimesSync(path, longAgoS, longAgoS);
+    return name;
+  };
+  old(`.echokit-${gone}-1.tmp`);
+  // Of another container, in which the number was that of this process.
+  old(`.echokit-${process.pid}-999999999.tmp`);
+  const kept = [
+    old(`.echokit-${process.ppid}-1.tmp`),
+    old(`.echokit-${gone}-1.tmp.txt`),
+    old(`echokit-${gone}-1.tmp`),
+    'a.txt',
+  ];
+  const young = `.echokit-${gone}-2.tmp`;
+  writeFileSync(join(folder, young), 'another machine may be writing it');
+  const linked = `.echokit-${gone}-3.tmp`;
+  symlinkSync(kept[1]!, join(folder, linked));
+  mkdirSync(join(folder, `.echokit-${gone}-4.tmp`));
+  writeWhole(join(folder, 'a.txt'), 'new');
+  t.deepEqual(
+    readdirSync(folder).sort(),
+    [...kept, young, linked, `.echokit-${gone}-4.tmp`].sort(),
+  );
 });
 
 test('nothing to write is an error and no empty file', (t) => {

@@ -10,6 +10,7 @@ import {
   fstatSync,
   fsyncSync,
   openSync,
+  readdirSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -25,7 +26,7 @@ export type FileContent = string | Uint8Array | Iterable<string | Uint8Array>;
 /**
  * Writes a file in a folder that is there. A link is followed, the permissions of an older file stay. Pipes and
  * terminals (`/dev/stdout`) have nothing to be replaced and are written straight. A process that is killed
- * leaves its temporary file, `.echokit-<process>-<number>.tmp`.
+ * leaves its temporary file, `.echokit-<process>-<number>.tmp`; the next one that writes into the folder takes it away.
  *
  * @throws {OutputError} and leaves what was there, and no temporary file. What an iterable throws is passed on in
  *   the same way.
@@ -44,6 +45,7 @@ export function writeWhole(path: string, content: FileContent): void {
   const target = old === undefined ? path : realpathSync(path);
   const { file, temporary } = refusals(path, () => openTemporary(dirname(target)));
   let open = true;
+  sweep(dirname(target), file);
   try {
     const bytes = refusals(path, () => writePieces(file, content, path));
     refusals(path, () => {
@@ -106,15 +108,62 @@ function checked(path: string): Stats | undefined {
 
 let opened = 0;
 
+/** Of this process: others with its number were in another container, or before a restart. */
+const own = new Set<string>();
+
+/** A writer touches its file with every piece: one that has not for so long is no more. */
+const forgottenMs = 10 * 60_000;
+
+/** Folders are looked through once. */
+const swept = new Set<string>();
+
 /** Names of temporary files are taken once: by process and number, and never one that is there. */
 function openTemporary(folder: string): { readonly file: number; readonly temporary: string } {
   for (;;) {
-    const temporary = join(folder, `.echokit-${process.pid}-${++opened}.tmp`);
+    const name = `.echokit-${process.pid}-${++opened}.tmp`;
+    const temporary = join(folder, name);
     try {
-      return { file: openSync(temporary, 'wx'), temporary };
+      const file = openSync(temporary, 'wx');
+      own.add(name);
+      return { file, temporary };
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
+  }
+}
+
+/**
+ * Removes what killed writers have left in the folder: plain files with the name of a temporary one, of a process that is not there any
+ * more, and long untouched by the clock of that disk, since the process may live on another machine. What cannot be
+ * looked at or removed stays.
+ *
+ * @param file just made in the folder: its date is "now"
+ */
+function sweep(folder: string, file: number): void {
+  try {
+    const place = realpathSync(folder);
+    if (swept.has(place)) return;
+    swept.add(place);
+    const nowMs = fstatSync(file).mtimeMs;
+    for (const entry of readdirSync(place, { withFileTypes: true })) {
+      const number = /^\.echokit-(\d+)-\d+\.tmp$/.exec(entry.name)?.[1];
+      if (number === undefined || !entry.isFile() || own.has(entry.name)) continue;
+      if (Number(number) !== process.pid && isRunning(Number(number))) continue;
+      const path = join(place, entry.name);
+      if (nowMs - statSync(path).mtimeMs >= forgottenMs) rmSync(path, { force: true });
+    }
+  } catch {
+    // It is only tidiness, and no reason not to write.
+  }
+}
+
+/** Also when it belongs to somebody else, and may not be sent a signal. */
+function isRunning(number: number): boolean {
+  try {
+    process.kill(number, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
   }
 }
 
@@ -223,5 +272,10 @@ export class OutputError extends Error {
     super(message, options);
     this.code = code;
     this.hint = hint;
+  }
+
+  /** The same, told with where the file was named. */
+  namedAt(place: string): OutputError {
+    return new OutputError(this.code, `${place}: ${this.message}`, this.hint, { cause: this });
   }
 }

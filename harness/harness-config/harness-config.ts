@@ -16,6 +16,7 @@ import {
   type RunDefaults,
   type RunKey,
 } from './schema.ts';
+import { readWrittenOutput, standardOutput } from './written-output.ts';
 
 export const harnessConfigName = 'echokit-harness.toml';
 
@@ -99,13 +100,14 @@ const gateCodes = {
   'wrong-type': 'HARNESS_CONFIG_WRONG_TYPE',
 } as const;
 
-/** Names that exist, by the key of `[run]` that lists such. */
+/** Names that exist, by the key of `[run]` that lists such; `outputs` are the kinds of them. */
 export type KnownNames = Partial<
-  Readonly<Record<'providers' | 'devices' | 'networks', readonly string[]>>
+  Readonly<Record<'providers' | 'devices' | 'networks' | 'outputs', readonly string[]>>
 >;
 
 /**
- * Whether what the file names is there: providers, boards, networks, and the paths of scenarios, configuration and profiles.
+ * Whether what the file names is there: providers, boards, networks, kinds of outputs, and the paths of scenarios, configuration and
+ * profiles.
  *
  * @param keys those of `[run]` that count in this run
  * @throws {HarnessConfigError} with every name that is not
@@ -148,7 +150,38 @@ export function checkHarnessConfig(
     });
   }
   if (keys.has('config') && echokit !== undefined) isThere(['run', 'config'], echokit);
+  if (keys.has('outputs') && known.outputs !== undefined) {
+    checkOutputs(config.run.outputs ?? [], known.outputs, bad);
+  }
   refuse(problems);
+}
+
+function checkOutputs(
+  outputs: readonly string[],
+  kinds: readonly string[],
+  bad: (path: KeyPath, message: string, hint: string) => void,
+): void {
+  const taken = new Set<string>();
+  for (const [index, written] of outputs.entries()) {
+    const path = ['run', 'outputs', index];
+    const read = readWrittenOutput(written, kinds);
+    if ('message' in read) {
+      bad(path, `"${written}": ${read.message}`, read.hint);
+    } else if (taken.has(read.path)) {
+      const where =
+        read.path === standardOutput
+          ? 'would be mixed on standard output'
+          : `have the same file, ${read.path}`;
+      bad(path, `two outputs ${where}`, 'give each a file of its own');
+    } else taken.add(read.path);
+  }
+}
+
+/** Where the file has it: `file:line:column`. */
+export function placeOfKey({ file, text }: HarnessConfig, path: KeyPath): string {
+  const source = new SourceMap(text);
+  const { line, column } = source.lineColumn(source.nearest(path).value.start);
+  return `${file}:${line}:${column}`;
 }
 
 /** Where a path of the file leads to. */

@@ -112,9 +112,18 @@ export class ConsoleLineReader {
   }
 }
 
+/**
+ * Where one field may end in many places the next one has as many beginnings, so the work grows with a power of the
+ * length. Lines of forms with several such fields are short; a longer text is none of them.
+ */
+const severalFieldsCharactersMax = 1024;
+/** Kinds of fields that may hold anything. */
+const openKinds: ReadonlySet<string> = new Set(['text', 'padded', 'secret', 'debug']);
+
 /** A form as something that can be compared with a text. */
 class FormMatcher {
   readonly #name: string;
+  readonly #charactersMax: number;
   readonly #pattern: RegExp;
   readonly #fields: { readonly name: string; readonly kind: string }[] = [];
 
@@ -129,10 +138,12 @@ class FormMatcher {
       return fieldKinds[kind]!.source;
     });
     this.#pattern = new RegExp(`^${source.join('')}$`, 's');
+    const open = this.#fields.filter(({ kind }) => openKinds.has(kind));
+    this.#charactersMax = open.length > 1 ? severalFieldsCharactersMax : Number.POSITIVE_INFINITY;
   }
 
   match(text: string): ConsoleEvent | null {
-    const found = this.#pattern.exec(text);
+    const found = text.length > this.#charactersMax ? null : this.#pattern.exec(text);
     if (found === null) return null;
     const event: Record<string, unknown> = { name: this.#name };
     for (const [index, { name, kind }] of this.#fields.entries()) {

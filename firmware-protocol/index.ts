@@ -16,6 +16,7 @@ export {
   parseConsoleLine,
 } from './console-line.ts';
 export { type ByteCounts, ConsoleLineSplitter, type SplitLine } from './console-splitter.ts';
+export { isWholeMessagePack } from './msgpack.ts';
 export { ProtocolError, type ProtocolErrorCode } from './protocol-error.ts';
 export * from './serial-link/index.ts';
 export {

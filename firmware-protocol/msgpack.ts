@@ -214,6 +214,21 @@ export class MessagePackReader {
   }
 }
 
+/**
+ * Whether `bytes` hold one value and nothing behind it, with everything that its headers announce. Nothing is allocated
+ * for what is only announced, so a message may be asked this before it is given to a decoder that believes them.
+ */
+export function isWholeMessagePack(bytes: Uint8Array): boolean {
+  const reader = new MessagePackReader(bytes);
+  try {
+    reader.skip(0);
+  } catch (error) {
+    if (error instanceof Refusal) return false;
+    throw error;
+  }
+  return reader.remaining === 0;
+}
+
 function smallest(value: bigint): number | bigint {
   const number = Number(value);
   return Number.isSafeInteger(number) ? number : value;

@@ -51,8 +51,8 @@ const headerBytesMax = 1 << 20;
 const repeatedHeaderBytes = 16;
 
 type State =
-  /** Collecting `RIFF….WAVE` and the chunks before `data`. */
-  | { at: 'header' }
+  /** Collecting `RIFF….WAVE` and the chunks before `data`; `next` is the chunk that is looked at next. */
+  | { at: 'header'; next: number; format: PcmFormat | undefined }
   /** Inside sample data; `left` is Infinity for a placeholder size. */
   | { at: 'data'; left: number; odd: boolean }
   /** After sample data of an honest size: chunk headers, whose content is skipped. */
@@ -60,8 +60,10 @@ type State =
   | { at: 'skip'; left: number };
 
 export class WavStream {
-  #state: State = { at: 'header' };
-  #held: Uint8Array = new Uint8Array(0);
+  #state: State = newHeader();
+  readonly #held = new HeldBytes();
+  /** So many bytes must be held before there is anything to do. */
+  #wanted = 0;
   #format: PcmFormat | undefined;
   #restart = true;
   #ignoredBytes = 0;
@@ -83,16 +85,22 @@ export class WavStream {
    * @throws {WavError} when the bytes are no WAV, or one in an encoding that is not linear PCM
    */
   push(bytes: Uint8Array): WavPiece[] {
-    let rest = this.#held.length === 0 ? bytes : concat(this.#held, bytes);
-    this.#held = new Uint8Array(0);
+    const wasHeld = this.#held.length > 0;
+    if (wasHeld) this.#held.append(bytes);
+    const all = wasHeld ? this.#held.bytes : bytes;
+    if (all.length < this.#wanted) return [];
+    this.#wanted = 0;
     const pieces: WavPiece[] = [];
+    let rest = all;
     while (rest.length > 0) {
       const used = this.#step(rest, pieces, false);
       if (used === 0) break;
       rest = rest.subarray(used);
     }
+    if (wasHeld && rest.length === all.length) return pieces;
+    this.#held.clear();
     // A copy: the caller may reuse its buffer.
-    if (rest.length > 0) this.#held = rest.slice();
+    if (rest.length > 0) this.#held.append(rest);
     return pieces;
   }
 
@@ -104,8 +112,8 @@ export class WavStream {
    */
   end(): WavPiece[] {
     const pieces: WavPiece[] = [];
-    let rest = this.#held;
-    this.#held = new Uint8Array(0);
+    let rest = this.#held.bytes;
+    this.#held.clear();
     if (this.#state.at === 'data') {
       while (rest.length > 0 && this.#state.at === 'data') {
         rest = rest.subarray(this.#step(rest, pieces, true));
@@ -127,7 +135,7 @@ export class WavStream {
     const state = this.#state;
     switch (state.at) {
       case 'header':
-        return this.#readHeader(bytes);
+        return this.#readHeader(state, bytes);
       case 'data':
         return this.#readData(state, bytes, pieces, ending);
       case 'tail':
@@ -142,24 +150,27 @@ export class WavStream {
     }
   }
 
-  /** Needs the whole header up to the sample data, because it may be cut anywhere. */
-  #readHeader(bytes: Uint8Array): number {
-    if (!requireRiff(bytes, false) || bytes.length < 12) return 0;
+  /**
+   * Needs the whole header up to the sample data, because it may be cut anywhere. What was looked at once is not looked at
+   * again, and nothing is done until the next chunk is there: a long header may come byte by byte.
+   */
+  #readHeader(state: { next: number; format: PcmFormat | undefined }, bytes: Uint8Array): number {
+    if (state.next === 12 && !requireRiff(bytes, false)) return 0;
+    if (bytes.length < 12) return 0;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    let format: PcmFormat | undefined;
-    let at = 12;
     for (;;) {
+      const at = state.next;
       if (at > headerBytesMax) {
         throw new WavError(
           'WAV_HEADER_TOO_LONG',
           `No "data" chunk in the first ${headerBytesMax} bytes of the WAV.`,
         );
       }
-      if (at + 8 > bytes.length) return 0;
+      if (at + 8 > bytes.length) return this.#waitFor(at + 8);
       const id = tag(bytes, at);
       const size = view.getUint32(at + 4, true);
       if (id === 'data') {
-        if (format === undefined) {
+        if (state.format === undefined) {
           throw new WavError(
             'WAV_BAD_HEADER',
             'The WAV has a "data" chunk before any "fmt " chunk.',
@@ -169,7 +180,7 @@ export class WavStream {
         this.#state = open
           ? { at: 'data', left: Number.POSITIVE_INFINITY, odd: false }
           : { at: 'data', left: size, odd: size % 2 === 1 };
-        this.#format = format;
+        this.#format = state.format;
         this.#restart = true;
         return at + 8;
       }
@@ -177,16 +188,28 @@ export class WavStream {
         if (size < 16 || size > 4096) {
           throw new WavError('WAV_BAD_HEADER', `The "fmt " chunk of the WAV says ${size} bytes.`);
         }
-        if (at + 8 + size > bytes.length) return 0;
-        format = readFormat(view, at + 8, size);
+        if (at + 8 + size > bytes.length) return this.#waitFor(at + 8 + size);
+        state.format = readFormat(view, at + 8, size);
       } else if (!isChunkId(id)) {
         throw new WavError(
           'WAV_BAD_HEADER',
           `Expected a chunk at byte ${at} of the WAV header, found ${hex(bytes.subarray(at, at + 8))}.`,
         );
       }
-      at += 8 + size + (size % 2);
+      state.next = at + 8 + size + (size % 2);
     }
+  }
+
+  /** @returns 0: nothing is used */
+  #waitFor(bytes: number): number {
+    this.#wanted = bytes;
+    return 0;
+  }
+
+  #enterHeader(bytes: Uint8Array): number {
+    const header = newHeader();
+    this.#state = header;
+    return this.#readHeader(header, bytes);
   }
 
   #readData(
@@ -201,8 +224,7 @@ export class WavStream {
     }
     const found = findRepeatedHeader(bytes, ending);
     if (found === 0 && isRepeatedHeader(bytes)) {
-      this.#state = { at: 'header' };
-      return this.#readHeader(bytes);
+      return this.#enterHeader(bytes);
     }
     const end = found === -1 ? bytes.length : found;
     const used = Math.min(state.left, end);
@@ -227,8 +249,7 @@ export class WavStream {
     if (bytes.length < 8) return 0;
     const id = tag(bytes, 0);
     if (id === 'RIFF') {
-      this.#state = { at: 'header' };
-      return this.#readHeader(bytes);
+      return this.#enterHeader(bytes);
     }
     const size = new DataView(bytes.buffer, bytes.byteOffset, 8).getUint32(4, true);
     // Not a chunk: nothing behind it can be located, so the rest is ignored as well.
@@ -362,9 +383,37 @@ function hex(bytes: Uint8Array): string {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
 }
 
-function concat(first: Uint8Array, second: Uint8Array): Uint8Array {
-  const joined = new Uint8Array(first.length + second.length);
-  joined.set(first);
-  joined.set(second, first.length);
-  return joined;
+function newHeader(): State & { at: 'header' } {
+  return { at: 'header', next: 12, format: undefined };
+}
+
+/** Bytes that wait for more; room is doubled, so that many small pieces cost no more than a few large ones. */
+class HeldBytes {
+  #room = new Uint8Array(0);
+  #length = 0;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  append(bytes: Uint8Array): void {
+    const length = this.#length + bytes.length;
+    if (length > this.#room.length) {
+      const room = new Uint8Array(Math.max(length, 2 * this.#room.length));
+      room.set(this.#room.subarray(0, this.#length));
+      this.#room = room;
+    }
+    this.#room.set(bytes, this.#length);
+    this.#length = length;
+  }
+
+  /** A view, which {@link clear} leaves to whoever has it. */
+  get bytes(): Uint8Array {
+    return this.#room.subarray(0, this.#length);
+  }
+
+  clear(): void {
+    this.#room = new Uint8Array(0);
+    this.#length = 0;
+  }
 }

@@ -61,6 +61,12 @@ export interface ProviderWords {
 }
 
 const wordsLengthMax = 600;
+/** Codes are names; what is longer is none. */
+const codeLengthMax = 120;
+/** No more of a page is looked through for its words. */
+const pageLengthMax = 8192;
+/** Envelopes in envelopes; real ones have two or three. */
+const envelopeDepthMax = 16;
 
 /**
  * Finds the message in an error body. Understood are the envelopes of TTS provider protocol
@@ -71,28 +77,33 @@ export function providerWords(body: string): ProviderWords {
   if (text.startsWith('{') || text.startsWith('[')) {
     try {
       const found = wordsOf(JSON.parse(text));
-      if (found !== undefined) return { ...found, message: shorten(found.message) };
+      if (found !== undefined) return found;
     } catch {
       // Cut off or no JSON after all: the text itself is the best there is.
     }
   }
   if (/^<(?:!doctype|html)/i.test(text)) {
-    const title = /<title[^>]*>([^<]*)<\/title>/i.exec(text)?.[1];
-    return { message: shorten(title ?? text.replace(/<[^>]*>/g, ' ')) };
+    const page = text.slice(0, pageLengthMax);
+    const title = /<title[^<>]*>([^<]*)<\/title>/i.exec(page)?.[1];
+    return { message: shorten(title ?? page.replace(/<[^<>]*>/g, ' ')) };
   }
   return { message: shorten(text) };
 }
 
 /** As {@link providerWords}, of an envelope that has been parsed already; undefined when it is none. */
 export function wordsOf(value: unknown): ProviderWords | undefined {
-  if (typeof value === 'string') return { message: value };
+  return wordsWithin(value, envelopeDepthMax);
+}
+
+function wordsWithin(value: unknown, depth: number): ProviderWords | undefined {
+  if (typeof value === 'string') return { message: shorten(value) };
+  if (typeof value !== 'object' || value === null || depth === 0) return undefined;
   // FastAPI's validation list, or a list of errors: the first one speaks for all.
-  if (Array.isArray(value)) return value.length > 0 ? wordsOf(value[0]) : undefined;
-  if (typeof value !== 'object' || value === null) return undefined;
+  if (Array.isArray(value)) return wordsWithin(value[0], depth - 1);
   const { detail, errors, error, message, msg, title, loc, param, code, status, type } =
     value as Envelope;
   const inner = detail ?? errors ?? error;
-  if (typeof inner === 'object' && inner !== null) return wordsOf(inner);
+  if (typeof inner === 'object' && inner !== null) return wordsWithin(inner, depth - 1);
   const text = [message, msg, detail, title, error].find(isWord);
   if (text === undefined) return undefined;
   // The code stands in `code`, or in `error` (Kokoro) or `status` (ElevenLabs) beside a message; a
@@ -100,12 +111,12 @@ export function wordsOf(value: unknown): ProviderWords | undefined {
   const names = [code, status, error].filter((name) => name !== text);
   const name = names.find(isWord) ?? names.find((candidate) => typeof candidate === 'number');
   const field = Array.isArray(loc) ? loc.at(-1) : param;
-  return {
+  return shortWords({
     message: text,
     ...(name === undefined ? {} : { code: String(name) }),
     ...(isWord(type) ? { type } : {}),
     ...(isWord(field) ? { param: field } : {}),
-  };
+  });
 }
 
 /** Keys that error bodies use; a body has some of them. */
@@ -128,6 +139,16 @@ type Envelope = Partial<
 
 function isWord(value: unknown): value is string {
   return typeof value === 'string' && value !== '';
+}
+
+/** The same words, no longer than people read. */
+export function shortWords({ message, code, type, param }: ProviderWords): ProviderWords {
+  return {
+    message: shorten(message),
+    ...(code === undefined ? {} : { code: shorten(code, codeLengthMax) }),
+    ...(type === undefined ? {} : { type: shorten(type, codeLengthMax) }),
+    ...(param === undefined ? {} : { param }),
+  };
 }
 
 /** A refusal in HTTP, at a request or at a WebSocket upgrade. */
@@ -182,8 +203,8 @@ export function classifyWords(
   readWords = true,
 ): SpeechFailureKind | undefined {
   for (const name of [words.code, words.type]) {
-    const kind = name === undefined ? undefined : table.codes[name];
-    if (kind !== undefined) return kind;
+    // A code may be a name that every object has, such as "constructor".
+    if (name !== undefined && Object.hasOwn(table.codes, name)) return table.codes[name];
   }
   const { code = '', param } = words;
   return (
@@ -212,14 +233,22 @@ function kindOfStatus(status: number): SpeechFailureKind {
 export function retryAfterMs(headers: IncomingHttpHeaders): number | undefined {
   const precise = headers['retry-after-ms'];
   if (typeof precise === 'string' && /^\d+(\.\d+)?$/.test(precise)) {
-    return Math.round(Number(precise));
+    return waitMs(Number(precise));
   }
   const value = headers['retry-after'];
   if (value === undefined) return undefined;
-  if (/^\d+(\.\d+)?$/.test(value)) return Math.round(Number(value) * 1_000);
+  if (/^\d+(\.\d+)?$/.test(value)) return waitMs(Number(value) * 1_000);
   const until = httpDateSeconds(value);
   const now = headers.date === undefined ? undefined : httpDateSeconds(headers.date);
-  return until === undefined || now === undefined ? undefined : Math.max(0, until - now) * 1_000;
+  if (until === undefined || now === undefined) return undefined;
+  return waitMs(Math.max(0, until - now) * 1_000);
+}
+
+/** Nobody means to be asked again in more than a year; such a number is none. */
+const waitMsMax = 366 * 24 * 3_600_000;
+
+function waitMs(ms: number): number | undefined {
+  return ms <= waitMsMax ? Math.round(ms) : undefined;
 }
 
 const unitMs: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1 };
@@ -238,7 +267,7 @@ export function waitInWords(message: string): number | undefined {
   if (spans === undefined) return undefined;
   const parts = [...spans.matchAll(new RegExp(spanPattern, 'gi'))];
   const sum = parts.reduce((ms, part) => ms + Number(part[1]) * unitMs[part[2]!.toLowerCase()]!, 0);
-  return Math.round(sum);
+  return waitMs(sum);
 }
 
 /** Takes known secrets out of a text that a provider wrote, in whatever encoding it has them. */
@@ -307,7 +336,8 @@ export function sentence(what: string, hint?: string): string {
   return hint === undefined ? end : `${end} ${hint}`;
 }
 
-function shorten(text: string): string {
-  const line = text.replace(/\s+/g, ' ').trim();
-  return line.length > wordsLengthMax ? `${line.slice(0, wordsLengthMax)}…` : line;
+function shorten(text: string, lengthMax = wordsLengthMax): string {
+  // Much of a long text may be space; more than this of it is not looked at.
+  const line = text.slice(0, pageLengthMax).replace(/\s+/g, ' ').trim();
+  return line.length > lengthMax ? `${line.slice(0, lengthMax)}…` : line;
 }

@@ -18,6 +18,7 @@ import {
   redact,
   redactBytes,
   sentence,
+  shortWords,
   speechError,
   waitInWords,
 } from './provider-failure.ts';
@@ -460,16 +461,17 @@ class Utterance {
   }
 
   /** The service said why it stops, in a message of its own or in one before a close. */
-  #refused(words: ProviderWords, status: number | undefined): void {
+  #refused(said: ProviderWords, status: number | undefined): void {
     const { platform, failures } = this.#platform;
+    const words = shortWords(said);
     const kind =
       classifyWords(words, failures) ??
       (status !== undefined && clientTrouble.has(status) ? 'bad-request' : 'server');
     const code = words.code ?? words.type;
-    const said = [code, words.message].filter(Boolean).join(': ') || 'no explanation';
+    const why = [code, words.message].filter(Boolean).join(': ') || 'no explanation';
     this.#fail({
       kind,
-      message: sentence(`${platform} stopped: ${said}`, failures.hints?.[kind]),
+      message: sentence(`${platform} stopped: ${why}`, failures.hints?.[kind]),
       providerCode: code,
       status,
       retryAfterMs: waitInWords(words.message),

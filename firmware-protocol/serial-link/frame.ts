@@ -94,11 +94,11 @@ export class SerialLinkDecoder {
 
   /** @param bytes as they arrived, cut anywhere; kept no longer than the call */
   push(bytes: Uint8Array): SerialLinkItem[] {
-    const items: SerialLinkItem[] = [];
+    const items = new ItemList(this.counts);
     /** Where text begins that is not in `items` yet; -1: none. */
     let textFrom = -1;
     const endText = (end: number): void => {
-      if (textFrom !== -1) this.#text(items, new Uint8Array(bytes.subarray(textFrom, end)));
+      if (textFrom !== -1) items.text(bytes.subarray(textFrom, end));
       textFrom = -1;
     };
     for (let i = 0; i < bytes.length; i++) {
@@ -121,7 +121,7 @@ export class SerialLinkDecoder {
         this.#length = 0;
         continue;
       }
-      if (this.#state === 'zero') this.#text(items, Uint8Array.of(0));
+      if (this.#state === 'zero') items.text(Uint8Array.of(0));
       if (byte === 0) {
         endText(i);
         this.#state = 'zero';
@@ -131,7 +131,7 @@ export class SerialLinkDecoder {
       if (textFrom === -1) textFrom = i;
     }
     endText(bytes.length);
-    return items;
+    return items.finish();
   }
 
   /**
@@ -139,14 +139,14 @@ export class SerialLinkDecoder {
    * begun will not be completed. Text in it is handed on.
    */
   giveUp(): SerialLinkItem[] {
-    const items: SerialLinkItem[] = [];
+    const items = new ItemList(this.counts);
     if (this.#state === 'frame') this.#damaged(items, 'unfinished');
-    if (this.#state === 'zero') this.#text(items, Uint8Array.of(0));
+    if (this.#state === 'zero') items.text(Uint8Array.of(0));
     this.#state = 'text';
-    return items;
+    return items.finish();
   }
 
-  #endFrame(items: SerialLinkItem[]): void {
+  #endFrame(items: ItemList): void {
     const stuffedLength = this.#length - checkBytes;
     if (stuffedLength < 2) {
       this.#damaged(items, 'too-short');
@@ -165,37 +165,68 @@ export class SerialLinkDecoder {
     } else if (body.length > this.#bodyMaximum) {
       this.#damaged(items, 'too-long');
     } else {
-      this.counts.frames += 1;
-      items.push({ kind: 'frame', body });
+      items.frame(body);
     }
   }
 
-  #damaged(items: SerialLinkItem[], reason: SerialLinkDamage): void {
+  #damaged(items: ItemList, reason: SerialLinkDamage): void {
     const bytes = this.#frame.slice(0, this.#length);
     const from = textAtEnd(bytes);
-    this.counts.damaged[reason] += 1;
-    items.push({ kind: 'damaged', reason, bytes: bytes.slice(0, from) });
-    if (from < bytes.length) this.#text(items, bytes.slice(from));
+    items.damaged(reason, bytes.slice(0, from));
+    if (from < bytes.length) items.text(bytes.subarray(from));
+  }
+}
+
+/** What is found in one go, in order and counted. Text that lies together is put together once, however many pieces it has. */
+class ItemList {
+  readonly #counts: SerialLinkDecoderCounts;
+  readonly #items: SerialLinkItem[] = [];
+  #texts: Uint8Array[] = [];
+
+  constructor(counts: SerialLinkDecoderCounts) {
+    this.#counts = counts;
   }
 
-  #text(items: SerialLinkItem[], bytes: Uint8Array): void {
-    this.counts.textBytes += bytes.length;
-    const last = items.at(-1);
-    if (last?.kind === 'text') {
-      items[items.length - 1] = { kind: 'text', bytes: joined(last.bytes, bytes) };
-    } else {
-      items.push({ kind: 'text', bytes });
-    }
+  frame(body: Uint8Array): void {
+    this.#endText();
+    this.#counts.frames += 1;
+    this.#items.push({ kind: 'frame', body });
+  }
+
+  damaged(reason: SerialLinkDamage, bytes: Uint8Array): void {
+    this.#endText();
+    this.#counts.damaged[reason] += 1;
+    this.#items.push({ kind: 'damaged', reason, bytes });
+  }
+
+  /** @param bytes copied before {@link finish} returns */
+  text(bytes: Uint8Array): void {
+    this.#counts.textBytes += bytes.length;
+    this.#texts.push(bytes);
+  }
+
+  finish(): SerialLinkItem[] {
+    this.#endText();
+    return this.#items;
+  }
+
+  #endText(): void {
+    if (this.#texts.length === 0) return;
+    this.#items.push({ kind: 'text', bytes: joined(this.#texts) });
+    this.#texts = [];
   }
 }
 
 const crcOfMarker = crc32(Uint8Array.of(frameMarker));
 
-function joined(one: Uint8Array, other: Uint8Array): Uint8Array {
-  const both = new Uint8Array(one.length + other.length);
-  both.set(one);
-  both.set(other, one.length);
-  return both;
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 }
 
 /**

@@ -3,6 +3,7 @@
  * ids, names of programs, how the bytes are framed) is left out of the comparison.
  */
 import { decode } from '@msgpack/msgpack';
+import { isWholeMessagePack } from '../../firmware-protocol/index.ts';
 import { secretMembers } from './client-bytes.ts';
 
 /** A request head, a complete body, or a message on a WebSocket. */
@@ -200,6 +201,8 @@ function contentOf({ kind, bytes }: RequestPart): { readonly value: unknown } | 
     }
   }
   try {
+    // The decoder makes room for what a header announces.
+    if (!isWholeMessagePack(bytes)) return undefined;
     const value = decode(bytes);
     return isObject(value) ? { value } : undefined;
   } catch {

@@ -1,4 +1,5 @@
 import { decode, encode } from '@msgpack/msgpack';
+import { isWholeMessagePack } from '../../firmware-protocol/index.ts';
 import { formatObstacle } from './audio-format.ts';
 import type { Fields } from './field-check.ts';
 import type { FishProblem, FishRequest } from './fish-request.ts';
@@ -50,6 +51,8 @@ export function packed(message: object): Uint8Array {
 
 /** `undefined` when it is no MessagePack map. */
 export function unpacked(bytes: Uint8Array): Fields | undefined {
+  // The decoder makes room for what a header announces, which may be gigabytes in a few bytes.
+  if (!isWholeMessagePack(bytes)) return undefined;
   try {
     return fieldsOf(decode(bytes));
   } catch {

@@ -27,6 +27,12 @@ export const benchParts: readonly BenchPart[] = [
     load: async () => (await import('./replay-lateness.ts')).replayLateness,
   },
   {
+    name: 'boards',
+    about: 'how many boards a processor bears, and what one takes; --full: over sockets, too',
+    seconds: 40,
+    load: async () => (await import('./boards.ts')).boards,
+  },
+  {
     name: 'console',
     about: 'how late lines of a console arrive, and how soon a port that was away is read again',
     seconds: 30,

@@ -2,6 +2,14 @@
 import type { FuzzTarget } from './fuzz-target.ts';
 import { consoleBytes, consoleStory, telnetBytes } from './targets/board-lines.ts';
 import { clientCommands, connectUrls, serverEvents } from './targets/device-messages.ts';
+import {
+  baselines,
+  bundles,
+  tomlPositions,
+  traces,
+  wavFiles,
+  writtenFiles,
+} from './targets/files.ts';
 import { opusPackets } from './targets/opus-packets.ts';
 import {
   answerBodies,
@@ -30,6 +38,12 @@ export const fuzzTargets: readonly FuzzTarget[] = [
   refusals,
   socketMessages,
   opusPackets,
+  tomlPositions,
+  writtenFiles,
+  traces,
+  bundles,
+  baselines,
+  wavFiles,
 ];
 
 /** How many of `inputs` each target gets, by its share; at least one. */

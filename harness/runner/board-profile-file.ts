@@ -105,7 +105,9 @@ export function parseBoardProfile(text: string, path: string): DeviceProfile {
       'name must have lower-case letters, digits, - and _, and not be that of a built-in board',
     );
   }
-  const profile = typeof base === 'string' ? deviceProfiles[base] : undefined;
+  // A name that every object has, such as "constructor", is no board.
+  const isBoard = typeof base === 'string' && Object.hasOwn(deviceProfiles, base);
+  const profile = isBoard ? deviceProfiles[base] : undefined;
   if (profile === undefined) {
     const known = Object.keys(deviceProfiles).join(', ');
     throw problem(path, `base "${String(base)}" is none of ${known}`);

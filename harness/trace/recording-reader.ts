@@ -69,7 +69,9 @@ export function parseTrace(
 ): { header: TraceHeader; events: TraceEvent[] } {
   const records: Readonly<Record<string, unknown>>[] = [];
   for (const line of linesOf(trace)) {
-    const record = line.isWhole ? readLine(line.bytes) : 'the last line is torn';
+    const record = line.isWhole
+      ? readLine(line.bytes, records.length > 0)
+      : 'the last line is torn';
     if (typeof record !== 'string') records.push(record);
     else if (partial && records.length > 0) break;
     else throw damaged(path, record, records.length + 1);
@@ -102,7 +104,7 @@ function* linesOf(bytes: Uint8Array): Iterable<{ bytes: Uint8Array; isWhole: boo
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** @returns what is wrong with it, when it is no line of a trace */
-function readLine(bytes: Uint8Array): Readonly<Record<string, unknown>> | string {
+function readLine(bytes: Uint8Array, isEvent: boolean): Readonly<Record<string, unknown>> | string {
   let text: string;
   try {
     text = utf8.decode(bytes);
@@ -111,8 +113,14 @@ function readLine(bytes: Uint8Array): Readonly<Record<string, unknown>> | string
   }
   try {
     const record: unknown = JSON.parse(text);
-    const isObject = typeof record === 'object' && record !== null && !Array.isArray(record);
-    return isObject ? (record as Record<string, unknown>) : 'it is not a JSON object';
+    if (typeof record !== 'object' || record === null || Array.isArray(record)) {
+      return 'it is not a JSON object';
+    }
+    const fields = record as Record<string, unknown>;
+    // Without these it has no place among the others.
+    const hasPlace = Number.isFinite(fields['atUs']) && Number.isFinite(fields['seq']);
+    if (isEvent && !hasPlace) return 'it is no event: atUs and seq must be numbers';
+    return fields;
   } catch (error) {
     return (error as Error).message;
   }

@@ -139,6 +139,7 @@ const startsPrograms: Readonly<Record<string, string>> = {
   'harness/cli/bench-command.ts': 'git, and programs that tell of this machine',
   'harness/cli/board-on-desk.ts': 'the program that plays or records sound',
   'harness/cli/explore-processes.ts': 'this program',
+  'harness/cli/fuzz-decoders.ts': 'this program',
   'harness/cli/keep-fault-matrix.ts': 'this program',
   'harness/cli/load-processes.ts': 'this program',
   'harness/cli/replay-hash.ts': 'this program',

@@ -9,6 +9,7 @@ import { quirkIds } from '../device/quirk.ts';
 import { checkWritable, writeWhole } from '../files/written-file.ts';
 import { findAudible } from '../metrics/audibility.ts';
 import { endpointOfUrl } from '../network/endpoint-url.ts';
+import { readAuthorities } from '../network/server-certificate.ts';
 import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
 import { neutralize } from '../report/terminal-text.ts';
@@ -34,6 +35,8 @@ export interface DeviceCommandOptions {
   readonly echoDb?: number;
   readonly echoDelayMs?: number;
   readonly console: boolean;
+  /** Certificates of the authority of a server at `wss:`. */
+  readonly ca?: string;
 }
 
 const readyLimitSeconds = 20;
@@ -50,6 +53,7 @@ export async function deviceCommand(
   checkArguments(url, options);
   const profile = profileOf(options);
   const texts = options.say.length > 0 ? options.say : ['Hello. How far away is the moon?'];
+  const authorities = options.ca === undefined ? undefined : readAuthorities(options.ca);
   const clock = new SystemClock();
   const random = createRandom(1, 'device');
   const { opus, voiceDetection, voice } = await openCommandLaboratory(terminal);
@@ -64,7 +68,9 @@ export async function deviceCommand(
         clock,
         random: random.fork('network'),
         outside: [endpointOfUrl(new URL(url))],
+        ...(authorities !== undefined && { authorities }),
       }),
+      speaksTls: authorities !== undefined,
       random,
       opus,
       voiceDetection,
@@ -226,10 +232,10 @@ function checkArguments(url: string, options: DeviceCommandOptions): void {
     );
   }
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  if (parsed?.protocol !== 'ws:') {
+  if (parsed?.protocol !== 'ws:' && !(parsed?.protocol === 'wss:' && options.ca !== undefined)) {
     throw usage(
       `"${url}" is not a URL a board can use.`,
-      'boards know only ws:// URLs, for example ws://127.0.0.1:8080/ws/',
+      'boards know only ws:// URLs, for example ws://127.0.0.1:8080/ws/; with --ca this one speaks wss:// all the same',
     );
   }
   if (!Object.hasOwn(deviceProfiles, options.board)) {

@@ -907,6 +907,8 @@ program
     '--token <token>',
     'let in only who shows it; better in the variable ECHOKIT_HARNESS_TOKEN, which no list of processes shows',
   )
+  .option('--tls-cert <file>', 'speak TLS (wss) with this certificate, PEM; boards cannot')
+  .option('--tls-key <file>', 'the key of --tls-cert, PEM')
   .addOption(
     new Option(
       '--server-model <name>',
@@ -946,6 +948,10 @@ program
   .option('--board <name>', 'board profile', 'diy')
   .option('--id <mac>', 'device id, 12 hex digits', '02ec0e000002')
   .option('--save <file>', 'write what the speaker played to this WAV file')
+  .option(
+    '--ca <file>',
+    'authority (PEM) of a server at a wss:// URL, which this board then speaks TLS with; no real one can',
+  )
   .option(
     '--quirks-off <ids>',
     'quirks of the firmware that the board does not have, separated by commas, e.g. Q2,Q15',

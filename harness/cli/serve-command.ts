@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
-import { SystemClock, wallClockStamp } from '../clock/system-clock.ts';
+import { SystemClock, wallClockMs, wallClockStamp } from '../clock/system-clock.ts';
 import { endpointOfUrl, isLoopback } from '../network/endpoint-url.ts';
 import { endpointName } from '../network/laboratory-network.ts';
+import { readServerCertificate } from '../network/server-certificate.ts';
 import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
 import { openDialogueServices } from '../runner/dialogue-services.ts';
@@ -44,6 +45,9 @@ export interface ServeCommandOptions extends LiveOptions {
   readonly scenario?: string;
   /** What callers must show; default: the variable, without it nothing. */
   readonly token?: string;
+  /** Files of a certificate and its key; both or none. */
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
   /** Folder for recordings of boards; without one there are none. */
   readonly record?: string;
   /** Default: what the scenario says. */
@@ -57,6 +61,7 @@ export async function serveCommand(
 ): Promise<number> {
   checkProviderName(options.provider);
   const token = chosenToken(options.token);
+  const certificate = chosenCertificate(options);
   const budget = liveBudget(options);
   // A scenario that is named is what the server follows.
   const asks = budget !== undefined && options.scenario === undefined;
@@ -171,10 +176,15 @@ export async function serveCommand(
   const unused = config === undefined ? [] : unusedSections(config, askedSections);
   for (const line of unused) terminal.say(line);
   const signal = interruptSignal(terminal, 'closing the connections.');
-  const listener = await network.listen({ host, port }, (stream: Duplex) => server.accept(stream));
+  const listener = await network.listen(
+    { host, port },
+    (stream: Duplex) => server.accept(stream),
+    certificate,
+  );
   const shown = host === '0.0.0.0' ? '<address of this machine>' : host;
   const path = token === undefined ? '/ws/' : '/token/<token>/ws/';
-  terminal.print(`ws://${shown}:${listener.endpoint.port}${path}`);
+  const scheme = certificate === undefined ? 'ws' : 'wss';
+  terminal.print(`${scheme}://${shown}:${listener.endpoint.port}${path}`);
   if (token !== undefined) {
     terminal.say('Put your token in the place of <token>: whoever does not show it is refused.');
   }
@@ -212,6 +222,20 @@ export async function serveCommand(
   await dialogue.close();
   await standIns?.close();
   return exitCode.interrupted;
+}
+
+/** @throws {CommandError} `USAGE`; {@link CertificateError} */
+function chosenCertificate({ tlsCert: cert, tlsKey: key }: ServeCommandOptions) {
+  if (cert === undefined && key === undefined) return undefined;
+  if (cert !== undefined && key !== undefined) {
+    return readServerCertificate({ cert, key }, wallClockMs());
+  }
+  throw new CommandError(
+    'USAGE',
+    exitCode.usage,
+    'A certificate and its key belong together.',
+    'name both: --tls-cert and --tls-key',
+  );
 }
 
 /** One server speaks with one provider. */

@@ -137,3 +137,13 @@ export function wallClockTimes(
     return new Date(local).toISOString().slice(11, 23);
   };
 }
+
+/** Milliseconds since 1970 on the wall clock, for what is valid until a day. Never for measuring. */
+export function wallClockMs(): number {
+  return Date.now();
+}
+
+/** The instant of a date that is written as in certificates or in ISO 8601, as {@link wallClockMs} counts. */
+export function wallClockOf(date: string): number {
+  return Date.parse(date);
+}

@@ -36,6 +36,8 @@ export interface EmulatedDeviceOptions {
   readonly deviceId: string;
   /** Base as stored on the board: `ws://host:port/ws/`. */
   readonly serverUrl: string;
+  /** It speaks TLS with a `wss:` URL, which no firmware can. Default: false. */
+  readonly speaksTls?: boolean;
   readonly clock: Clock;
   readonly dialer: Dialer;
   /** Makes the connections to the server. Default: WebSockets over `dialer`. Called again for each try. */
@@ -834,6 +836,7 @@ class Board implements FollowingDevice {
       url,
       offersCompression: profile.firmware.offersCompression && this.#traits.offersCompression,
       refusesSecure: !this.#traits.secureGoesOutInClear,
+      speaksTls: this.#options.speaksTls === true,
       clock,
       dialer,
       random: random.fork(`connection ${this.#connections + 1}, attempt ${attempt}`),

@@ -45,6 +45,8 @@ export interface SocketTaskOptions {
   readonly offersCompression: boolean;
   /** `wss:` is not tried at all, instead of in clear text (quirk Q11 off). */
   readonly refusesSecure: boolean;
+  /** `wss:` is spoken to in TLS, which no firmware can. Default: false. */
+  readonly speaksTls?: boolean;
   readonly clock: Clock;
   readonly dialer: Dialer;
   readonly random: Random;
@@ -108,14 +110,15 @@ export class SocketTask implements BoardSocket {
   }
 
   async #dial(): Promise<void> {
-    const { url, dialer, random, offersCompression, refusesSecure } = this.#options;
+    const { url, dialer, random, offersCompression, refusesSecure, speaksTls } = this.#options;
     const { hostname, port, protocol, pathname, search } = new URL(url);
-    if (protocol === 'wss:' && refusesSecure) throw new Error('TLS is not supported');
+    const secure = protocol === 'wss:' && speaksTls === true;
+    if (protocol === 'wss:' && refusesSecure && !secure) throw new Error('TLS is not supported');
     // `wss:` goes out in clear text to port 443, because the firmware has no TLS (section 1.2).
     const target = {
       host: hostname,
       port: port === '' ? (protocol === 'wss:' ? 443 : 80) : Number(port),
-      secure: false,
+      secure,
     };
     const stream = await dialer.dial(target, this.#abort.signal);
     if (this.#dropped) {

@@ -13,11 +13,14 @@ import {
 import type { LinkProfile } from './link.ts';
 import type { DialTarget, Endpoint, Listener } from './network.ts';
 import { NetworkError } from './network-error.ts';
+import type { ServerCertificate } from './server-certificate.ts';
 
 /** Connections of one listener; the system closes further ones at once. */
 const listenerConnections = 8192;
 /** A silent connection is asked by TCP from then on whether its other end is still there. */
 const keepAliveMs = 60_000;
+/** A client that has not agreed on TLS by then is let go. */
+const tlsHandshakeMs = 10_000;
 
 export interface SocketNetworkOptions {
   readonly clock: Clock;
@@ -27,6 +30,8 @@ export interface SocketNetworkOptions {
    * and what is impersonated can always be reached.
    */
   readonly outside: readonly Endpoint[];
+  /** Certificates, as PEM, of authorities that are trusted instead of the usual ones when TLS is dialed. */
+  readonly authorities?: string;
 }
 
 /** Real sockets, in real time. Impersonated endpoints are reached over loopback. */
@@ -34,9 +39,11 @@ export class SocketNetwork implements LaboratoryNetwork {
   readonly #links: Links;
   readonly #impersonated = new Map<string, Endpoint>();
   readonly #outside: ReadonlySet<string>;
+  readonly #authorities: string | undefined;
 
   constructor(options: SocketNetworkOptions) {
     this.#outside = new Set(options.outside.map(endpointName));
+    this.#authorities = options.authorities;
     this.#links = new Links(options.clock, options.random);
   }
 
@@ -54,21 +61,36 @@ export class SocketNetwork implements LaboratoryNetwork {
       );
     }
     await this.#links.connect(target, signal);
-    const socket = await connect(stand ?? target, stand === undefined && target.secure, signal);
+    const secure = stand === undefined && target.secure;
+    const socket = await connect(stand ?? target, secure, signal, this.#authorities);
     return this.#links.dialed(target, socket);
   }
 
-  listen(endpoint: Endpoint, onConnection: (stream: Duplex) => void): Promise<Listener> {
+  /** @param certificate with which clients are spoken to in TLS; absent: in clear text */
+  listen(
+    endpoint: Endpoint,
+    onConnection: (stream: Duplex) => void,
+    certificate?: ServerCertificate,
+  ): Promise<Listener> {
     return new Promise((resolve, reject) => {
-      const server = net.createServer(
-        {
-          allowHalfOpen: true,
-          noDelay: true,
-          keepAlive: true,
-          keepAliveInitialDelay: keepAliveMs,
-        },
-        onConnection,
-      );
+      const sockets = {
+        allowHalfOpen: true,
+        noDelay: true,
+        keepAlive: true,
+        keepAliveInitialDelay: keepAliveMs,
+      };
+      const server =
+        certificate === undefined
+          ? net.createServer(sockets, onConnection)
+          : tls.createServer(
+              {
+                ...sockets,
+                ...certificate,
+                ALPNProtocols: ['http/1.1'],
+                handshakeTimeout: tlsHandshakeMs,
+              },
+              onConnection,
+            );
       server.maxConnections = listenerConnections;
       server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(endpoint, error)));
       server.listen(endpoint.port, endpoint.host, () => {
@@ -110,7 +132,12 @@ export class SocketNetwork implements LaboratoryNetwork {
   }
 }
 
-function connect(target: Endpoint, secure: boolean, signal?: AbortSignal): Promise<net.Socket> {
+function connect(
+  target: Endpoint,
+  secure: boolean,
+  signal?: AbortSignal,
+  authorities?: string,
+): Promise<net.Socket> {
   return new Promise((resolve, reject) => {
     const { host, port } = target;
     const socket = secure
@@ -119,6 +146,7 @@ function connect(target: Endpoint, secure: boolean, signal?: AbortSignal): Promi
           port,
           servername: net.isIP(host) ? '' : host,
           ALPNProtocols: ['http/1.1'],
+          ...(authorities !== undefined && { ca: authorities }),
         })
       : net.connect({ host, port });
     // A small message that waits for the acknowledgement of the one before would be measured.

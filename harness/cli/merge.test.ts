@@ -335,6 +335,15 @@ test.serial('parts that are missing or there twice are named', async (t) => {
   const torn = join(folder, 'torn.json');
   writeFileSync(torn, readFileSync(join(first, 'report.json')).subarray(0, 500));
   await refusal([torn], 'MERGE_UNREADABLE', t);
+  // JSON that is no report: nothing of it is believed, and no room made for what it announces.
+  const alien = join(folder, 'alien.json');
+  const shard = { index: 1, of: 2, places: [], plan: { cells: 4_000_000_000, scenarios: {} } };
+  for (const other of [null, 7, [], { run: null }, { run: { shard: {} }, cells: [], notRun: [] }]) {
+    writeFileSync(alien, JSON.stringify(other));
+    await refusal([alien], 'MERGE_NOT_A_SHARD', t);
+  }
+  writeFileSync(alien, JSON.stringify({ run: { shard }, cells: [], notRun: [] }));
+  await refusal([alien], 'MERGE_NOT_A_SHARD', t);
   await t.throwsAsync(mergeCommand(new Told(), parts, { out: whole.path }), {
     code: 'MERGE_OUT_EXISTS',
   });

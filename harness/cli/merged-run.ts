@@ -134,9 +134,10 @@ function readPart(path: string): { readonly report: RunReport; readonly folder: 
   }
 }
 
-function shardOf({ run, cells, notRun }: RunReport, path: string): ShardFacts {
+function shardOf(report: RunReport | null, path: string): ShardFacts {
+  const { run, cells, notRun }: Partial<RunReport> = report ?? {};
   const shard = run?.shard;
-  if (shard === undefined || !Array.isArray(cells) || !Array.isArray(notRun)) {
+  if (!isShard(shard) || !Array.isArray(cells) || !Array.isArray(notRun)) {
     throw refused(
       'MERGE_NOT_A_SHARD',
       `${path} is not a part of a divided run.`,
@@ -144,6 +145,24 @@ function shardOf({ run, cells, notRun }: RunReport, path: string): ShardFacts {
     );
   }
   return shard;
+}
+
+/** More than any plan has; a number beyond it is not one that we have written, and room is made for so many. */
+const plannedMax = 10_000_000;
+
+function isShard(shard: Partial<ShardFacts> | null | undefined): shard is ShardFacts {
+  const { index, of, places, plan } = shard ?? {};
+  const isCount = (value: unknown): boolean =>
+    Number.isSafeInteger(value) && Number(value) >= 0 && Number(value) <= plannedMax;
+  return (
+    isCount(index) &&
+    isCount(of) &&
+    isCount(plan?.cells) &&
+    typeof plan?.scenarios === 'object' &&
+    plan.scenarios !== null &&
+    Array.isArray(places) &&
+    places.every((place) => isCount(place) && place < plan.cells)
+  );
 }
 
 function begun(first: RunReport, firstPath: string, plan: ShardFacts): Gathered {

@@ -85,6 +85,8 @@ export class SocketNetwork implements LaboratoryNetwork {
           : tls.createServer(
               {
                 ...sockets,
+                // Who hangs up in the handshake would otherwise never be gone.
+                allowHalfOpen: false,
                 ...certificate,
                 ALPNProtocols: ['http/1.1'],
                 handshakeTimeout: tlsHandshakeMs,
@@ -92,6 +94,7 @@ export class SocketNetwork implements LaboratoryNetwork {
               onConnection,
             );
       server.maxConnections = listenerConnections;
+      server.on('tlsClientError', (_error, socket: Duplex) => socket.destroy());
       server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(endpoint, error)));
       server.listen(endpoint.port, endpoint.host, () => {
         const { port } = server.address() as net.AddressInfo;

@@ -134,6 +134,7 @@ const speaksHttp: Readonly<Record<string, string>> = {
 /** Programs of this machine that are started, none of which is there for the network. */
 const startsPrograms: Readonly<Record<string, string>> = {
   'harness/audio-files/ffmpeg.ts': 'ffmpeg',
+  'harness/bench/boards.ts': 'this program',
   'harness/bench/console-arrival.ts': 'socat and this Node',
   'harness/bench/start-up.ts': 'this program',
   'harness/cli/bench-command.ts': 'git, and programs that tell of this machine',

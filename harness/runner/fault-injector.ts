@@ -41,6 +41,9 @@ export interface FaultTargets {
 const needsConnection: readonly LinkDisturbance['kind'][] = ['drop', 'half-open'];
 
 /** The error of a system whose disk is full. */
+/** A slow disk takes no longer than this in all: one that is slower than what is written to it would never be through. */
+const slowDiskMs = 60_000;
+
 function diskFull(): NodeJS.ErrnoException {
   return Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
 }
@@ -242,9 +245,12 @@ export class FaultInjector implements FaultScript {
         return undefined;
       case 'slow-disk': {
         let writes = 0;
+        let leftMs = slowDiskMs;
         this.targets.burdenDisk?.(() => {
           writes += 1;
-          if (writes % trouble.every === 0) clock.skip?.(trouble.ms * 1000);
+          if (writes % trouble.every !== 0 || leftMs <= 0) return;
+          leftMs -= trouble.ms;
+          clock.skip?.(trouble.ms * 1000);
         });
         return undefined;
       }

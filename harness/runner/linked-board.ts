@@ -118,6 +118,8 @@ export class LinkedBoard {
       },
       onEvent: (event) => this.#hear(event),
       onGone: (problem) => {
+        // Nobody is at its other end any more, so nothing that is said now would ever be acknowledged.
+        this.#bridge = undefined;
         this.#lost();
         onGone(problem);
       },
@@ -282,6 +284,7 @@ export class LinkedBoard {
 
   #arrives(message: SerialLinkMessage, signal: AbortSignal): Promise<boolean> {
     return new Promise((resolve, reject) => {
+      signal.throwIfAborted();
       const number = this.#say(message);
       if (number === undefined) {
         resolve(false);

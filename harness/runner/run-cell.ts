@@ -79,12 +79,23 @@ export async function runCell(options: RunCellOptions): Promise<RunCellResult> {
     }
     const clock = new SimulatedClock();
     const network = new MemoryNetwork(clock, createRandom(options.cell.seed, 'network'));
-    return clock.run(converse(options, clock, network));
+    return clock.run(converse(options, clock, network), virtualLimitUs(options.cell.scenario));
   }
   const clock = new SystemClock();
   const random = createRandom(options.cell.seed, 'network');
   const outside = outsideOf(options);
   return converse(options, clock, new SocketNetwork({ clock, random, outside }));
+}
+
+/** The longest that may pass beside the turns: boot, keys, waits for a board that comes back. */
+const besideTurnsUs = 3_600_000_000;
+
+/**
+ * After so much virtual time a conversation is given up with `CLOCK_LIMIT`: it hangs, in a world in which there is always another
+ * alarm. Every turn may take its limit, and as much again until the next one begins.
+ */
+function virtualLimitUs({ turns }: Scenario): number {
+  return turns.reduce((sum, { timeoutMs }) => sum + 2000 * timeoutMs, besideTurnsUs);
 }
 
 /** Whether the microphone hears nothing but the user. */

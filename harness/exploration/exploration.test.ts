@@ -133,6 +133,15 @@ test('a board that finds out with the last turn that nobody listens gets one mor
   t.deepEqual(explored.struck, ['board-half-open']);
 });
 
+test('a pulled cable and a disk that is slower than its writer end a conversation, and do not hang it', async (t) => {
+  const explorer = new Explorer(await openLaboratory());
+  for (const seed of [10_880, 21_239]) {
+    const { violations, virtualMs } = await explorer.explore(seed);
+    t.deepEqual(violations, [], `seed ${seed}`);
+    t.true(virtualMs > 0 && virtualMs < 1_200_000, `seed ${seed}: ${virtualMs} ms`);
+  }
+});
+
 test('a restart is known by its reason, in the words of the board and in those of its console', (t) => {
   for (const reason of ['Failed to send message', 'Timeout sending message', 'K0 in setup']) {
     t.true(isKnownRestart(reason));

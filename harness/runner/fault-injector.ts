@@ -40,10 +40,10 @@ export interface FaultTargets {
 /** What happens to connections that are there, and to no others. */
 const needsConnection: readonly LinkDisturbance['kind'][] = ['drop', 'half-open'];
 
-/** The error of a system whose disk is full. */
 /** A slow disk takes no longer than this in all: one that is slower than what is written to it would never be through. */
 const slowDiskMs = 60_000;
 
+/** The error of a system whose disk is full. */
 function diskFull(): NodeJS.ErrnoException {
   return Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
 }

@@ -206,3 +206,33 @@ test('every named network is the same for the same seed and another one for anot
     t.is(JSON.stringify(run(3)) !== JSON.stringify(run(4)), random, name);
   }
 });
+
+test('what is over is let go of, and no instant that is asked for afterwards changes', (t) => {
+  const profile = {
+    ...still,
+    bursts: [
+      { meanGapUs: 300_000, minimumUs: 20_000, maximumUs: 400_000 },
+      { meanGapUs: 2_000_000, minimumUs: 500_000, maximumUs: 900_000 },
+    ],
+  };
+  const [keeps, forgets] = [1, 2].map(() => new Air(profile, createRandom(3, 'air')));
+  const random = createRandom(4, 'questions');
+  let nowUs = 0;
+  for (let i = 0; i < 5_000; i++) {
+    nowUs += random.integer(0, 90_000);
+    if (i % 97 === 0) {
+      // One that is over, one that goes on, one to come.
+      for (const [fromUs, untilUs] of [
+        [0, nowUs],
+        [nowUs - 50, nowUs + 70_000],
+        [nowUs + 200_000, nowUs + 260_000],
+      ] as const) {
+        for (const air of [keeps!, forgets!]) air.stall('down', { fromUs, untilUs });
+      }
+    }
+    // Ahead of now, and not in order.
+    const atUs = nowUs + random.integer(0, 800_000);
+    forgets!.forget(nowUs);
+    t.is(forgets!.passUs('down', atUs), keeps!.passUs('down', atUs));
+  }
+});

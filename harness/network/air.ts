@@ -49,6 +49,12 @@ export class Air {
     this.#stalls[heading].push(stall);
   }
 
+  /** Nobody is going to ask for an instant before `nowUs` any more: what was over by then is let go of. */
+  forget(nowUs: number): void {
+    for (const stalls of [this.#stalls.up, this.#stalls.down]) dropOver(stalls, nowUs);
+    for (const bursts of this.#bursts) bursts.forget(nowUs);
+  }
+
   /** The first instant from `atUs` on at which a piece of data gets through. */
   passUs(heading: Heading, atUs: number): number {
     let passUs = atUs;
@@ -82,6 +88,13 @@ export class Air {
   }
 }
 
+/** Stalls may overlap and come in any order, so each is looked at; there are few. */
+function dropOver(stalls: Stall[], nowUs: number): void {
+  for (let i = stalls.length - 1; i >= 0; i--) {
+    if (stalls[i]!.untilUs <= nowUs) stalls.splice(i, 1);
+  }
+}
+
 /** One kind of interference, as far into the future as somebody has asked. */
 class Bursts {
   readonly #profile: BurstProfile;
@@ -93,6 +106,11 @@ class Bursts {
     this.#profile = profile;
     this.#random = random;
     this.#knownUntilUs = fromUs;
+  }
+
+  forget(nowUs: number): void {
+    const kept = this.#past.findIndex(({ untilUs }) => untilUs > nowUs);
+    this.#past.splice(0, kept === -1 ? this.#past.length : kept);
   }
 
   /** The end of the burst at `atUs`, or `atUs` when there is none. */

@@ -113,6 +113,7 @@ export class LinkDirection {
     this.#lineFreeUs = Math.max(startUs, this.#lineFreeUs) + sendingUs;
     const travelUs = latencyUs + this.#jitterUs(profile) + this.#repairUs(bytes, profile.loss);
     const dueUs = Math.max(Math.round(this.#lineFreeUs + travelUs), this.#lastArrivalUs);
+    this.#air.forget(nowUs);
     this.#lastArrivalUs = this.#air.passUs(this.#heading, dueUs);
     return this.#lastArrivalUs;
   }

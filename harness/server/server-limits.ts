@@ -9,7 +9,7 @@ export interface ServerLimits {
   readonly connections: number;
   /** Connections that have not asked for anything yet; for another one the oldest of them is given up. */
   readonly handshakes: number;
-  /** From a connection to its complete request; then it is ended (`SERVER_HANDSHAKE_TIMEOUT`). */
+  /** From a connection to its complete request; then it is ended (`SERVER_HANDSHAKE_TIMEOUT`). A board waits as long as its link stalls (quirk Q40). */
   readonly handshakeMs: number;
   /** From a plain request to the last byte of its answer; then the connection is ended. */
   readonly answerMs: number;
@@ -54,7 +54,7 @@ export interface ServerLimits {
 export const serverLimits: ServerLimits = {
   connections: 4096,
   handshakes: 1024,
-  handshakeMs: 10_000,
+  handshakeMs: 60_000,
   answerMs: 60_000,
   requestHeadBytes: 16 * 1024,
   downloads: 8,

@@ -116,7 +116,7 @@ export class ConsoleLineReader {
  * Where one field may end in many places the next one has as many beginnings, so the work grows with a power of the
  * length. Lines of forms with several such fields are short; a longer text is none of them.
  */
-const severalFieldsCharactersMax = 1024;
+const severalFieldsCharactersMax = 512;
 /** Kinds of fields that may hold anything. */
 const openKinds: ReadonlySet<string> = new Set(['text', 'padded', 'secret', 'debug']);
 

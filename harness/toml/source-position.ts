@@ -90,6 +90,9 @@ interface KeyToken {
   readonly range: SourceRange;
 }
 
+/** The parser takes no deeper values; below it the scanner's own calls would not be bounded. */
+const depthMax = 1000;
+
 const bareKey = /[A-Za-z0-9_-]+/y;
 /** Numbers, booleans and instants; an instant may have a space between date and time. */
 const bareValue = /\d{4}-\d\d-\d\d \d\d:[^\s,\]}#]*|[^\s,\]}#]+/y;
@@ -98,6 +101,8 @@ class Scanner {
   readonly #text: string;
   readonly #record: Record;
   #position = 0;
+  /** Arrays and inline tables around the value that is being read. */
+  #depth = 0;
   /** The table that assignments belong to. */
   #table: KeyPath = [];
   /** How many elements each array of tables has so far. */
@@ -202,9 +207,14 @@ class Scanner {
     const start = this.#position;
     const first = this.#peek();
     if (first === '"' || first === "'") this.#string();
-    else if (first === '[') this.#array(path);
-    else if (first === '{') this.#inlineTable(path);
-    else this.#match(bareValue);
+    else if (first === '[' || first === '{') {
+      this.#depth += 1;
+      // A text that is so deep is none that a parser has accepted: nothing of the rest can be told.
+      if (this.#depth > depthMax) this.#position = this.#text.length;
+      else if (first === '[') this.#array(path);
+      else this.#inlineTable(path);
+      this.#depth -= 1;
+    } else this.#match(bareValue);
     return { start, end: this.#position };
   }
 

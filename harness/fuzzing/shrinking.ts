@@ -7,6 +7,8 @@ import { tryInput, type Violation } from './trial.ts';
 /** Bytes that say nothing of themselves, in the order in which they are preferred. */
 const plainBytes = [0x61, 0x30, 0x20, 0x00];
 const plainedMax = 300;
+/** Of the processor: an input that takes seconds itself is not tried hundreds of times. */
+const spentUsMax = 20_000_000;
 
 /**
  * @param onTry called before each input that is tried
@@ -22,9 +24,11 @@ export async function shrunken(
   tries = 600,
 ): Promise<{ readonly input: Uint8Array; readonly violation: Violation }> {
   let left = tries;
+  const begun = process.cpuUsage();
   let smallest = { input, violation };
   const stillDoes = async (candidate: readonly number[]): Promise<boolean> => {
-    if (left <= 0) return false;
+    const { user, system } = process.cpuUsage(begun);
+    if (left <= 0 || user + system > spentUsMax) return false;
     left -= 1;
     const bytes = Uint8Array.from(candidate);
     onTry(bytes);

@@ -57,6 +57,18 @@ function names(option: string): (value: string) => string[] {
   };
 }
 
+const baselineGateOption = (): Option =>
+  new Option(
+    '--gate <metric=tolerance>',
+    'with --baseline: how much worse a metric may get, such as ttfb_ms.p50=+10%, or "off"; repeat it for several',
+  ).argParser(collect);
+
+const baselineDifferenceOption = (): Option =>
+  new Option(
+    '--allow-different <what>',
+    `with --baseline: what may differ, separated by commas: ${conditionNames.join(', ')}`,
+  ).argParser(conditions);
+
 /** What a scenario says and no option of `run` does. */
 const scenarioKeys: Readonly<Record<string, string>> = {
   '--quirks-off': 'quirks_off = ["Q2"] below [device]',
@@ -418,16 +430,8 @@ program
     '--baseline <name>',
     'what the run must not be worse than: a name of baselines/, a file, another run; gates decide, see "compare"',
   )
-  .option(
-    '--gate <metric=tolerance>',
-    'with --baseline: how much worse a metric may get, such as ttfb_ms.p50=+10%, or "off"; repeat it for several',
-    collect,
-  )
-  .option(
-    '--allow-different <what>',
-    `with --baseline: what may differ, separated by commas: ${conditionNames.join(', ')}`,
-    conditions,
-  )
+  .addOption(baselineGateOption())
+  .addOption(baselineDifferenceOption())
   .option('--list', 'show the conversations that would be held and about how long they take')
   .option(
     '--harness-config <file>',
@@ -741,16 +745,8 @@ program
     '--baseline <name>',
     'what the joined run must not be worse than, as in "run"; default: that of echokit-harness.toml',
   )
-  .option(
-    '--gate <metric=tolerance>',
-    'with --baseline: how much worse a metric may get, such as ttfb_ms.p50=+10%, or "off"; repeat it for several',
-    collect,
-  )
-  .option(
-    '--allow-different <what>',
-    `with --baseline: what may differ, separated by commas: ${conditionNames.join(', ')}`,
-    conditions,
-  )
+  .addOption(baselineGateOption())
+  .addOption(baselineDifferenceOption())
   .option(
     '--harness-config <file>',
     'whose baseline and [gate] are in force; default: echokit-harness.toml here or above',

@@ -7,10 +7,7 @@ import { SystemClock, wallClockOf } from '../clock/system-clock.ts';
 import { SocketTask } from '../device/socket-task.ts';
 import { createRandom } from '../random/random.ts';
 import { createAdapterServer } from '../server/adapter-server.ts';
-import { plantedSpeech, tone } from '../server/planted-speech.contract.ts';
-import { scriptedRecognizer } from '../server/recognizer.ts';
-import { scriptedReply } from '../server/reply-source.ts';
-import { opus, voiceDetection } from '../server/server-laboratory.contract.ts';
+import { promptServer } from '../server/server-laboratory.contract.ts';
 import { type CertificateError, readServerCertificate } from './server-certificate.ts';
 import { SocketNetwork } from './socket-network.ts';
 import { testAuthority, testCertificate, testCertificateKey } from './test-certificate.contract.ts';
@@ -52,18 +49,7 @@ test('a board that speaks TLS talks to a server over wss, when it trusts its aut
   const clock = new SystemClock();
   const random = createRandom(1);
   const options = { clock, random, outside: [] };
-  const server = createAdapterServer({
-    clock,
-    opus,
-    voiceDetection,
-    speech: plantedSpeech(clock, () => ({ samples: tone(440, 8_000) })),
-    platform: 'planted',
-    recognizer: scriptedRecognizer(() => 'heard', { clock, durationMs: 1 }),
-    replies: scriptedReply(() => ({ text: 'Yes.', firstTokenMs: 1, tokensPerSecond: 1000 }), {
-      clock,
-    }),
-    observe: () => {},
-  });
+  const server = createAdapterServer(promptServer(clock));
   const listener = await new SocketNetwork(options).listen(
     { host: '127.0.0.1', port: 0 },
     (stream) => server.accept(stream),

@@ -1,6 +1,7 @@
 /** A server in virtual time with a fake recognizer, model and provider. For tests. */
 import type { ExecutionContext } from 'ava';
 import type { SpeechCapabilities, SpeechSession } from '../../adapters/speech-adapter.ts';
+import type { Clock } from '../clock/clock.ts';
 import { SimulatedClock } from '../clock/simulated-clock.ts';
 import { MemoryNetwork } from '../network/memory-network.ts';
 import { loadOpus } from '../opus/opus-codec.ts';
@@ -52,6 +53,22 @@ export interface LaboratoryOptions {
   /** Puts something between the server and the planted speech. */
   readonly wrap?: (speech: SpeechSession) => SpeechSession;
   readonly onDefect?: (error: unknown) => void;
+}
+
+/** Of a server over real sockets that hears "heard" and says "Yes." in half a second of a tone, without waiting for anything. */
+export function promptServer(clock: Clock): AdapterServerOptions {
+  return {
+    clock,
+    opus,
+    voiceDetection,
+    speech: plantedSpeech(clock, () => ({ samples: tone(440, 8_000) })),
+    platform: 'planted',
+    recognizer: scriptedRecognizer(() => 'heard', { clock, durationMs: 1 }),
+    replies: scriptedReply(() => ({ text: 'Yes.', firstTokenMs: 1, tokensPerSecond: 1000 }), {
+      clock,
+    }),
+    observe: () => {},
+  };
 }
 
 /** Runs a script in virtual time against a server with a fake recognizer, model and provider. */

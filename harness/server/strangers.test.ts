@@ -13,19 +13,15 @@ import { createRandom } from '../random/random.ts';
 import { secretsOfServerUrl, tokenProblem } from './access-token.ts';
 import { type AdapterServerOptions, createAdapterServer } from './adapter-server.ts';
 import type { ServerObservation } from './conversation.ts';
-import { plantedSpeech, tone } from './planted-speech.contract.ts';
-import { scriptedRecognizer } from './recognizer.ts';
 import { recordFolder } from './record-store.ts';
-import { scriptedReply } from './reply-source.ts';
 import {
   ask,
   ofType,
-  opus,
+  promptServer,
   rawQuery,
   simulate,
   submitQuery,
   utterance,
-  voiceDetection,
 } from './server-laboratory.contract.ts';
 import { type ServerLimits, serverLimits } from './server-limits.ts';
 import { serverSettingsDefaults } from './server-settings.ts';
@@ -59,15 +55,7 @@ async function serve(
   const waiting = new Set<() => void>();
   const { settings, ...others } = options;
   const server = createAdapterServer({
-    clock,
-    opus,
-    voiceDetection,
-    speech: plantedSpeech(clock, () => ({ samples: tone(440, 8_000) })),
-    platform: 'planted',
-    recognizer: scriptedRecognizer(() => 'heard', { clock, durationMs: 1 }),
-    replies: scriptedReply(() => ({ text: 'Yes.', firstTokenMs: 1, tokensPerSecond: 1000 }), {
-      clock,
-    }),
+    ...promptServer(clock),
     observe: (event) => {
       events.push(event);
       for (const look of waiting) look();

@@ -78,7 +78,11 @@ const historyFigures = [
   'speed.cold',
   'speed.warm',
   'speed.warm_over_cold',
+  'startup.help',
+  'startup.help_ratio',
+  'server.p99',
   'replay.left_p99',
+  'boards.per_processor',
   'console.line_p99',
 ];
 

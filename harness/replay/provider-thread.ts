@@ -3,21 +3,25 @@
  * happens, so that what it does is done when it is due. It blocks until then, or until the bell tells of a message. Its
  * clock has the instants of the clock of the thread that started it.
  */
-import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import {
+  MessageChannel,
+  type MessagePort,
+  receiveMessageOnPort,
+  workerData,
+} from 'node:worker_threads';
 import { eventLoopTurn } from '../clock/event-loop.ts';
 import { type ClockLag, clockLag } from '../clock/lag-watch.ts';
 import { ProcessorWait } from '../clock/processor-wait.ts';
 import { type Bell, WaitingClock } from '../clock/waiting-clock.ts';
 import type { DialTarget } from '../network/network.ts';
 import { NetworkError } from '../network/network-error.ts';
-import { ClientBytes } from './client-bytes.ts';
-import { endpointOf, type ProviderAct, type RecordedTraffic } from './recorded-exchange.ts';
+import type { ProviderAct, RecordedTraffic } from './recorded-exchange.ts';
 import {
   type RecordedConnection,
   RecordedProvider,
   type ReplayDeviation,
 } from './recorded-provider.ts';
-import { RequestReader } from './request-reader.ts';
+import { rehearse } from './rehearsal.ts';
 
 /** How late pieces of answers were handed over. */
 export interface ReplayLag extends ClockLag {
@@ -94,8 +98,9 @@ let waitedUs = 0;
 const latenessesUs: number[] = [];
 const ownUs: number[] = [];
 const calls = new Map<number, Call>();
+const recorded = withBuffers(traffic);
 const provider = new RecordedProvider({
-  traffic: withBuffers(traffic),
+  traffic: recorded,
   clock,
   onDeviation: (deviation) => tell({ kind: 'deviation', deviation }),
   onPiece: (lateUs) => {
@@ -105,7 +110,10 @@ const provider = new RecordedProvider({
   },
 });
 
-await rehearse();
+// To a port that nobody has the other end of.
+const nowhere = new MessageChannel();
+nowhere.port2.close();
+await rehearse(recorded, clock, (data) => nowhere.port1.postMessage({ kind: 'bytes', data }));
 tell({ kind: 'ready' });
 for (;;) {
   const heard = Atomics.load(bell, 0);
@@ -149,49 +157,6 @@ function hear(message: ClientMessage): void {
   }
 }
 
-/**
- * A request and its answer before there are any: the first one would meet code that was never run, and be late by what
- * it takes to compile that.
- */
-async function rehearse(): Promise<void> {
-  const request = Buffer.from('POST / HTTP/1.1\r\nHost: rehearsal\r\nContent-Length: 2\r\n\r\n{}');
-  const reader = new RequestReader();
-  const parts = new ClientBytes()
-    .push(request)
-    .flatMap((part) => reader.push(part))
-    .flatMap((step) => (step.step === 'close' ? [] : [step.part]));
-  const place = { host: 'rehearsal', port: 80, secure: false };
-  const endpoint = endpointOf(place);
-  const act: ProviderAct = { kind: 'bytes', data: Buffer.from('spoken') };
-  const rehearsed = new RecordedProvider({
-    traffic: {
-      dials: [{ endpoint, delayUs: 0, outcome: { kind: 'open' }, opening: [] }],
-      exchanges: [
-        {
-          number: 1,
-          beganUs: 0,
-          endpoint,
-          kind: 'http',
-          parts,
-          answers: [
-            { after: 1, delayUs: 0, act },
-            { after: 1, delayUs: 0, act },
-          ],
-        },
-      ],
-    },
-    clock,
-    onDeviation: () => {},
-    onPiece: () => {},
-  });
-  const accepted = rehearsed.answer(place, clock.nowUs());
-  clock.fireDue();
-  const accept = await accepted;
-  const end = { closed: false, send: () => {}, end: () => {}, breakOff: () => {} };
-  accept(end).hear(request, clock.nowUs());
-  clock.fireDue();
-}
-
 async function answer({
   connection,
   target,
@@ -206,11 +171,8 @@ async function answer({
       get closed() {
         return !calls.has(connection);
       },
-      send: (bytes) => {
-        // A message takes all of the memory that its bytes are a part of, so they get memory of their own.
-        const data = new Uint8Array(bytes);
-        tell({ kind: 'bytes', connection, data }, [data.buffer]);
-      },
+      // Answers lie in shared memory, so the message has none of it.
+      send: (data) => tell({ kind: 'bytes', connection, data }),
       end: () => tell({ kind: 'end', connection }),
       breakOff: (code, message) => tell({ kind: 'break', connection, code, message }),
     });
@@ -222,8 +184,8 @@ async function answer({
   }
 }
 
-function tell(message: ProviderMessage, owned: ArrayBuffer[] = []): void {
-  port.postMessage(message, owned);
+function tell(message: ProviderMessage): void {
+  port.postMessage(message);
 }
 
 /** Buffers come over as plain bytes. */

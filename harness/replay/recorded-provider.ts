@@ -28,6 +28,7 @@ import {
   type RequestPart,
 } from './request-part.ts';
 import { type ExchangeKind, RequestReader, type RequestStep } from './request-reader.ts';
+import { sharedBytes } from './shared-bytes.ts';
 
 /** How a replay parts from its recording. */
 export interface ReplayDeviation {
@@ -394,12 +395,16 @@ class LiveExchange {
   }
 }
 
-/** Replaces words in the bytes of all answers together: one may be cut by the boundary of two pieces. */
+/**
+ * Replaces words in the bytes of all answers together: one may be cut by the boundary of two pieces. In memory that a
+ * thread can hand on without another copy, as that of a recording which was handed to it.
+ */
 function withWords(
   answers: readonly Answer[],
   words: readonly (readonly [string, string])[],
 ): readonly Answer[] {
-  const all = Buffer.concat(answers.flatMap(({ act }) => (act.kind === 'bytes' ? [act.data] : [])));
+  const recorded = answers.flatMap(({ act }) => (act.kind === 'bytes' ? [act.data] : []));
+  const all = sharedBytes(recorded);
   for (const [before, now] of words) {
     const [find, put] = [Buffer.from(before), Buffer.from(now)];
     for (let at = all.indexOf(find); at >= 0; at = all.indexOf(find, at + find.length)) {

@@ -74,7 +74,7 @@ export function compareParts(
   const comparison = new Comparison();
   if (recorded.kind !== now.kind) {
     comparison.differ(`part ${index + 1}`, nameOf[recorded.kind], nameOf[now.kind]);
-  } else if (recorded.kind === 'head') comparison.heads(recorded.bytes, now.bytes);
+  } else if (recorded.kind === 'head') comparison.heads(headOf(recorded), headOf(now));
   else {
     const where = recorded.kind === 'body' ? 'body' : `message ${index + 1}`;
     const [before, after] = [contentOf(recorded), contentOf(now)];
@@ -117,8 +117,7 @@ class Comparison implements PartComparison {
     this.differences.push({ where, recorded: written(recorded), now: written(now) });
   }
 
-  heads(recorded: Buffer, now: Buffer): void {
-    const [before, after] = [headOf(recorded), headOf(now)];
+  heads(before: Head, after: Head): void {
     if (before.method !== after.method) this.differ('method', before.method, after.method);
     if (before.path !== after.path) this.differ('path', before.path, after.path);
     this.#members('query parameter', before.query, after.query);
@@ -158,7 +157,11 @@ class Comparison implements PartComparison {
       this.differ(path === '' ? where : `${where}, ${path}`, recorded, now);
   }
 
-  #members(what: string, before: Map<string, string>, after: Map<string, string>): void {
+  #members(
+    what: string,
+    before: ReadonlyMap<string, string>,
+    after: ReadonlyMap<string, string>,
+  ): void {
     for (const name of new Set([...before.keys(), ...after.keys()])) {
       const [recorded, now] = [before.get(name), after.get(name)];
       if (recorded !== now) this.differ(`${what} "${name}"`, recorded, now);
@@ -166,12 +169,27 @@ class Comparison implements PartComparison {
   }
 }
 
-function headOf(bytes: Buffer): {
-  method: string;
-  path: string;
-  query: Map<string, string>;
-  headers: Map<string, string>;
-} {
+interface Head {
+  readonly method: string;
+  readonly path: string;
+  readonly query: ReadonlyMap<string, string>;
+  readonly headers: ReadonlyMap<string, string>;
+}
+
+/** What parts say, once they were read: a recorded one is compared with every request. */
+const heads = new WeakMap<RequestPart, Head>();
+const contents = new WeakMap<RequestPart, Content>();
+
+function headOf(part: RequestPart): Head {
+  let head = heads.get(part);
+  if (head === undefined) {
+    head = readHead(part.bytes);
+    heads.set(part, head);
+  }
+  return head;
+}
+
+function readHead(bytes: Buffer): Head {
   const [line = '', ...fields] = bytes.toString('latin1').trimEnd().split('\r\n');
   const [method = '', target = ''] = line.split(' ');
   const mark = target.indexOf('?');
@@ -192,7 +210,16 @@ function headOf(bytes: Buffer): {
 }
 
 /** Undefined when it is neither JSON nor one MessagePack map. */
-function contentOf({ kind, bytes }: RequestPart): { readonly value: unknown } | undefined {
+type Content = { readonly value: unknown } | undefined;
+
+function contentOf(part: RequestPart): Content {
+  if (contents.has(part)) return contents.get(part);
+  const content = readContent(part);
+  contents.set(part, content);
+  return content;
+}
+
+function readContent({ kind, bytes }: RequestPart): Content {
   if (kind !== 'binary') {
     try {
       return { value: JSON.parse(bytes.toString('utf8')) as unknown };

@@ -14,6 +14,7 @@ import type {
 } from './provider-thread.ts';
 import type { RecordedTraffic } from './recorded-exchange.ts';
 import type { ReplayDeviation } from './recorded-provider.ts';
+import { withSharedAnswers } from './shared-bytes.ts';
 
 export interface ThreadedProviderOptions {
   readonly traffic: RecordedTraffic;
@@ -52,7 +53,8 @@ export class ThreadedProvider implements Dialer {
     const { traffic, clock } = options;
     const { port1: port, port2 } = new MessageChannel();
     const bell = createBell();
-    const worker = startThread({ traffic, startNs: clock.startNs, port: port2, bell });
+    const shared = withSharedAnswers(traffic);
+    const worker = startThread({ traffic: shared, startNs: clock.startNs, port: port2, bell });
     const failed = once(worker, 'exit').then(() => {
       throw new Error('The thread of the replay ended before it began.');
     });
@@ -138,7 +140,7 @@ export class ThreadedProvider implements Dialer {
     else if (message.kind === 'refused') {
       this.#calls.delete(message.connection);
       call.refuse(new NetworkError(message.code, message.message, message.hint));
-    } else if (message.kind === 'bytes') call.stream?.push(Buffer.from(message.data.buffer));
+    } else if (message.kind === 'bytes') call.stream?.push(Buffer.from(message.data));
     else if (message.kind === 'end') call.stream?.push(null);
     else call.stream?.destroy(Object.assign(new Error(message.message), { code: message.code }));
   }

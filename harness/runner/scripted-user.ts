@@ -73,6 +73,7 @@ export class ScriptedUser {
       this.#running = false;
     }
     if (event.type === 'boot') this.#running = true;
+    if (event.type === 'state' && event.to === 'Listening') this.#restarted = false;
     if (event.type === 'frameHandled' && event.event === 'HelloEnd') this.#helloTaken = true;
     for (const listener of [...this.#listeners]) listener(event);
   }
@@ -147,11 +148,14 @@ export class ScriptedUser {
     }
 
     let rebooted: string | undefined;
+    let spoken = false;
     let answered = false;
     let left = false;
     const watch = (event: DeviceEvent): void => {
       if (event.type === 'reboot') rebooted = event.cause;
-      if (event.type === 'frameHandled' && event.event === 'EndResponse') answered = true;
+      // The end of an answer that these words fell into is not the end of theirs.
+      const mayBeTheirs = spoken || this.#arrivals.has('EndVad');
+      if (event.type === 'frameHandled' && event.event === 'EndResponse') answered ||= mayBeTheirs;
       // K0 in mid answer: the board listens again, or is Idle, and no end of the answer will come.
       const byKey = event.type === 'state' && event.cause === 'k0';
       if (byKey && this.#arrivals.has('K0')) left = true;
@@ -164,6 +168,7 @@ export class ScriptedUser {
       this.#scheduleFaults(turn, whileItLasts);
       const acts = this.#scheduleActs(turn, whileItLasts);
       await this.#speak(turn, signal);
+      spoken = true;
       if (next?.after !== undefined) {
         const heard = await this.#afterEvent(next.after, turn.timeoutMs, signal);
         return heard ? finish('interrupted') : finish('timeout', `${next.after.event} never came`);

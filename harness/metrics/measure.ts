@@ -85,7 +85,7 @@ export function measureCell(
   const turns = conversation.turns.map((turn): TurnFindings => {
     const latency = measureLatency(turn, playbacks, conversation, cell, audibility);
     const own = playbacks.filter(({ sentence }) => sentence.turn === turn.number);
-    const result = turnOutcome(turn, own, conversation, latency);
+    const result = turnOutcome(turn, own, conversation, latency, cell.speaker.length);
     return {
       ...result,
       turn: turn.number,

@@ -31,12 +31,17 @@ export interface TurnOutcome {
   readonly failure: TurnFailure | null;
 }
 
-/** The cause comes before its effects: a refused key, not the silence that follows from it. */
+/**
+ * The cause comes before its effects: a refused key, not the silence that follows from it.
+ *
+ * @param speakerSamples recorded of the speaker: of a run that was killed fewer than it has played, or none
+ */
 export function turnOutcome(
   turn: Turn,
   own: readonly Playback[],
   conversation: Conversation,
   latency: TurnLatency,
+  speakerSamples: number,
 ): TurnOutcome {
   const failed = (failure: TurnFailure): TurnOutcome => ({ outcome: 'failed', failure });
   const turnFailure = (kind: keyof typeof turnFailureKinds, seqs: readonly number[], more = '') =>
@@ -90,7 +95,12 @@ export function turnOutcome(
     return turnFailure(kind, [answer?.endOfTurn?.seq ?? ended.seq]);
   }
   if (conversation.boots.length > 0 && latency.marks.firstAudible === null) {
-    return turnFailure('silent', [ended.seq]);
+    const playedUntil = Math.max(
+      ...own.map(({ startPosition, endPosition }) => endPosition ?? startPosition ?? 0),
+    );
+    return playedUntil > speakerSamples
+      ? turnFailure('unfinished', [ended.seq], '; what the speaker played is not in it')
+      : turnFailure('silent', [ended.seq]);
   }
   return { outcome: 'ok', failure: null };
 }

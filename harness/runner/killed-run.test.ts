@@ -60,6 +60,17 @@ test('a run that is killed at any write leaves a recording that opens, says so, 
   }
   t.true(writes > 100, `${writes} writes`);
 
+  // Between the last word and the end of the run the sound of the speaker is still to be written.
+  const spoken = { ...full, speaker: new Int16Array(0), partial: true };
+  const cutShort = judge(measureCell({ ...spoken, events: full.events.slice(0, -1) }), []);
+  t.is(full.events.at(-1)!.type, 'end');
+  t.is(cutShort.outcome, 'infra');
+  t.deepEqual(
+    cutShort.failures.map(({ code }) => code),
+    ['unfinished', 'cut-short'],
+  );
+  t.is(judge(measureCell({ ...spoken, partial: false }), []).failures[0]?.code, 'unfinished');
+
   const random = createRandom(1, 'kills');
   const held: number[] = [];
   for (let kill = 0; kill < kills; kill++) {

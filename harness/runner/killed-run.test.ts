@@ -61,7 +61,7 @@ test('a run that is killed at any write leaves a recording that opens, says so, 
   t.true(writes > 100, `${writes} writes`);
 
   // Between the last word and the end of the run the sound of the speaker is still to be written.
-  const spoken = { ...full, speaker: new Int16Array(0), partial: true };
+  const spoken = { ...full, speaker: new Int16Array(0) };
   const cutShort = judge(measureCell({ ...spoken, events: full.events.slice(0, -1) }), []);
   t.is(full.events.at(-1)!.type, 'end');
   t.is(cutShort.outcome, 'infra');
@@ -69,7 +69,7 @@ test('a run that is killed at any write leaves a recording that opens, says so, 
     cutShort.failures.map(({ code }) => code),
     ['unfinished', 'cut-short'],
   );
-  t.is(judge(measureCell({ ...spoken, partial: false }), []).failures[0]?.code, 'unfinished');
+  t.is(judge(measureCell(spoken), []).failures[0]?.code, 'unfinished');
 
   const random = createRandom(1, 'kills');
   const held: number[] = [];

@@ -802,21 +802,26 @@ function frameKey(event: { readonly connection: number; readonly frame: number }
 }
 
 /** What tells when the user of a turn was active. */
-type UserActs = Pick<Turn, 'number' | 'started' | 'speechStart' | 'userStop' | 'presses'>;
+type UserActs = Pick<
+  Turn,
+  'number' | 'started' | 'speechStart' | 'userStop' | 'presses' | 'ended'
+>;
 
 /**
- * The turn whose user spoke into a turn of the server: noise or echo may have begun it before. Null when nobody
- * did.
+ * The turn whose user spoke into a turn of the server: noise or echo may have begun it before. Of several it is the first
+ * whose user has not given up waiting before the server found the end: a board whose own voice detector stalls submits the words
+ * of two turns in one (EchoKit device protocol reference, section 6.2). Null when nobody spoke.
  */
 function speakerIn(turns: readonly UserActs[], { started, endOfTurn }: ServerTurn): number | null {
   const endUs = endOfTurn?.atUs ?? started.atUs;
-  const speaker = turns.find(
+  const speakers = turns.filter(
     ({ speechStart, userStop }) =>
       speechStart !== null &&
       speechStart.atUs <= endUs &&
       (userStop ?? speechStart).atUs >= started.atUs,
   );
-  return speaker?.number ?? null;
+  const waiting = speakers.find(({ ended }) => ended?.outcome !== 'timeout' || ended.atUs > endUs);
+  return (waiting ?? speakers[0])?.number ?? null;
 }
 
 /** The turn whose user began last before `atUs`: what the server hears is what was said last. */

@@ -35,6 +35,7 @@ test('after a restart the user waits for the board, presses K0 and goes on with 
       clock.after(1_000_000, () => {
         const atUs = clock.nowUs();
         if (!first) {
+          report({ type: 'startChat', atUs });
           report({ type: 'frameHandled', atUs, connection: 3, frame: 1, event: 'EndResponse' });
           return;
         }

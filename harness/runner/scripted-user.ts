@@ -56,6 +56,10 @@ export class ScriptedUser {
   #running = false;
   /** The board has got its hello, which K0 is answered with. */
   #helloTaken = false;
+  /** The board is submitting words whose end the server has not found yet; its screen says "Listening...". */
+  #submitting = false;
+  /** The turn before had no end within its limit. */
+  #gaveUp = false;
   /** Networks that are to be given back. */
   readonly #changesBack = new Set<Alarm>();
 
@@ -74,6 +78,8 @@ export class ScriptedUser {
     }
     if (event.type === 'boot') this.#running = true;
     if (event.type === 'state' && event.to === 'Listening') this.#restarted = false;
+    if (event.type === 'startChat') this.#submitting = true;
+    if (isEndOfSubmitting(event)) this.#submitting = false;
     if (event.type === 'frameHandled' && event.event === 'HelloEnd') this.#helloTaken = true;
     for (const listener of [...this.#listeners]) listener(event);
   }
@@ -122,6 +128,7 @@ export class ScriptedUser {
         outcome,
         ...(detail === undefined ? {} : { detail }),
       });
+      this.#gaveUp = outcome === 'timeout';
       // Who is going to press K0 in that case goes on.
       return outcome !== 'timeout' || next?.recover === true;
     };
@@ -131,9 +138,13 @@ export class ScriptedUser {
       await this.#press('short', signal);
     }
     if (turn.after === undefined) {
-      let ready = await this.#until(() => board.state === 'Listening', readyLimitMs, signal);
+      // It listens to nobody and the server waits for the rest: both do until somebody speaks, whose first words get lost with
+      // it (quirk Q14).
+      const isStuck = turn.recover && this.#gaveUp && this.#submitting;
+      let ready =
+        !isStuck && (await this.#until(() => board.state === 'Listening', readyLimitMs, signal));
       for (let tries = 0; !ready && turn.recover && tries < recoveryPresses; tries++) {
-        // K0 of a board that waits for ever leads to Idle or to a restart, of one in set-up mode to a restart; the
+        // K0 of a board that waits or listens for ever leads to Idle or to a restart, of one in set-up mode to a restart; the
         // next one starts a conversation.
         await this.#press('short', signal);
         ready = await this.#until(() => board.state === 'Listening', readyLimitMs, signal);
@@ -148,14 +159,18 @@ export class ScriptedUser {
     }
 
     let rebooted: string | undefined;
+    // The end of an answer that these words fall into is not the end of theirs: that is the one of words that the board
+    // submits from now on or is still submitting (EchoKit device protocol reference, sections 5.2 and 6.2).
+    let submitted = this.#submitting;
     let spoken = false;
     let answered = false;
     let left = false;
     const watch = (event: DeviceEvent): void => {
       if (event.type === 'reboot') rebooted = event.cause;
-      // The end of an answer that these words fell into is not the end of theirs.
-      const mayBeTheirs = spoken || this.#arrivals.has('EndVad');
-      if (event.type === 'frameHandled' && event.event === 'EndResponse') answered ||= mayBeTheirs;
+      submitted ||= event.type === 'startChat' || this.#arrivals.has('EndVad');
+      if (event.type === 'frameHandled' && event.event === 'EndResponse') answered ||= submitted;
+      // What is left of the words is submitted as words of their own.
+      if (event.type === 'startChat' && !spoken) answered = false;
       // K0 in mid answer: the board listens again, or is Idle, and no end of the answer will come.
       const byKey = event.type === 'state' && event.cause === 'k0';
       if (byKey && this.#arrivals.has('K0')) left = true;
@@ -399,4 +414,10 @@ export class ScriptedUser {
       if (signal.aborted) abort();
     });
   }
+}
+
+/** The board is told that its words are heard, or leaves them. */
+function isEndOfSubmitting(event: DeviceEvent): boolean {
+  if (event.type === 'frameHandled') return event.event === 'EndResponse';
+  return event.type === 'state' || event.type === 'reboot';
 }

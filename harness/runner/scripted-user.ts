@@ -58,8 +58,6 @@ export class ScriptedUser {
   #helloTaken = false;
   /** The board is submitting words whose end the server has not found yet; its screen says "Listening...". */
   #submitting = false;
-  /** The turn before had no end within its limit. */
-  #gaveUp = false;
   /** Networks that are to be given back. */
   readonly #changesBack = new Set<Alarm>();
 
@@ -128,7 +126,6 @@ export class ScriptedUser {
         outcome,
         ...(detail === undefined ? {} : { detail }),
       });
-      this.#gaveUp = outcome === 'timeout';
       // Who is going to press K0 in that case goes on.
       return outcome !== 'timeout' || next?.recover === true;
     };
@@ -138,9 +135,9 @@ export class ScriptedUser {
       await this.#press('short', signal);
     }
     if (turn.after === undefined) {
-      // It listens to nobody and the server waits for the rest: both do until somebody speaks, whose first words get lost with
-      // it (quirk Q14).
-      const isStuck = turn.recover && this.#gaveUp && this.#submitting;
+      // The rest of words that outlasted their turn: board and server wait until somebody speaks, and take it for the end
+      // of those (quirk Q14).
+      const isStuck = turn.recover && this.#submitting;
       let ready =
         !isStuck && (await this.#until(() => board.state === 'Listening', readyLimitMs, signal));
       for (let tries = 0; !ready && turn.recover && tries < recoveryPresses; tries++) {
@@ -162,15 +159,12 @@ export class ScriptedUser {
     // The end of an answer that these words fall into is not the end of theirs: that is the one of words that the board
     // submits from now on or is still submitting (EchoKit device protocol reference, sections 5.2 and 6.2).
     let submitted = this.#submitting;
-    let spoken = false;
     let answered = false;
     let left = false;
     const watch = (event: DeviceEvent): void => {
       if (event.type === 'reboot') rebooted = event.cause;
       submitted ||= event.type === 'startChat' || this.#arrivals.has('EndVad');
       if (event.type === 'frameHandled' && event.event === 'EndResponse') answered ||= submitted;
-      // What is left of the words is submitted as words of their own.
-      if (event.type === 'startChat' && !spoken) answered = false;
       // K0 in mid answer: the board listens again, or is Idle, and no end of the answer will come.
       const byKey = event.type === 'state' && event.cause === 'k0';
       if (byKey && this.#arrivals.has('K0')) left = true;
@@ -183,7 +177,6 @@ export class ScriptedUser {
       this.#scheduleFaults(turn, whileItLasts);
       const acts = this.#scheduleActs(turn, whileItLasts);
       await this.#speak(turn, signal);
-      spoken = true;
       if (next?.after !== undefined) {
         const heard = await this.#afterEvent(next.after, turn.timeoutMs, signal);
         return heard ? finish('interrupted') : finish('timeout', `${next.after.event} never came`);

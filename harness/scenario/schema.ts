@@ -156,7 +156,7 @@ const turn = z.strictObject({
     .boolean()
     .default(false)
     .describe(
-      'The user presses K0, up to three times, when the board does not listen by then; without it the conversation ends with a turn that has timed out.',
+      'The user presses K0, up to three times, when the board does not listen by then or is stuck with the rest of older words; without it the conversation ends with a turn that has timed out.',
     ),
   check: z
     .array(check)

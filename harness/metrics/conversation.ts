@@ -802,10 +802,7 @@ function frameKey(event: { readonly connection: number; readonly frame: number }
 }
 
 /** What tells when the user of a turn was active. */
-type UserActs = Pick<
-  Turn,
-  'number' | 'started' | 'speechStart' | 'userStop' | 'presses' | 'ended'
->;
+type UserActs = Pick<Turn, 'number' | 'started' | 'speechStart' | 'userStop' | 'presses' | 'ended'>;
 
 /**
  * The turn whose user spoke into a turn of the server: noise or echo may have begun it before. Of several it is the first

@@ -628,3 +628,37 @@ test('an answer is the user’s who spoke into it, also when noise had opened th
     [['ok', 1]],
   );
 });
+
+test('of two turns whose words the server answers as one, the answer is the one’s whose user still waits for it', (t) => {
+  const { cell } = plantCell(plan);
+  const second = cell.events.map((event): TraceEvent => {
+    const ofUser = event.source === 'user' || event.source === 'harness';
+    if (ofUser && 'turn' in event) return { ...event, turn: event.turn + 1 } as TraceEvent;
+    if (event.source !== 'server' || event.type !== 'turnStart') return event;
+    return { ...event, atUs: turn.speechStartUs - 900_000 };
+  });
+  const first = (outcome: 'timeout' | 'interrupted'): TraceEvent[] =>
+    [
+      { source: 'harness', type: 'turnStart', atUs: turn.speechStartUs - 950_000, turn: 1 },
+      {
+        source: 'user',
+        type: 'speechStart',
+        atUs: turn.speechStartUs - 950_000,
+        turn: 1,
+        text: 'Hi.',
+        userOffset: 0,
+        samples: 1600,
+      },
+      { source: 'user', type: 'speechStop', atUs: turn.speechStartUs - 850_000, turn: 1 },
+      { source: 'harness', type: 'turnEnd', atUs: turn.speechStartUs - 100_000, turn: 1, outcome },
+    ].map((event) => ({ ...event, seq: 0 }) as TraceEvent);
+  const sentencesOf = (outcome: 'timeout' | 'interrupted') =>
+    measureCell({
+      ...cell,
+      events: [...second, ...first(outcome)]
+        .toSorted((a, b) => a.atUs - b.atUs)
+        .map((event, i) => ({ ...event, seq: i + 1 })),
+    }).turns.map(({ sentences }) => sentences.length);
+  t.deepEqual(sentencesOf('timeout'), [0, 1]);
+  t.deepEqual(sentencesOf('interrupted'), [1, 0]);
+});

@@ -83,3 +83,89 @@ test('after a restart the user waits for the board, presses K0 and goes on with 
   t.deepEqual(pressed, [0, 6_300_000]);
   t.is(heard, 2);
 });
+
+test('the end of an older answer is not the end of the user’s own, and a board that is stuck with a rest of words is given K0', async (t) => {
+  const clock = new SimulatedClock();
+  const records: UnnumberedEvent[] = [];
+  const pressed: number[] = [];
+  let state: DeviceState = 'Idle';
+  let heard = 0;
+  let frame = 0;
+  const become = (to: DeviceState, cause: string): void => {
+    const from = state;
+    state = to;
+    user.hearOf({ type: 'state', atUs: clock.nowUs(), from, to, cause });
+  };
+  const states: Record<string, DeviceState> = {
+    EndVad: 'Waiting',
+    StartAudio: 'Speaking',
+    EndResponse: 'Listening',
+  };
+  const startChat = (): void => user.hearOf({ type: 'startChat', atUs: clock.nowUs() });
+  const take = (event: string): void => {
+    const taken = { atUs: clock.nowUs(), connection: 1, frame: ++frame, event };
+    user.hearOf({ type: 'frameReceived', ...taken, bytes: 9 });
+    user.hearOf({ type: 'frameHandled', ...taken });
+    become(states[event]!, event);
+  };
+  /** Answers its first words slowly, is deaf to the second and submits a rest of them, and answers the third. */
+  const device: EmulatedDevice = {
+    boot: () => Promise.resolve(),
+    press: () => {
+      pressed.push(clock.nowUs());
+      become(state === 'Listening' ? 'Idle' : 'Listening', 'k0');
+    },
+    holdK0: () => ({ release: () => {} }),
+    setUp: () => {},
+    fail: () => {},
+    hear: () => {
+      heard += 1;
+      if (heard === 1) {
+        startChat();
+        clock.after(1_000_000, () => take('EndVad'));
+        clock.after(1_500_000, () => take('StartAudio'));
+        clock.after(4_000_000, () => take('EndResponse'));
+        clock.after(4_100_000, startChat);
+      }
+      if (heard === 3) {
+        startChat();
+        clock.after(2_000_000, () => take('EndResponse'));
+      }
+    },
+    get state() {
+      return state;
+    },
+    bufferedSamples: () => 0,
+    played: () => new Int16Array(0),
+    speaker: () => ({ samples: new Int16Array(0), startUs: 0 }),
+    close: () => Promise.resolve(),
+  };
+  const turn = '[[turn]]\nsay = "Hi."\nreply = "Hello."\n';
+  const over = `${turn}after = { event = "StartAudio" }\ntimeout_ms = 20000\n`;
+  const user = new ScriptedUser({
+    scenario: scenarioOf(
+      'stuck',
+      `${turn}${over}${turn}recover = true\n[device]\nallow_interrupt = false\n`,
+    ),
+    clock,
+    board: emulatedBoard(device, clock),
+    network: { disturb: () => {}, change: () => {} },
+    networkName: 'ideal',
+    faults: { beginTurn: () => {}, strike: () => {}, endTurn: () => {} },
+    clip: () => new Int16Array(1600).fill(3000),
+    recordClip: () => 0,
+    record: (event) => records.push(event),
+  });
+  await clock.run(user.converse(new AbortController().signal));
+
+  const ends = records.flatMap((event) =>
+    event.type === 'turnEnd' && 'outcome' in event ? [[event.turn, event.outcome]] : [],
+  );
+  t.deepEqual(ends, [
+    [1, 'interrupted'],
+    [2, 'timeout'],
+    [3, 'finished'],
+  ]);
+  // At the beginning; then to Idle, when 20 s behind the words of 0.1 s nothing has come, and out of it 30 s later.
+  t.deepEqual(pressed, [0, 21_900_000, 51_900_000]);
+});

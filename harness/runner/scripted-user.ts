@@ -409,8 +409,8 @@ export class ScriptedUser {
   }
 }
 
-/** The board is told that its words are heard, or leaves them. */
+/** The board is told that its words are heard, leaves them, or forgets them because no text of them has come for 10 s. */
 function isEndOfSubmitting(event: DeviceEvent): boolean {
-  if (event.type === 'frameHandled') return event.event === 'EndResponse';
+  if (event.type === 'display') return event.text === 'Ready';
   return event.type === 'state' || event.type === 'reboot';
 }

@@ -22,6 +22,8 @@ export interface BenchMeans {
   readonly program: readonly string[];
   /** Where `package.json` is. */
   readonly packageFolder: string;
+  /** What `report` does with a run, its text thrown away. */
+  writeReport(run: string, files: { readonly json: string; readonly html?: string }): Promise<void>;
   /** Remarks while it measures. */
   say(text: string): void;
 }

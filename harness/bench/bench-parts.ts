@@ -38,4 +38,28 @@ export const benchParts: readonly BenchPart[] = [
     seconds: 30,
     load: async () => (await import('./console-arrival.ts')).consoleArrival,
   },
+  {
+    name: 'compat',
+    about: 'the first sound at the speaker against a server that behaves as the EchoKit server',
+    seconds: 15,
+    load: async () => (await import('./compat-answers.ts')).compatAnswers,
+  },
+  {
+    name: 'frames',
+    about: 'what shorter Opus packets would bring to the first sound, and what they cost in gaps',
+    seconds: 20,
+    load: async () => (await import('./first-frames.ts')).firstFrames,
+  },
+  {
+    name: 'codec',
+    about: 'how fast Opus is encoded and decoded, and sound is brought to 16 kHz',
+    seconds: 15,
+    load: async () => (await import('./codec-speed.ts')).codecSpeed,
+  },
+  {
+    name: 'report',
+    about: 'how long the reports of a run take',
+    seconds: 20,
+    load: async () => (await import('./report-time.ts')).reportTime,
+  },
 ];

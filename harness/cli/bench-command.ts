@@ -23,6 +23,7 @@ import { openCommandLaboratory } from './command-laboratory.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import { harnessVersion } from './harness-version.ts';
 import { chooseProviders } from './provider-choice.ts';
+import { reportCommand } from './report-command.ts';
 import {
   defaultScenarioFolder,
   findScenarioFiles,
@@ -117,6 +118,15 @@ function meansOf(terminal: Terminal, full: boolean, signal: AbortSignal): BenchM
     },
     program: main.endsWith('.ts') ? ['--import=tsx', main] : [main],
     packageFolder: packageFolder(),
+    writeReport: async (run, { json, html }) => {
+      const silent = { ...terminal, print: () => {}, say: () => {} };
+      const output = [`json=${json}`];
+      await reportCommand(silent, [run], {
+        output,
+        github: false,
+        ...(html !== undefined && { html }),
+      });
+    },
     say: (text) => terminal.say(text),
   };
 }

@@ -11,6 +11,8 @@ export interface LoadPlan {
   readonly turns?: number;
   readonly pauseMs: number;
   readonly checksVoices: boolean;
+  /** Exchanges that the server remembers of a conversation. Absent: as every server. */
+  readonly rememberedExchanges?: number;
   readonly seed: number;
   /** What the boards hold, in turn. */
   readonly cells: readonly Cell[];

@@ -192,6 +192,9 @@ export class LoadRole {
       random,
       laboratory,
       signsVoices: plan.checksVoices,
+      ...(plan.rememberedExchanges !== undefined && {
+        rememberedExchanges: plan.rememberedExchanges,
+      }),
       ...(mixesUp !== undefined && { mixesUp }),
     });
     this.#server = server.figures;

@@ -16,6 +16,7 @@ import type { ServerObservation } from '../server/conversation.ts';
 import { endOfSpeechDefaults } from '../server/end-of-speech.ts';
 import { scriptedRecognizer } from '../server/recognizer.ts';
 import { scriptedReply } from '../server/reply-source.ts';
+import { serverLimits } from '../server/server-limits.ts';
 import { Histogram, type HistogramData } from './histogram.ts';
 import { boardOfDeviceId } from './loaded-board.ts';
 import { inVoiceOf, signatureVoice } from './voice-signature.ts';
@@ -97,6 +98,8 @@ export interface LoadServerOptions {
   readonly laboratory: Pick<Laboratory, 'opus' | 'voiceDetection'>;
   /** Answers are said in the voice of the board that asks. */
   readonly signsVoices: boolean;
+  /** Exchanges that are remembered of a conversation. Absent: as every server. */
+  readonly rememberedExchanges?: number;
   /** Answers these in the voice of others, to see whether that is found. For tests. */
   readonly mixesUp?: (board: number, turn: number) => number;
 }
@@ -116,6 +119,7 @@ export function cellOfBoard(cells: readonly Cell[], board: number): Cell {
 /** The adapter server as in every run; what it understands and answers, the script says. */
 export function openLoadServer(options: LoadServerOptions): LoadServer {
   const { cells, provider, clock, dialer, random, laboratory, signsVoices, mixesUp } = options;
+  const { rememberedExchanges: historyExchanges = serverLimits.historyExchanges } = options;
   const [first] = cells;
   const { scenario, server: model } = first!;
   if (model === 'external') throw new RangeError('A server that is not ours is not opened.');
@@ -152,6 +156,7 @@ export function openLoadServer(options: LoadServerOptions): LoadServer {
     settings: {
       endOfSpeech: { ...endOfSpeechDefaults, ...scenario.server.vad },
       packetMs: scenario.server.packetMs,
+      limits: { ...serverLimits, historyExchanges },
       ...compatSettings(compat, provider.tts.platform),
     },
     recognizer: scriptedRecognizer(({ deviceId, turn }) => turnOf(deviceId, turn).heard, {

@@ -104,16 +104,17 @@ async function hold(options: RealLoadOptions): Promise<LoadFigures> {
   const figuresOfOwn = [];
   for (const { part } of own) figuresOfOwn.push(await finish(part));
   const finished = [...figuresOfOwn, ...figuresOfBoards];
+  const boards = new BoardFigures(4);
+  for (const figures of figuresOfBoards) if (figures.boards !== null) boards.merge(figures.boards);
   if (soak !== undefined) {
+    const perHour = boards.toData().conversations / ((endUs - startUs) / 3_600_000_000);
     for (const [i, { role, part }] of all.entries()) {
       const ended = (await part.leave?.()) ?? true;
       const left = { ...finished[i]!.left, ...(!ended && { 'process that did not end': 1 }) };
-      soak.verdict(soakVerdict(role, samples[i]!, left));
+      soak.verdict(soakVerdict(role, samples[i]!, left, perHour));
     }
   }
 
-  const boards = new BoardFigures(4);
-  for (const figures of figuresOfBoards) if (figures.boards !== null) boards.merge(figures.boards);
   const server = figuresOfOwn.find((figures) => figures.server !== null);
   const before = sum(full.map(({ totals }) => totals)).messages;
   const after = sum(finished.map(({ totals }) => totals)).messages;

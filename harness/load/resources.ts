@@ -24,9 +24,19 @@ export function leftOver(before: Resources, now: Resources): Resources {
   );
 }
 
-/** As {@link leftOver}, once what is being closed is closed, or after two seconds. */
-export async function settledLeftOver(before: Resources, clock: Clock): Promise<Resources> {
-  const untilUs = clock.nowUs() + 2_000_000;
+/**
+ * The end of a connection travels behind what was sent before it, and that is held up by stalls and by retransmissions, whose
+ * distance doubles. So a socket of a board that was switched off may stay for some seconds, with the alarm at which it ends.
+ */
+const settleLimitUs = 30_000_000;
+
+/** As {@link leftOver}, once what is being closed is closed, or at the limit. */
+export async function settledLeftOver(
+  before: Resources,
+  clock: Clock,
+  limitUs = settleLimitUs,
+): Promise<Resources> {
+  const untilUs = clock.nowUs() + limitUs;
   for (;;) {
     // A look while this wait is set up would count the timer of the wait.
     await clock.sleep(50_000);

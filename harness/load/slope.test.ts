@@ -16,11 +16,21 @@ test('a line without noise is found exactly', (t) => {
   const samples = [0, 1, 2, 3, 5].map((atHours) => ({ atHours, value: 100 + 3 * atHours }));
   const { perHour, low, high, level, hours } = slopeOf(samples);
   t.true([perHour, low, high].every((value) => Math.abs(value - 3) < 1e-9));
-  t.is(level, 106.6);
+  t.is(level, 106);
   t.is(hours, 5);
 });
 
-test('the interval of textbook figures', (t) => {
+test('one sample in five that is far off does not tilt the line', (t) => {
+  const samples = Array.from({ length: 50 }, (_, i) => ({
+    atHours: i,
+    value: 100 + 0.5 * i + (i % 10 > 7 ? 40 * i : 0) + (i % 3),
+  }));
+  const { perHour, low, high } = slopeOf(samples);
+  t.true(Math.abs(perHour - 0.5) < 0.1, `${perHour}`);
+  t.true(low < 0.5 && 0.5 < high);
+});
+
+test('the interval holds that of least squares of textbook figures', (t) => {
   // Heights and masses of the article "Simple linear regression" of Wikipedia: slope 61.272, 95 % interval 57.4 to 65.1.
   const heights = [
     1.47, 1.5, 1.52, 1.55, 1.57, 1.6, 1.63, 1.65, 1.68, 1.7, 1.73, 1.75, 1.78, 1.8, 1.83,
@@ -32,8 +42,11 @@ test('the interval of textbook figures', (t) => {
   // Out of order, neighbors are not alike: nothing widens the interval.
   const order = [0, 8, 2, 12, 5, 14, 1, 9, 3, 11, 7, 13, 4, 10, 6];
   const slope = slopeOf(order.map((i) => ({ atHours: heights[i]!, value: masses[i]! })));
-  t.true(Math.abs(slope.perHour - 61.272) < 0.001);
-  t.true(slope.low <= 57.5 && slope.high >= 65.0 && slope.high - slope.low < 12);
+  t.true(Math.abs(slope.perHour - 61.272) < 2, `${slope.perHour}`);
+  t.true(
+    slope.low <= 58 && slope.high >= 64.5 && slope.high - slope.low < 14,
+    `${slope.low} ${slope.high}`,
+  );
 });
 
 test('nine in ten intervals or more hold the planted slope, also when neighbors are alike', (t) => {

@@ -9,7 +9,7 @@ export interface Slope {
   readonly n: number;
   /** From the first sample to the last. */
   readonly hours: number;
-  /** Mean of the samples. */
+  /** Median of the samples. */
   readonly level: number;
   readonly perHour: number;
   /** 95 % confidence interval of `perHour`. */
@@ -20,74 +20,68 @@ export interface Slope {
 /** `undecided`: neither can be said with 95 % confidence. */
 export type Growth = 'flat' | 'grows' | 'undecided';
 
-/** Growth over the time of the samples that still counts as flat, as a share of their mean. */
+/** Growth over the time of the samples that counts as flat unless another limit is stated, as a share of their level. */
 export const flatShare = 0.05;
 
+/** 97.5 % quantile of the normal distribution. */
+const sure = 1.959964;
+
 /**
- * Least squares. Samples that follow each other are alike (caches fill, a collector lags), so the interval is widened by the
- * correlation of neighboring residuals: n samples count as n · (1 − r) / (1 + r).
+ * The median of the slopes of all pairs of samples (Theil and Sen), so that a sample in the middle of something costly
+ * does not tilt it, with the interval that Kendall's statistic gives. Samples that follow each other are alike (caches fill, a
+ * collector lags): the interval is widened as if n of them were only n · (1 − r) / (1 + r), r the correlation of neighboring
+ * residuals.
  *
  * @param samples at least 5, at different times
  */
 export function slopeOf(samples: readonly Sample[]): Slope {
   const n = samples.length;
   if (n < 5) throw new RangeError(`A slope needs at least 5 samples; there are ${n}.`);
-  const meanX = mean(samples.map(({ atHours }) => atHours));
-  const meanY = mean(samples.map(({ value }) => value));
-  let [xx, xy] = [0, 0];
-  for (const { atHours, value } of samples) {
-    xx += (atHours - meanX) ** 2;
-    xy += (atHours - meanX) * (value - meanY);
+  const slopes: number[] = [];
+  for (let i = 1; i < n; i++) {
+    for (let j = 0; j < i; j++) {
+      const [a, b] = [samples[j]!, samples[i]!];
+      slopes.push((b.value - a.value) / (b.atHours - a.atHours));
+    }
   }
-  const perHour = xy / xx;
-  const residuals = samples.map(
-    ({ atHours, value }) => value - meanY - perHour * (atHours - meanX),
-  );
-  const squares = residuals.reduce((sum, one) => sum + one * one, 0);
-  let neighbors = 0;
-  for (let i = 1; i < n; i++) neighbors += residuals[i]! * residuals[i - 1]!;
-  const correlation = squares === 0 ? 0 : Math.min(0.95, Math.max(0, neighbors / squares));
-  const counting = Math.max(3, (n * (1 - correlation)) / (1 + correlation));
-  const deviation = Math.sqrt(squares / (counting - 2) / ((xx * counting) / n));
-  const reach = studentQuantile(counting - 2) * deviation;
+  slopes.sort((a, b) => a - b);
+  const perHour = median(slopes);
+  const correlation = neighborCorrelation(samples, perHour);
+  const widening = (1 + correlation) / (1 - correlation);
+  const spread = sure * Math.sqrt(((n * (n - 1) * (2 * n + 5)) / 18) * widening);
+  const last = slopes.length - 1;
+  const rank = (value: number): number => Math.min(last, Math.max(0, value));
   return {
     n,
     hours: samples.at(-1)!.atHours - samples[0]!.atHours,
-    level: meanY,
+    level: median(samples.map(({ value }) => value).toSorted((a, b) => a - b)),
     perHour,
-    low: perHour - reach,
-    high: perHour + reach,
+    low: slopes[rank(Math.floor((slopes.length - spread) / 2))]!,
+    high: slopes[rank(Math.ceil((slopes.length + spread) / 2))]!,
   };
 }
 
-/**
- * What the interval allows over the time of the samples, against their level.
- *
- * @param least growth that is flat whatever the level is; for counts: one
- */
-export function growthOf({ hours, level, low, high }: Slope, least = 0): Growth {
-  const allowed = Math.max(least, flatShare * level);
+/** @param allowed growth over the time of the samples that is flat */
+export function growthOf({ hours, level, low, high }: Slope, allowed = flatShare * level): Growth {
   if (high * hours < allowed) return 'flat';
   return low * hours > allowed ? 'grows' : 'undecided';
 }
 
-/**
- * 97.5 % quantile of Student's t: Fisher's expansion around the normal quantile, to 0.5 % from three degrees of freedom on. Below, where it
- * is too small, the exact values of one and two.
- */
-function studentQuantile(freedom: number): number {
-  if (freedom < 2) return 12.706;
-  if (freedom < 3) return 4.303;
-  const z = 1.959964;
-  const terms = [
-    (z ** 3 + z) / 4,
-    (5 * z ** 5 + 16 * z ** 3 + 3 * z) / 96,
-    (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / 384,
-    (79 * z ** 9 + 776 * z ** 7 + 1482 * z ** 5 - 1920 * z ** 3 - 945 * z) / 92_160,
-  ];
-  return terms.reduce((sum, term, i) => sum + term / freedom ** (i + 1), z);
+/** Of what the line leaves over, between 0 and 0.9. */
+function neighborCorrelation(samples: readonly Sample[], perHour: number): number {
+  const above = samples.map(({ atHours, value }) => value - perHour * atHours);
+  const middle = median(above.toSorted((a, b) => a - b));
+  let [squares, neighbors] = [0, 0];
+  for (let i = 0; i < above.length; i++) {
+    const residual = above[i]! - middle;
+    squares += residual ** 2;
+    if (i > 0) neighbors += residual * (above[i - 1]! - middle);
+  }
+  return squares === 0 ? 0 : Math.min(0.9, Math.max(0, neighbors / squares));
 }
 
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
+/** @param sorted not empty */
+function median(sorted: readonly number[]): number {
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }

@@ -2,10 +2,12 @@
 
 import type { LoadFigures } from './load-figures.ts';
 import { percentilesMs } from './load-report.ts';
-import { isFlat, type SoakSeries, type SoakVerdict, soakSeries } from './soak.ts';
+import { flatShare } from './slope.ts';
+import { isFlat, type SoakSeries, type SoakVerdict, soakLimits, soakSeries } from './soak.ts';
 
 const names: Readonly<Record<SoakSeries, string>> = {
-  heapBytes: 'heap after collection',
+  heapBytes: 'heap',
+  externalBytes: 'outside of the heap',
   residentBytes: 'resident memory',
   handles: 'handles',
   listeners: 'listeners',
@@ -26,21 +28,34 @@ export function soakText(figures: LoadFigures, verdicts: readonly SoakVerdict[])
 }
 
 function verdictLines(verdict: SoakVerdict): string[] {
-  const { process: name, series, left, samples } = verdict;
+  const { process: name, left, samples, series } = verdict;
   const open = Object.entries(left).map(([kind, count]) => `${count} ${kind}`);
+  const counted = series.heapBytes.n;
   return [
     '',
-    `${name}: ${isFlat(verdict) ? 'flat' : 'NOT FLAT'} (${samples.length} samples)`,
-    ...soakSeries.map((one) => {
-      const { level, perHour, low, high, growth } = series[one];
-      const shown = one.endsWith('Bytes') ? bytes : plain;
-      return (
-        `  ${names[one].padEnd(22)}${shown(level).padStart(10)}  ${shown(perHour)} per hour, ` +
-        `95 % between ${shown(low)} and ${shown(high)}: ${growth}`
-      );
-    }),
-    `  left open at the end  ${open.length === 0 ? 'nothing' : open.join(', ')}`,
+    `${name}: ${isFlat(verdict) ? 'flat' : 'NOT FLAT'} (${counted} samples behind ${samples.length - counted} of warming up)`,
+    ...soakSeries.map((one) => `  ${names[one].padEnd(21)}${seriesText(verdict, one)}`),
+    `  left open at the end ${open.length === 0 ? 'nothing' : open.join(', ')}`,
   ];
+}
+
+function seriesText({ series, conversationsPerHour }: SoakVerdict, one: SoakSeries): string {
+  const { level, hours, perHour, low, high, growth } = series[one];
+  const shown = one.endsWith('Bytes') ? bytes : plain;
+  const start = `${shown(level).padStart(10)}  ${growth.padEnd(9)}`;
+  if (one === 'residentBytes') {
+    return (
+      `${start}  ${shown(perHour * hours)} in all, 95 % between ${shown(low * hours)} and ${shown(high * hours)}; ` +
+      `limit ${shown(flatShare * level)}`
+    );
+  }
+  const [middle, least, most] = [perHour, low, high].map((value) =>
+    shown(value / conversationsPerHour),
+  );
+  return (
+    `${start}  ${middle} per conversation, 95 % between ${least} and ${most}; limit ${shown(soakLimits[one])} ` +
+    `(${shown(perHour)} per hour)`
+  );
 }
 
 function bytes(value: number): string {
@@ -50,7 +65,7 @@ function bytes(value: number): string {
   return `${(value / 1024 / 1024).toFixed(1)} MiB`;
 }
 
-const plain = (value: number): string => value.toFixed(2);
+const plain = (value: number): string => value.toFixed(3);
 
 const ms = (value: number | null): string => (value === null ? '–' : `${value.toFixed(0)} ms`);
 

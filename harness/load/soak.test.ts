@@ -63,23 +63,24 @@ test('a planted leak grows, and a noisy level does not', (t) => {
     Array.from({ length: 48 }, (_, i) => ({
       atHours: i,
       heapBytes: 40e6 + perHour * i + (i % 3) * 2e5,
+      externalBytes: 50e6 + (i % 7) * 1e5,
       residentBytes: 200e6 + (i % 5) * 1e6,
       handles: 3 + (i % 2),
       listeners: 20,
     }));
-  const leaking = soakVerdict('server', samples(1e6), {});
+  const leaking = soakVerdict('server', samples(1e6), {}, 16);
   t.is(leaking.series.heapBytes.growth, 'grows');
   t.true(Math.abs(leaking.series.heapBytes.perHour - 1e6) < 2e4);
   t.false(isFlat(leaking));
-  t.true(isFlat(soakVerdict('server', samples(0), {})));
-  t.false(isFlat(soakVerdict('server', samples(0), { TCPSocketWrap: 1 })));
+  t.true(isFlat(soakVerdict('server', samples(0), {}, 16)));
+  t.false(isFlat(soakVerdict('server', samples(0), { TCPSocketWrap: 1 }, 16)));
 });
 
 test('a timer that is left is told, and one that is gone is not', async (t) => {
   const clock = new SystemClock();
   const before = activeResources();
   const left = clock.after(60_000_000, () => {});
-  t.deepEqual(await settledLeftOver(before, new SystemClock()), { Timeout: 1 });
+  t.deepEqual(await settledLeftOver(before, new SystemClock(), 100_000), { Timeout: 1 });
   left.cancel();
   t.deepEqual(await settledLeftOver(before, new SystemClock()), {});
 });

@@ -27,6 +27,8 @@ import { runVirtualLoad } from './virtual-load.ts';
 export interface SoakSample {
   readonly atHours: number;
   readonly heapBytes: number;
+  /** Buffers outside of the heap, WebAssembly included. */
+  readonly externalBytes: number;
   readonly residentBytes: number;
   /** What keeps the process alive. */
   readonly handles: number;
@@ -34,8 +36,25 @@ export interface SoakSample {
   readonly listeners: number;
 }
 
-export const soakSeries = ['heapBytes', 'residentBytes', 'handles', 'listeners'] as const;
+export const soakSeries = [
+  'heapBytes',
+  'externalBytes',
+  'residentBytes',
+  'handles',
+  'listeners',
+] as const;
 export type SoakSeries = (typeof soakSeries)[number];
+
+/** What may grow with each conversation and still counts as flat. A leak of what a conversation holds is greater by far. */
+export const soakLimits: Readonly<Record<Exclude<SoakSeries, 'residentBytes'>, number>> = {
+  heapBytes: 2048,
+  externalBytes: 2048,
+  handles: 0.05,
+  listeners: 0.05,
+};
+
+/** Exchanges that the server of a soak remembers, so that this bound is reached before anything counts. */
+const rememberedExchanges = 20;
 
 export interface SeriesVerdict extends Slope {
   readonly growth: Growth;
@@ -44,6 +63,8 @@ export interface SeriesVerdict extends Slope {
 /** What a soak says of one process. */
 export interface SoakVerdict {
   readonly process: string;
+  /** Of all processes together. */
+  readonly conversationsPerHour: number;
   readonly samples: readonly SoakSample[];
   readonly series: Readonly<Record<SoakSeries, SeriesVerdict>>;
   /** Open at the end and not at the beginning. */
@@ -54,7 +75,8 @@ export interface SoakVerdict {
 const warmShare = 0.2;
 
 /**
- * Makes a verdict of the samples of one process.
+ * Makes a verdict of the samples of one process. Resident memory has no limit per conversation: allocator and garbage collector
+ * keep what they once had, so it may grow by 5 % of its level over the time of the samples.
  *
  * @param samples at least 7
  */
@@ -62,19 +84,24 @@ export function soakVerdict(
   name: string,
   samples: readonly SoakSample[],
   left: Resources,
+  conversationsPerHour: number,
 ): SoakVerdict {
   const counted = samples.slice(Math.floor(warmShare * samples.length));
   const of = (series: SoakSeries): SeriesVerdict => {
     const slope = slopeOf(
       counted.map((sample): Sample => ({ atHours: sample.atHours, value: sample[series] })),
     );
-    return { ...slope, growth: growthOf(slope, series.endsWith('Bytes') ? 0 : 1) };
+    if (series === 'residentBytes') return { ...slope, growth: growthOf(slope) };
+    const conversations = conversationsPerHour * slope.hours;
+    return { ...slope, growth: growthOf(slope, soakLimits[series] * conversations) };
   };
   return {
     process: name,
+    conversationsPerHour,
     samples,
     series: {
       heapBytes: of('heapBytes'),
+      externalBytes: of('externalBytes'),
       residentBytes: of('residentBytes'),
       handles: of('handles'),
       listeners: of('listeners'),
@@ -91,12 +118,13 @@ export function isFlat({ series, left }: SoakVerdict): boolean {
 
 export function takeSample(atHours: number, signal?: AbortSignal): SoakSample {
   collectGarbage();
-  const { heapUsed, rss } = process.memoryUsage();
+  const { heapUsed, external, rss } = process.memoryUsage();
   const handles = Object.values(activeResources()).reduce((sum, count) => sum + count, 0);
   const waiting = signal === undefined ? 0 : getEventListeners(signal, 'abort').length;
   return {
     atHours,
     heapBytes: heapUsed,
+    externalBytes: external,
     residentBytes: rss,
     handles,
     listeners: processListeners() + waiting,
@@ -136,6 +164,7 @@ export function soakPlan(options: SoakPlanOptions): LoadPlan {
     holdMs,
     pauseMs,
     checksVoices: true,
+    rememberedExchanges,
     seed,
     cells,
     profiles: new Map(),
@@ -177,5 +206,6 @@ export async function runVirtualSoak(options: VirtualSoakOptions): Promise<Virtu
     },
   });
   const left = await settledLeftOver(before, wallClock);
-  return { figures, verdict: soakVerdict('all in one', samples, left) };
+  const perHour = figures.boards.conversations / (figures.ranMs / 3_600_000);
+  return { figures, verdict: soakVerdict('all in one', samples, left, perHour) };
 }

@@ -49,6 +49,9 @@ async function hold(options: VirtualLoadOptions, clock: SimulatedClock): Promise
     ...shared,
     random: random.fork('server'),
     dialer: network,
+    ...(plan.rememberedExchanges !== undefined && {
+      rememberedExchanges: plan.rememberedExchanges,
+    }),
     ...(options.mixesUp !== undefined && { mixesUp: options.mixesUp }),
   });
   const listeners = await Promise.all(

@@ -1,4 +1,5 @@
 import type { Alarm, Clock } from '../clock/clock.ts';
+import { FollowingController } from '../clock/following-controller.ts';
 import type { DeviceEvent } from '../device/device-event.ts';
 import type { Act, Disturbance, Moment, Scenario, Turn } from '../scenario/scenario.ts';
 import type { Intervention } from '../server/adapter-server.ts';
@@ -170,9 +171,9 @@ export class ScriptedUser {
       if (byKey && this.#arrivals.has('K0')) left = true;
     };
     this.#listeners.add(watch);
-    const disturbing = new AbortController();
+    const disturbing = new FollowingController(signal);
     try {
-      const whileItLasts = AbortSignal.any([signal, disturbing.signal]);
+      const whileItLasts = disturbing.signal;
       this.#scheduleDisturbances(turn, whileItLasts);
       this.#scheduleFaults(turn, whileItLasts);
       const acts = this.#scheduleActs(turn, whileItLasts);

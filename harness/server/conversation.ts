@@ -5,6 +5,7 @@
 import { setMaxListeners } from 'node:events';
 import type { SpeechSession } from '../../adapters/speech-adapter.ts';
 import type { Clock } from '../clock/clock.ts';
+import { FollowingController } from '../clock/following-controller.ts';
 import type { Opus } from '../opus/opus-codec.ts';
 import type { VoiceDetection, VoiceDetector } from '../voice-detection/voice-detection.ts';
 import { AsyncQueue } from './async-queue.ts';
@@ -542,8 +543,8 @@ export class Conversation {
     await this.#sendAsr(link, turn, heard, true);
 
     // Ends with the connection, or when one part of the answer breaks.
-    const stop = new AbortController();
-    const signal = AbortSignal.any([link.signal, stop.signal]);
+    const stop = new FollowingController(link.signal);
+    const { signal } = stop;
     // One listener per sentence is no leak: the signal lives as long as the answer.
     setMaxListeners(0, signal);
     const texts = new AsyncQueue<string>(signal);
@@ -589,6 +590,7 @@ export class Conversation {
     } finally {
       // Nothing of this answer may be running, or be reported, when the turn is over.
       await Promise.allSettled(parts);
+      stop.release();
     }
   }
 
@@ -610,7 +612,8 @@ export class Conversation {
     );
     const context = { deviceId: this.#deviceId, turn: turn.number, history: this.#history };
     const pieces = replies.reply(heard, context, watchdog.signal)[Symbol.asyncIterator]();
-    let said = '';
+    const said: string[] = [];
+    let length = 0;
     try {
       for (;;) {
         let next: IteratorResult<string>;
@@ -624,22 +627,25 @@ export class Conversation {
         if (next.done === true) break;
         watchdog.kick();
         const { replyCharacters } = settings.limits;
-        if (said.length + next.value.length > replyCharacters) {
+        length += next.value.length;
+        if (length > replyCharacters) {
           const words = `The reply has more than ${replyCharacters} characters; what came before is spoken.`;
           fail(turn, 'reply', new TurnLimitError('SERVER_REPLY_TOO_LONG', words));
           // Like a reply that fails: nobody waits for its end.
           pieces.return?.()?.catch(() => {});
           break;
         }
-        said += next.value;
+        said.push(next.value);
         this.#report({ type: 'replyText', turn: turn.number, text: next.value });
         for (const text of splitter.push(next.value)) texts.push(text);
       }
     } finally {
       watchdog.stop();
-      if (said !== '') {
+      // Joined: a string that grew by `+=` keeps each of its pieces for as long as it is remembered.
+      const assistant = said.join('');
+      if (assistant !== '') {
         const kept = this.#history.slice(-(settings.limits.historyExchanges - 1));
-        this.#history = [...kept, { user: heard, assistant: said }];
+        this.#history = [...kept, { user: heard, assistant }];
       }
     }
     for (const text of splitter.finish()) texts.push(text);

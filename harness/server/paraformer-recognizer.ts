@@ -3,11 +3,13 @@
  * (EchoKit device protocol reference, sections 7.4 and 9.2): one task per utterance, audio in binary
  * frames as it comes, results while the user speaks. The socket is kept for the next utterance.
  */
+
 import type { WebSocket } from 'ws';
 import { type AdapterDeps, SpeechError } from '../../adapters/index.ts';
 import { dashScopeFailures } from '../../adapters/platforms/cosyvoice.ts';
 import { classifyInBand, classifyRefusal } from '../../adapters/transport/provider-failure.ts';
 import { openWebSocket } from '../../adapters/transport/websocket.ts';
+import { FollowingController } from '../clock/following-controller.ts';
 import {
   type LiveRecognition,
   type LiveRecognitionOptions,
@@ -68,18 +70,18 @@ async function start(
   options: LiveRecognitionOptions,
   signal: AbortSignal,
 ): Promise<LiveRecognition> {
-  const stop = new AbortController();
+  const stop = new FollowingController(signal);
   const late = (): RecognitionError =>
     new RecognitionError('timeout', `the task was not started within ${startLimitMs} ms.`);
   const alarm = deps.clock.after(startLimitMs * 1000, () => stop.abort(late()));
-  const either = AbortSignal.any([signal, stop.signal]);
   try {
-    const socket = await pool.take(either);
+    const socket = await pool.take(stop.signal);
     const task = new ParaformerTask(pool, socket, uuid(deps.randomBytes(16)), options);
-    await task.started(either);
+    await task.started(stop.signal);
     return task;
   } finally {
     alarm.cancel();
+    stop.release();
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock/clock.ts';
+import { FollowingController } from '../clock/following-controller.ts';
 import type { RecognitionContext, Recognizer } from './recognizer.ts';
 import { Watchdog } from './watchdog.ts';
 
@@ -10,7 +11,7 @@ export class Recognition {
   failure: { readonly error: unknown } | undefined;
   /** Resolves when the recognition is over, however it ended. */
   readonly over: Promise<void>;
-  readonly #stop = new AbortController();
+  readonly #stop: FollowingController;
 
   constructor(options: {
     readonly clock: Clock;
@@ -22,7 +23,8 @@ export class Recognition {
     readonly signal: AbortSignal;
   }) {
     const { clock, recognizer, timeoutMs } = options;
-    const parent = AbortSignal.any([options.signal, this.#stop.signal]);
+    this.#stop = new FollowingController(options.signal);
+    const parent = this.#stop.signal;
     const watchdog = new Watchdog(
       clock,
       timeoutMs,
@@ -39,7 +41,10 @@ export class Recognition {
           if (!parent.aborted) this.failure = { error };
         },
       )
-      .finally(() => watchdog.stop());
+      .finally(() => {
+        watchdog.stop();
+        this.#stop.release();
+      });
   }
 
   cancel(): void {

@@ -6,6 +6,7 @@
 import type { EchoKitTries, SpeechEvent, SpeechSession } from '../../adapters/index.ts';
 import { SpeechError } from '../../adapters/index.ts';
 import type { Clock } from '../clock/clock.ts';
+import { FollowingController } from '../clock/following-controller.ts';
 import type { ProviderEvent } from './server-event.ts';
 
 export interface RepeatedSpeechOptions extends EchoKitTries {
@@ -37,7 +38,7 @@ async function* speak(
   for await (const piece of text) whole += piece;
   const before = { samples: 0, sourceFrames: 0 };
   for (let attempt = 1; ; attempt++) {
-    const stop = new AbortController();
+    const stop = new FollowingController(signal);
     const limit =
       timeoutMs === undefined
         ? undefined
@@ -45,8 +46,7 @@ async function* speak(
     const delivered = { samples: 0, sourceFrames: 0 };
     let request = 0;
     try {
-      const either = AbortSignal.any([signal, stop.signal]);
-      for await (const event of session.speak(once(whole), either)) {
+      for await (const event of session.speak(once(whole), stop.signal)) {
         request = event.request;
         if (event.type === 'audio') {
           // From here on it is the board that may be slow.
@@ -75,6 +75,7 @@ async function* speak(
       before.sourceFrames += delivered.sourceFrames;
     } finally {
       limit?.cancel();
+      stop.release();
     }
   }
 }

@@ -8,6 +8,7 @@
  * and a provider that hangs takes its worker with it.
  */
 import type { SpeechEvent, SpeechSession } from '../../adapters/speech-adapter.ts';
+import { FollowingController } from '../clock/following-controller.ts';
 import { AsyncQueue } from './async-queue.ts';
 
 /** Workers of the EchoKit server. */
@@ -26,8 +27,8 @@ export function sharedWorkers(session: SpeechSession, workers = echoKitWorkers):
     text: AsyncIterable<string>,
     signal: AbortSignal,
   ): AsyncGenerator<SpeechEvent, void> {
-    const left = new AbortController();
-    const abandoned = AbortSignal.any([signal, left.signal]);
+    const left = new FollowingController(signal);
+    const abandoned = left.signal;
     const events = new AsyncQueue<SpeechEvent>(abandoned, weight);
     let failure: { readonly error: unknown } | undefined;
     const job = pool

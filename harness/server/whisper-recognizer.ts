@@ -3,6 +3,7 @@
  * (EchoKit device protocol reference, sections 7.2 and 9.2).
  */
 import type { AdapterDeps } from '../../adapters/index.ts';
+import { FollowingController } from '../clock/following-controller.ts';
 import type { Recognizer } from './recognizer.ts';
 import { Service, type ServiceDeps, textOf } from './service-call.ts';
 
@@ -28,7 +29,7 @@ export function whisperRecognizer(
 
   /** One request, given up after 10 s. */
   const ask = async (samples: Int16Array, signal: AbortSignal): Promise<string> => {
-    const stop = new AbortController();
+    const stop = new FollowingController(signal);
     const alarm = deps.clock.after(tryLimitUs, () =>
       stop.abort(new Error(`there was no answer within ${tryLimitUs / 1_000_000} s`)),
     );
@@ -39,10 +40,11 @@ export function whisperRecognizer(
         'Content-Type': `multipart/form-data; boundary=${boundary}`,
       };
       const body = form(boundary, samples, config);
-      const answer = await service.post({ headers, body }, AbortSignal.any([signal, stop.signal]));
+      const answer = await service.post({ headers, body }, stop.signal);
       return transcript(await textOf(answer));
     } finally {
       alarm.cancel();
+      stop.release();
     }
   };
 

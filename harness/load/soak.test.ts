@@ -80,7 +80,7 @@ test('a timer that is left is told, and one that is gone is not', async (t) => {
   const clock = new SystemClock();
   const before = activeResources();
   const left = clock.after(60_000_000, () => {});
-  t.deepEqual(await settledLeftOver(before, new SystemClock(), 100_000), { Timeout: 1 });
+  t.deepEqual(await settledLeftOver(before, new SystemClock(), 2_000_000), { Timeout: 1 });
   left.cancel();
   t.deepEqual(await settledLeftOver(before, new SystemClock()), {});
 });

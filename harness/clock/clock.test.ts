@@ -1,6 +1,8 @@
+import { getEventListeners } from 'node:events';
 import test from 'ava';
 import { AlarmQueue } from './alarm-queue.ts';
 import { eventLoopTurn } from './event-loop.ts';
+import { FollowingController } from './following-controller.ts';
 import { SimulatedClock } from './simulated-clock.ts';
 import { SystemClock } from './system-clock.ts';
 import { createBell, ring, WaitingClock } from './waiting-clock.ts';
@@ -159,4 +161,22 @@ test('whoever was rung for since it last looked does not wait', (t) => {
   clock.wait(bell, heard);
   t.true(clock.nowUs() < hour);
   t.false(clock.fireDue());
+});
+
+test('a following controller aborts with what it follows, or alone, and leaves nothing on it when it is over', (t) => {
+  const parent = new AbortController();
+  const [aborted, released, running] = [1, 2, 3].map(
+    () => new FollowingController(parent.signal),
+  ) as [FollowingController, FollowingController, FollowingController];
+  t.is(getEventListeners(parent.signal, 'abort').length, 3);
+  aborted.abort('enough');
+  released.release();
+  t.is(aborted.signal.reason, 'enough');
+  t.is(getEventListeners(parent.signal, 'abort').length, 1);
+  parent.abort('the end');
+  t.is(running.signal.reason, 'the end');
+  t.false(released.signal.aborted);
+  t.is(aborted.signal.reason, 'enough');
+  t.is(new FollowingController(parent.signal).signal.reason, 'the end');
+  t.is(getEventListeners(parent.signal, 'abort').length, 0);
 });

@@ -133,6 +133,19 @@ test('a board that finds out with the last turn that nobody listens gets one mor
   t.deepEqual(explored.struck, ['board-half-open']);
 });
 
+test('a turn that lost segments alone have held up for longer than its user waits gets one more', async (t) => {
+  const explorer = new Explorer(await openLaboratory());
+  const explored = await explorer.play({
+    seed: 30_678,
+    provider: 'openai-stream',
+    device: 'diy',
+    network: 'weak-wifi',
+    turns: [{ say: 'Go on.', reply: 'No.', acts: [], faults: [] }],
+  });
+  t.deepEqual(explored.violations, []);
+  t.is(explored.clear, 3);
+});
+
 test('a pulled cable and a disk that is slower than its writer end a conversation, and do not hang it', async (t) => {
   const explorer = new Explorer(await openLaboratory());
   for (const seed of [10_880, 21_239]) {

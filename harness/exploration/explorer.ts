@@ -9,7 +9,13 @@ import {
   type ProviderEntry,
   providerEntry,
 } from '../runner/provider-catalog.ts';
-import { foundOutLast, type InvariantName, type Violation, violationsOf } from './invariant.ts';
+import {
+  foundOutLast,
+  heldUpLast,
+  type InvariantName,
+  type Violation,
+  violationsOf,
+} from './invariant.ts';
 import {
   clearTurns,
   drawSchedule,
@@ -69,16 +75,16 @@ export class Explorer {
     return this.play(drawSchedule(seed, [...exploredProviders.keys()]));
   }
 
-  /** A board that finds out with the last turn that its connection is lost gets one more. */
+  /** A board that finds out with the last turn that its connection is lost, or whose network held it up, gets one more. */
   async play(schedule: Schedule): Promise<Explored> {
     const clear = schedule.clear ?? clearTurns;
-    const { foundOut, ...explored } = await this.#hold(schedule);
-    if (!foundOut || clear > clearTurns) return explored;
-    const { foundOut: _, ...again } = await this.#hold({ ...schedule, clear: clear + 1 });
+    const { wantsMore, ...explored } = await this.#hold(schedule);
+    if (!wantsMore || clear > clearTurns) return explored;
+    const { wantsMore: _, ...again } = await this.#hold({ ...schedule, clear: clear + 1 });
     return { ...again, clear: clear + 1 };
   }
 
-  async #hold(schedule: Schedule): Promise<Explored & { readonly foundOut: boolean }> {
+  async #hold(schedule: Schedule): Promise<Explored & { readonly wantsMore: boolean }> {
     const { seed } = schedule;
     try {
       const stray = new Promise<never>((_, reject) => {
@@ -93,14 +99,14 @@ export class Explorer {
             ? [event.name]
             : [],
         ),
-        foundOut: foundOutLast(schedule, run),
+        wantsMore: foundOutLast(schedule, run) || heldUpLast(schedule, run),
       }));
       return await Promise.race([played, stray]);
     } catch (error) {
       const { message, code = 'error' } = error as Error & { readonly code?: string };
       const what = `${code}: ${message}`;
       const violations = [{ rule: 'no-throw', what }] as const;
-      return { seed, violations, virtualMs: 0, struck: [], foundOut: false };
+      return { seed, violations, virtualMs: 0, struck: [], wantsMore: false };
     }
   }
 

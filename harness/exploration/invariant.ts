@@ -78,6 +78,34 @@ export function foundOutLast(schedule: Schedule, { result }: PassedRun): boolean
   );
 }
 
+/** Words are answered within a few seconds where nothing goes wrong. */
+const longWaitUs = 30_000_000;
+
+/**
+ * Whether the network alone held the last turn up until its user gave up. A lost segment is sent again after 0.5 s, 1 s, 2 s and so
+ * on, and on a bad network it may be lost seven times in a row, a minute; then the conversation goes on by itself. What hangs does not.
+ */
+export function heldUpLast(schedule: Schedule, { result, recording }: PassedRun): boolean {
+  const last = result.measurement.turns.at(-1);
+  const number = turnCount(schedule);
+  if (last?.turn !== number || last.failure?.kind !== 'turn-timeout') return false;
+  const { events } = recording;
+  const stop = events.find(
+    (event) => event.source === 'user' && event.type === 'speechStop' && event.turn === number,
+  );
+  const end = events.find(
+    (event) => event.source === 'harness' && event.type === 'turnEnd' && event.turn === number,
+  );
+  if (stop === undefined || end === undefined) return false;
+  return events.some(
+    ({ source, type, atUs }) =>
+      atUs > stop.atUs + longWaitUs &&
+      atUs < end.atUs &&
+      ((source === 'server' && type === 'uplink') ||
+        (source === 'device' && type === 'frameReceived')),
+  );
+}
+
 /**
  * @param secrets that must be in no file
  */

@@ -126,13 +126,16 @@ async function shrinkAll(
 function keep({ seed, violation, smallest, from, to }: Found, folder: string): string {
   const { cable } = smallest;
   const file = join(folder, `${scenarioName(seed)}.toml`);
+  // A scenario file does not say what board it is for.
+  const again =
+    cable === undefined
+      ? `echokit-harness run ${file} --seed ${seed}`
+      : `echokit-harness explore --seed ${seed}`;
   const text = scenarioText(smallest, [
     `${violation.rule}: ${invariants[violation.rule]}.`,
     `Seen: ${violation.what.replaceAll('\n', ' ')}`,
-    `Cut from ${from} turns, faults and acts to ${to}. Again: echokit-harness run ${file} --seed ${seed}`,
-    ...(cable === undefined
-      ? []
-      : [`With a virtual board: echokit-harness explore --seed ${seed}`]),
+    `Cut from ${from} turns, faults and acts to ${to}. Again: ${again}`,
+    ...(cable === undefined ? [] : [`Cable: ${cable}`]),
   ]);
   mkdirSync(folder, { recursive: true });
   writeWhole(file, text);

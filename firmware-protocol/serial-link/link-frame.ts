@@ -2,6 +2,7 @@
  * The bodies of frames (SL-3 of the README beside this file): what the two ends of a serial link say
  * to each other about the link, and the envelope of messages. Integers are little-endian.
  */
+import { lossyText } from '../decoder-reason.ts';
 
 /** The version of this protocol that is spoken here, and the only one. */
 export const serialLinkVersion = 1;
@@ -296,7 +297,7 @@ function readHelloRest(
     credit: body[15]!,
     messageMaximumBytes: view.getUint32(16, true),
     capabilities: serialLinkCapabilities.filter((_, bit) => (bits >>> bit) & 1),
-    name: new TextDecoder().decode(body.subarray(helloBytes, helloBytes + helloNameMaximumBytes)),
+    name: lossyText(body.subarray(helloBytes, helloBytes + helloNameMaximumBytes)),
   };
 }
 

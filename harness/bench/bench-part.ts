@@ -4,6 +4,7 @@ import type { ProviderEntry } from '../runner/provider-catalog.ts';
 import type { ScenarioCatalog } from '../scenario/load.ts';
 import type { Scenario } from '../scenario/scenario.ts';
 import type { Figure } from './figure.ts';
+import type { SessionProcess } from './session-process.ts';
 
 /** What a part measures with. */
 export interface BenchMeans {
@@ -24,6 +25,8 @@ export interface BenchMeans {
   readonly packageFolder: string;
   /** What `report` does with a run, its text thrown away. */
   writeReport(run: string, files: { readonly json: string; readonly html?: string }): Promise<void>;
+  /** A process that can be a provider, a server or boards; whoever opens it stops it. */
+  openProcess(): SessionProcess;
   /** Remarks while it measures. */
   say(text: string): void;
 }

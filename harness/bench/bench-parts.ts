@@ -39,6 +39,13 @@ export const benchParts: readonly BenchPart[] = [
     load: async () => (await import('./console-arrival.ts')).consoleArrival,
   },
   {
+    name: 'added',
+    about:
+      'what the server adds to the first sound at 1, 20 and 100 sessions over sockets, every end in a process of its own',
+    seconds: 75,
+    load: async () => (await import('./added-latency.ts')).addedLatency,
+  },
+  {
     name: 'compat',
     about: 'the first sound at the speaker against a server that behaves as the EchoKit server',
     seconds: 15,

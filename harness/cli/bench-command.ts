@@ -19,6 +19,7 @@ import { benchText, historyRow, listText, movedText } from '../bench/bench-text.
 import { SystemClock, wallClockIso } from '../clock/system-clock.ts';
 import { writeWhole } from '../files/written-file.ts';
 import type { Laboratory } from '../runner/laboratory.ts';
+import { BenchProcess } from './bench-processes.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import { harnessVersion } from './harness-version.ts';
@@ -102,8 +103,9 @@ function meansOf(terminal: Terminal, full: boolean, signal: AbortSignal): BenchM
   const catalog = scenarioCatalog([...entries.keys()]);
   let laboratory: Promise<Laboratory> | undefined;
   const main = fileURLToPath(import.meta.url).replace('bench-command', 'main');
+  const clock = new SystemClock();
   return {
-    clock: new SystemClock(),
+    clock,
     full,
     signal,
     providers: entries,
@@ -127,6 +129,7 @@ function meansOf(terminal: Terminal, full: boolean, signal: AbortSignal): BenchM
         ...(html !== undefined && { html }),
       });
     },
+    openProcess: () => new BenchProcess(clock.startNs),
     say: (text) => terminal.say(text),
   };
 }

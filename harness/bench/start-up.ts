@@ -178,7 +178,7 @@ async function untilFirstEvent(
 const eventLine = /^\s*\d+\.\d{3}\b.*\b(device|server|user|provider|network)\b/m;
 
 /**
- * The program as it is published: this one, or compiled here without a check of its types. What is compiled stays, so
+ * The program as it is published and as its users start it: this one, or compiled here without a check of its types. What is compiled stays, so
  * that the next bench compiles only what has changed.
  */
 function compiledProgram({ program, packageFolder, say }: BenchMeans): string {
@@ -199,7 +199,17 @@ function compiledProgram({ program, packageFolder, say }: BenchMeans): string {
     [compiler, ...args, '--tsBuildInfoFile', join(folder, 'tsbuildinfo')],
     { cwd: packageFolder, encoding: 'utf8' },
   );
-  const main = join(dist, 'harness', 'cli', 'main.js');
-  if (!existsSync(main)) throw new Error(`The program could not be compiled:\n${stdout}${stderr}`);
-  return main;
+  const cli = join(dist, 'harness', 'cli');
+  const start = join(cli, 'start.js');
+  if (!existsSync(start)) {
+    throw new Error(`The program could not be compiled:\n${stdout}${stderr}`);
+  }
+  // What `npm run build` does behind the compiler.
+  const bundle = join(packageFolder, 'harness', 'cli', 'build-help.ts');
+  const built = spawnSync(process.execPath, ['--import=tsx', bundle, cli], {
+    cwd: packageFolder,
+    encoding: 'utf8',
+  });
+  if (built.status !== 0) throw new Error(`The help could not be bundled:\n${built.stderr}`);
+  return start;
 }

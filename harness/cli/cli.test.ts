@@ -1,8 +1,18 @@
 /** The program as its users start it: a process of its own, its output and its exit code. */
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, readFileSync, statSync, watch, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  watch,
+  writeFileSync,
+} from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import test from 'ava';
 import { inflateSync, strFromU8 } from 'fflate';
 import { parse } from 'smol-toml';
@@ -13,6 +23,7 @@ import { openRecordedAnswers } from '../runner/recorded-run.ts';
 import { checkReportFormat } from '../trace/format-check.contract.ts';
 import { readRecording } from '../trace/recording-reader.ts';
 import { exitCode } from './exit-code.ts';
+import { helpBundle } from './help-bundle.ts';
 import { chooseProviders } from './provider-choice.ts';
 import { checkEchoKitConfig } from './stand-in-config.contract.ts';
 import { ProgramStarter } from './started-program.contract.ts';
@@ -43,6 +54,34 @@ test.serial('--help names every command and what it is for', async (t) => {
   for (const command of ['run', 'validate', 'serve', 'device', 'conform', 'stand-ins', 'bench']) {
     t.regex(stdout, new RegExp(`^  ${command}\\b.*  \\w+`, 'm'));
   }
+});
+
+test('the help that the build puts into one file is the help', async (t) => {
+  const beside = join(folder, 'bundle', 'harness', 'cli');
+  mkdirSync(join(beside, '..', 'toml'), { recursive: true });
+  mkdirSync(beside, { recursive: true });
+  const from = (path: string) => join(import.meta.dirname, '..', '..', path);
+  for (const shared of ['package.json', 'harness/cli/exit-code.ts', 'harness/toml/problem.ts']) {
+    symlinkSync(from(shared), join(folder, 'bundle', shared));
+  }
+  const bundle = await helpBundle(from('harness/cli/main.ts'));
+  const loaded = [...bundle.matchAll(/^import .* from "([^"]+)";$/gm)].map(([, name]) => name!);
+  t.deepEqual(
+    [...new Set(loaded)].filter((name) => !name.startsWith('node:')).toSorted(),
+    ['../toml/problem.ts', './exit-code.ts'],
+    'everything else is in it, or is loaded by the command that wants it',
+  );
+  t.false(loaded.includes('node:crypto'));
+  writeFileSync(join(beside, 'help.js'), bundle);
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ['--import=tsx', join(beside, 'help.js'), '--help'],
+    { cwd: from('.'), env: { ...process.env, NO_COLOR: '1' } },
+  );
+  const itself = await start('--help').ended;
+  const named = (text: string) =>
+    text.replaceAll(/npx echokit-harness|(?:node|npx tsx) \S+\.[jt]s/g, 'echokit-harness');
+  t.is(named(stdout), named(itself.stdout));
 });
 
 test.serial('mistakes in scenarios are told with file, line and column: exit code 2', async (t) => {

@@ -11,7 +11,7 @@ import {
   parseConnectUrl,
 } from '../../firmware-protocol/connect-url.ts';
 import type { ServerEvent as DeviceMessage } from '../../firmware-protocol/server-event.ts';
-import { AccessToken, tokensOf } from './access-token.ts';
+import { tokensOf } from './access-token.ts';
 import { type AudioObservation, Conversation, type ConversationOptions } from './conversation.ts';
 import type { IgnorableParameter, InsertableMessage } from './deviation-items.ts';
 import { DeviceLink } from './device-link.ts';
@@ -20,11 +20,12 @@ import { RecordSession } from './record-session.ts';
 import type { RecordFile, RecordStore } from './record-store.ts';
 import { deviceIdProblem, type ServerLimits } from './server-limits.ts';
 import { type ServerSettings, serverSettingsDefaults } from './server-settings.ts';
+import { AccessToken } from './token-check.ts';
 
 export interface AdapterServerOptions
   extends Omit<ConversationOptions, 'settings' | 'observeAudio' | 'onDefect'> {
   readonly settings?: Partial<ServerSettings>;
-  /** Whoever does not show it is refused (`access-token.ts`). Absent: everybody is let in. */
+  /** Whoever does not show it is refused (`token-check.ts`). Absent: everybody is let in. */
   readonly token?: string;
   /** Where record mode writes. Absent: it is refused, and there are no downloads. */
   readonly records?: RecordStore;

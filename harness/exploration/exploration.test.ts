@@ -146,6 +146,37 @@ test('a turn that lost segments alone have held up for longer than its user wait
   t.is(explored.clear, 3);
 });
 
+test('noise on the serial link takes words of the user, and not the conversation', async (t) => {
+  const fault = {
+    name: 'framing-errors',
+    parameters: { per_million: 5000 },
+    after: { event: 'Speech', delayMs: 0 },
+  };
+  const toml = scenarioText({
+    ...{
+      seed: 114,
+      provider: 'openai-stream',
+      device: 'diy',
+      network: 'good-wifi',
+      cable: 921_600,
+    },
+    turns: [{ say: 'Go on.', reply: 'No.', acts: [], faults: [fault] }],
+  });
+  const run: PassingRun = {
+    ...{ toml, name: scenarioName(114), seed: 114, sound: false, cable: 921_600 },
+    ...{ provider: 'openai-stream', device: 'diy', network: 'good-wifi' },
+  };
+  const { verdict, turns } = await passRun(await openLaboratory(), run, ({ result }) => ({
+    verdict: result.verdict,
+    turns: result.measurement.turns.map(({ failure, outcome }) => failure?.kind ?? outcome),
+  }));
+  t.deepEqual(turns, ['turn-timeout', 'ok', 'ok']);
+  t.deepEqual(
+    verdict.failures.map(({ code }) => code),
+    ['turn-timeout'],
+  );
+});
+
 test('a restart is known by its reason, in the words of the board and in those of its console', (t) => {
   for (const reason of ['Failed to send message', 'Timeout sending message', 'K0 in setup']) {
     t.true(isKnownRestart(reason));

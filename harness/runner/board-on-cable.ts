@@ -214,6 +214,11 @@ export class BoardOnCable implements BoardInHand {
     this.#tap.disturb(disturbance);
   }
 
+  /** Takes note of noise on its serial line, on which a link carries words and answers. */
+  disturbLine(): void {
+    if (this.#link !== undefined) this.#disturbances += 1;
+  }
+
   /**
    * Opens the port and finds out where our server must listen.
    *
@@ -489,8 +494,8 @@ export class BoardOnCable implements BoardInHand {
   }
 
   /**
-   * Tells whether the board has been listening without a break since now: with its port there, and over a connection
-   * that nobody disturbed.
+   * Tells whether the board has been listening without a break since now: with its port there, and over a connection and a
+   * link that nobody disturbed.
    */
   #listening(): () => boolean {
     const { restarted } = this.#since();

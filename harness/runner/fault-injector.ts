@@ -31,8 +31,8 @@ export interface FaultTargets {
   intervene?(intervention: Intervention): boolean;
   /** As `BoardInHand.suffer`. */
   suffer?(failure: SuddenFaultName): string | undefined;
-  /** The board hangs on a serial line that can be made noisy. */
-  hasLine?: boolean;
+  /** The serial line of the board gets noisy. Absent: it hangs on none. */
+  disturbLine?(): void;
   /** What every write to the recording goes through. */
   burdenDisk?(burden: (() => void) | undefined): void;
 }
@@ -224,7 +224,8 @@ export class FaultInjector implements FaultScript {
         if (targets.suffer === undefined) return 'this board cannot be made to break down';
         return targets.suffer(injection.failure);
       case 'line':
-        if (targets.hasLine !== true) return 'there is no serial line';
+        if (targets.disturbLine === undefined) return 'there is no serial line';
+        targets.disturbLine();
         this.#noise = injection.noise;
         this.#later(injection.durationMs, () => {
           this.#noise = undefined;

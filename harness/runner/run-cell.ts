@@ -273,7 +273,6 @@ async function seatOnCable(
     ...found,
     openPort: async () => noisyPort(await found.openPort(), noise, faults.lineNoise),
   };
-  faults.targets.hasLine = true;
   const board = new BoardOnCable({
     equipment,
     profile: profileOf(options),
@@ -285,6 +284,7 @@ async function seatOnCable(
     record,
     observe,
   });
+  faults.targets.disturbLine = () => board.disturbLine();
   try {
     const endpoint = await board.locate(signal);
     const place = { endpoint, attach: (stream: Duplex) => board.attach(stream) };

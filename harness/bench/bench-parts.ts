@@ -46,6 +46,12 @@ export const benchParts: readonly BenchPart[] = [
     load: async () => (await import('./added-latency.ts')).addedLatency,
   },
   {
+    name: 'isolation',
+    about: 'whether a slow provider, or a board that reads nothing, delays the others over sockets',
+    seconds: 50,
+    load: async () => (await import('./isolation.ts')).isolation,
+  },
+  {
     name: 'compat',
     about: 'the first sound at the speaker against a server that behaves as the EchoKit server',
     seconds: 15,

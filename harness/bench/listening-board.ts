@@ -42,12 +42,16 @@ export class ListeningBoard {
     this.#clock = clock;
   }
 
-  /** @param look called when bytes have come */
+  /**
+   * @param look called when bytes have come
+   * @param opus false: it asks for raw PCM, which is ten times as many bytes and more
+   */
   static async connect(
     board: number,
     { host, port }: Endpoint,
     clock: Clock,
     look: () => void,
+    opus = true,
   ): Promise<ListeningBoard> {
     const socket = net.connect({ host, port, noDelay: true });
     await once(socket, 'connect');
@@ -57,7 +61,7 @@ export class ListeningBoard {
         base,
         deviceId: loadDeviceId(board),
         reconnect: true,
-        opus: true,
+        opus,
         vowel: false,
         streamAsr: false,
       }),

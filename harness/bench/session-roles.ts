@@ -305,9 +305,10 @@ export class SessionRole {
 
   async #disturber(beside: Talk['beside']): Promise<ListeningBoard | undefined> {
     if (beside === undefined) return undefined;
-    const number = beside === 'deaf-board' ? deafBoard : muteBoard;
-    const board = await ListeningBoard.connect(number, this.#server, this.#clock, () => {});
-    if (beside === 'deaf-board') board.stopReading();
+    const deaf = beside === 'deaf-board';
+    const number = deaf ? deafBoard : muteBoard;
+    const board = await ListeningBoard.connect(number, this.#server, this.#clock, () => {}, !deaf);
+    if (deaf) board.stopReading();
     // So many answers that there is one to be sent for as long as the others talk.
     for (let ask = 0; ask < 20; ask++) board.askOnly();
     return board;
@@ -316,7 +317,6 @@ export class SessionRole {
 
 function replyTo(board: number): string {
   if (board === muteBoard) return muteText;
-  // Some ten minutes would not fill the buffers of the system; what can be said in one answer goes a long way.
   if (board === deafBoard) return replies.join(' ');
   return replies[board % replies.length]!;
 }

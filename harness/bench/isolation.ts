@@ -1,0 +1,96 @@
+import { createRandom } from '../random/random.ts';
+import type { BenchMeans, BenchMeasurement } from './bench-part.ts';
+import { type Figure, percentile } from './figure.ts';
+import { ratioOfPercentiles } from './resampled-ratio.ts';
+import { Sessions } from './session-process.ts';
+
+const provider = 'stream_gsv';
+const talk = { sessions: 20, everyMs: 1_000, forMs: 1_500 };
+const rounds = { quick: 6, full: 20 };
+const kinds = ['alone', 'deaf-board', 'mute-provider'] as const;
+
+const labels = {
+  'deaf-board': 'beside a board that asks and reads nothing',
+  'mute-provider': 'beside a board whose provider never answers',
+};
+
+/** Of one round, in the order of `kinds`. */
+interface Round {
+  readonly alone: readonly number[];
+  readonly 'deaf-board': readonly number[];
+  readonly 'mute-provider': readonly number[];
+}
+
+/**
+ * Whether one slow provider, or one board that reads nothing, delays the others: twenty boards over real sockets, alone, beside
+ * the one and beside the other in turn, and how late their first frames are as a ratio. That nothing is delayed by the rules of the
+ * server is tested in virtual time to the microsecond (`harness/server/isolation.test.ts`); this is about its event loop.
+ */
+export const isolation: BenchMeasurement = {
+  async measure(means) {
+    const measured = await measureRounds(means);
+    if (measured.length === 0) return [];
+    const random = createRandom(1, 'bench/isolation');
+    return kinds.flatMap((kind): Figure[] => {
+      if (kind === 'alone') return aloneFigures(measured);
+      return [0.5, 0.99].map((share) => {
+        const pairs = measured.map((round) => ({ of: round[kind], to: round.alone }));
+        const { median, low, high, n } = ratioOfPercentiles(pairs, share, random);
+        const rank = `p${share * 100}`;
+        return {
+          id: `isolation.${kind}_${rank}`,
+          label: `${labels[kind]}, over alone, ${rank}`,
+          value: median,
+          spread: { low, high },
+          unit: '×',
+          better: 'lower',
+          kind: 'ratio',
+          n,
+        };
+      });
+    });
+  },
+};
+
+async function measureRounds(means: BenchMeans): Promise<Round[]> {
+  const { signal } = means;
+  const open = () => means.openProcess();
+  const sessions = await Sessions.open(open, means.providers.get(provider)!, talk.sessions);
+  const stop = (): void => sessions.stop();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    const measured: Round[] = [];
+    for (let round = 0; round < (means.full ? rounds.full : rounds.quick); round++) {
+      if (signal.aborted) break;
+      const found = new Map<string, number[]>();
+      // Another one is the first in every round.
+      for (let turn = 0; turn < kinds.length; turn++) {
+        const kind = kinds[(round + turn) % kinds.length]!;
+        const beside = kind === 'alone' ? {} : { beside: kind };
+        const added = await sessions.talk({ ...talk, ...beside });
+        found.set(
+          kind,
+          added.map(({ wholeUs }) => wholeUs),
+        );
+      }
+      measured.push(Object.fromEntries(found) as unknown as Round);
+    }
+    return measured;
+  } finally {
+    signal.removeEventListener('abort', stop);
+    stop();
+  }
+}
+
+function aloneFigures(measured: readonly Round[]): Figure[] {
+  const alone = measured.flatMap((round) => round.alone);
+  return [0.5, 0.99].map((share) => ({
+    id: `isolation.alone_p${share * 100}`,
+    label: `${talk.sessions} boards alone: completing byte → frame at the board, p${share * 100}`,
+    value: percentile(alone, share) / 1000,
+    unit: 'ms',
+    better: 'lower',
+    kind: 'here',
+    n: alone.length,
+  }));
+}

@@ -6,13 +6,20 @@ export interface QueuedAlarm extends Alarm {
 }
 
 interface Entry extends QueuedAlarm {
+  callback: () => void;
   readonly order: number;
   cancelled: boolean;
 }
 
+/** Cancelled alarms that are not worth the work of dropping them. */
+const cancelledAllowed = 64;
+
+const nothing = (): void => {};
+
 /**
  * Pending alarms, earliest first; alarms of one instant in the order in which they were set.
- * A binary heap; a cancelled alarm stays in it until it reaches the top.
+ * A binary heap; a cancelled alarm stays in it until it reaches the top, or until most of them are cancelled: a limit of an hour that
+ * is set anew with each message would otherwise fill it for an hour. It holds nothing of whoever set it.
  */
 export class AlarmQueue {
   readonly #heap: Entry[] = [];
@@ -24,6 +31,11 @@ export class AlarmQueue {
     return this.#live;
   }
 
+  /** What it holds: {@link size}, and cancelled alarms that are not dropped yet. */
+  get held(): number {
+    return this.#heap.length;
+  }
+
   add(dueUs: number, callback: () => void): QueuedAlarm {
     const entry: Entry = {
       dueUs,
@@ -33,7 +45,9 @@ export class AlarmQueue {
       cancel: () => {
         if (entry.cancelled) return;
         entry.cancelled = true;
+        entry.callback = nothing;
         this.#live--;
+        if (this.#heap.length > 2 * this.#live + cancelledAllowed) this.#dropAllCancelled();
       },
     };
     this.#heap.push(entry);
@@ -57,6 +71,15 @@ export class AlarmQueue {
     first.cancelled = true;
     this.#live--;
     return first;
+  }
+
+  #dropAllCancelled(): void {
+    const live = this.#heap.filter(({ cancelled }) => !cancelled);
+    this.#heap.length = 0;
+    for (const entry of live) {
+      this.#heap.push(entry);
+      this.#rise(this.#heap.length - 1);
+    }
   }
 
   #dropCancelled(): void {

@@ -47,6 +47,28 @@ test('a queue of many alarms agrees with a sorted list', (t) => {
   );
 });
 
+test('a limit that is set anew all the time leaves nothing in the queue, and the others keep their order', (t) => {
+  const queue = new AlarmQueue();
+  const expected: number[] = [];
+  let limit = queue.add(3_600_000_000, () => {});
+  let most = 0;
+  for (let i = 0; i < 5000; i++) {
+    limit.cancel();
+    limit = queue.add(3_600_000_000 + i, () => {});
+    if (i % 100 === 0) {
+      const at = (i * 7919) % 5003;
+      queue.add(at, () => {});
+      expected.push(at);
+    }
+    most = Math.max(most, queue.held);
+  }
+  t.true(most <= 2 * 51 + 66, `${most}`);
+  expected.sort((a, b) => a - b);
+  const seen: number[] = [];
+  for (let alarm = queue.take(); alarm !== undefined; alarm = queue.take()) seen.push(alarm.dueUs);
+  t.deepEqual(seen, [...expected, 3_600_004_999]);
+});
+
 test('virtual time jumps from alarm to alarm and stands still in between', async (t) => {
   const clock = new SimulatedClock();
   const seen: number[] = [];

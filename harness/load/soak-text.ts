@@ -2,8 +2,14 @@
 
 import type { LoadFigures } from './load-figures.ts';
 import { percentilesMs } from './load-report.ts';
-import { flatShare } from './slope.ts';
-import { isFlat, type SoakSeries, type SoakVerdict, soakLimits, soakSeries } from './soak.ts';
+import {
+  isFlat,
+  residentShare,
+  type SoakSeries,
+  type SoakVerdict,
+  soakLimits,
+  soakSeries,
+} from './soak.ts';
 
 const names: Readonly<Record<SoakSeries, string>> = {
   heapBytes: 'heap',
@@ -46,7 +52,7 @@ function seriesText({ series, conversationsPerHour }: SoakVerdict, one: SoakSeri
   if (one === 'residentBytes') {
     return (
       `${start}  ${shown(perHour * hours)} in all, 95 % between ${shown(low * hours)} and ${shown(high * hours)}; ` +
-      `limit ${shown(flatShare * level)}`
+      `limit ${shown(residentShare * level)}`
     );
   }
   const [middle, least, most] = [perHour, low, high].map((value) =>

@@ -54,6 +54,7 @@ const noLimits: Readonly<Record<string, readonly string[]>> = {
   'harness/device/emulated-device.ts': ['abnormalClosure', 'speakerGridUs'],
   'harness/device/microphone.ts': ['sampleRateHz'],
   'harness/device/player.ts': ['cycleUs', 'chunkSamples', 'noSentence'],
+  'harness/replay/rehearsal.ts': ['rounds'],
   'harness/trace/secret-mask.ts': ['tellingBytes'],
   'harness/trace/trace-event.ts': ['traceFormatVersion'],
   'harness/trace/wav-file.ts': ['sampleRateHz', 'headerBytes', 'dataSizeOffset'],

@@ -2,6 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import { parse, TomlDate } from 'smol-toml';
 import { type KeyPath, lineColumn, SourceMap } from './source-position.ts';
+import { parseToml, TomlSyntaxError } from './toml-document.ts';
 
 const example = `title = "A question" # [turn] in a comment
 [matrix]
@@ -263,4 +264,28 @@ test('in generated documents every key path points at its key and its value', (t
     { numRuns: 1500, seed: 42 },
   );
   t.true(paths > 3000, `the documents hold ${paths} paths`);
+});
+
+test('what is nested deeper than anybody writes is refused with its place, in time that does not grow with the square', (t) => {
+  const dotted = (names: number): string => Array.from({ length: names }, () => 'a').join('.');
+  const lists = (depth: number): string => `${'['.repeat(depth)}1${']'.repeat(depth)}`;
+  const refused = (text: string): TomlSyntaxError =>
+    t.throws(() => parseToml(text), { instanceOf: TomlSyntaxError })!;
+  t.deepEqual(parseToml(`b = ${lists(100)}`), { b: JSON.parse(lists(100)) });
+  t.is(new SourceMap(`[${dotted(100)}]`).paths().length, 100);
+  parseToml(`[${dotted(100)}]`);
+  for (const [text, at] of [
+    [`c = 1\nb = ${lists(101)}`, { line: 2, column: 105 }],
+    [`c = 1\n[${dotted(101)}]`, { line: 2, column: 202 }],
+    [`c = 1\n[[${dotted(101)}]]`, { line: 2, column: 203 }],
+    [`${dotted(102)} = 1`, { line: 1, column: 201 }],
+    [`${dotted(60)} = { ${dotted(60)} = 1 }`, undefined],
+  ] as const) {
+    const error = refused(text);
+    t.is(error.message, 'more than 100 tables and lists within one another');
+    if (at !== undefined) t.deepEqual(error.at, at, text);
+  }
+  const long = new SourceMap(`[${dotted(20_000)}]\n${dotted(20_000)} = 1`);
+  t.true(long.paths().length < 400);
+  t.is(refused(`[${dotted(20_000)}]`).at.line, 1);
 });

@@ -90,8 +90,11 @@ interface KeyToken {
   readonly range: SourceRange;
 }
 
-/** The parser takes no deeper values; below it the scanner's own calls would not be bounded. */
-const depthMax = 1000;
+/**
+ * Tables and lists within one another: of nested values, and of the names of a dotted key. What a person writes has a
+ * handful; places below it are not looked up, and `parseToml` refuses the text.
+ */
+export const depthMax = 100;
 
 const bareKey = /[A-Za-z0-9_-]+/y;
 /** Numbers, booleans and instants; an instant may have a space between date and time. */
@@ -101,8 +104,6 @@ class Scanner {
   readonly #text: string;
   readonly #record: Record;
   #position = 0;
-  /** Arrays and inline tables around the value that is being read. */
-  #depth = 0;
   /** The table that assignments belong to. */
   #table: KeyPath = [];
   /** How many elements each array of tables has so far. */
@@ -181,6 +182,7 @@ class Scanner {
     this.#record(path, { key: last.range, value }, true);
   }
 
+  /** At most one name more than there may be. */
   #dottedKey(): KeyToken[] {
     const keys: KeyToken[] = [];
     for (;;) {
@@ -196,7 +198,7 @@ class Scanner {
         name = this.#match(bareKey);
         if (name === '') return keys;
       }
-      keys.push({ name, range: { start, end: this.#position } });
+      if (keys.length <= depthMax) keys.push({ name, range: { start, end: this.#position } });
       this.#skipSpace();
       if (this.#peek() !== '.') return keys;
       this.#position++;
@@ -208,12 +210,10 @@ class Scanner {
     const first = this.#peek();
     if (first === '"' || first === "'") this.#string();
     else if (first === '[' || first === '{') {
-      this.#depth += 1;
-      // A text that is so deep is none that a parser has accepted: nothing of the rest can be told.
-      if (this.#depth > depthMax) this.#position = this.#text.length;
+      // A text that is so deep is none that was accepted: nothing of the rest can be told.
+      if (path.length > depthMax) this.#position = this.#text.length;
       else if (first === '[') this.#array(path);
       else this.#inlineTable(path);
-      this.#depth -= 1;
     } else this.#match(bareValue);
     return { start, end: this.#position };
   }

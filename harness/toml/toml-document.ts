@@ -1,6 +1,12 @@
 import { readFileSync, statSync } from 'node:fs';
 import { parse, TomlError } from 'smol-toml';
-import type { LineColumn, SourceRange } from './source-position.ts';
+import {
+  depthMax,
+  type KeyPath,
+  type LineColumn,
+  SourceMap,
+  type SourceRange,
+} from './source-position.ts';
 
 /** A table as it was written, of which nothing is known. */
 export type TomlTable = Readonly<Record<string, unknown>>;
@@ -64,7 +70,7 @@ export class TomlSyntaxError extends Error {
 
   constructor(
     reason: string,
-    options: { readonly at: LineColumn; readonly range: SourceRange; readonly cause: unknown },
+    options: { readonly at: LineColumn; readonly range: SourceRange; readonly cause?: unknown },
   ) {
     super(reason, options);
     this.at = options.at;
@@ -77,6 +83,32 @@ export class TomlSyntaxError extends Error {
  * @throws {TomlSyntaxError}
  */
 export function parseToml(text: string): TomlTable {
+  const table = parsed(text);
+  const deep = tooDeep(table);
+  if (deep === undefined) return table;
+  const source = new SourceMap(text);
+  const range = source.nearest(deep).key;
+  const reason = `more than ${depthMax} tables and lists within one another`;
+  throw new TomlSyntaxError(reason, { at: source.lineColumn(range.start), range });
+}
+
+/** The place of a value deeper than there may be, if there is one. */
+function tooDeep(table: TomlTable): KeyPath | undefined {
+  const waiting: { readonly path: KeyPath; readonly value: object }[] = [
+    { path: [], value: table },
+  ];
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    const { path, value } = next;
+    if (path.length > depthMax) return path;
+    for (const [key, inner] of Object.entries(value)) {
+      if (!Array.isArray(inner) && !isTomlTable(inner)) continue;
+      waiting.push({ path: [...path, Array.isArray(value) ? Number(key) : key], value: inner });
+    }
+  }
+  return undefined;
+}
+
+function parsed(text: string): TomlTable {
   try {
     return parse(text);
   } catch (cause) {

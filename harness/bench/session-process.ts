@@ -21,7 +21,7 @@ export interface SessionProcess {
 export interface AddedLatency {
   /** From the provider's byte that completed the frame, handed to its socket, to the frame at the board. */
   readonly wholeUs: number;
-  /** The same without the time in which the server or the boards waited for a processor; undefined: the system does not tell. */
+  /** The same without what its thread may have waited for a processor meanwhile: at least so much; undefined: the system does not tell. */
   readonly ownUs: number | undefined;
   /** Provider's socket → read by the server. */
   readonly toServerUs: number;
@@ -86,13 +86,13 @@ export interface SeenSessions {
   readonly frames: readonly FirstFrame[];
   readonly writes: readonly ProviderWrite[];
   /** Of the server and of the boards. */
-  readonly waits: readonly WaitLog[];
+  readonly waits: readonly [WaitLog, WaitLog];
 }
 
 /**
  * Counted from the earliest write that has anything to do with the read that completed the frame, so that a server that is late,
- * and reads two pieces at once, is later for it and not sooner. Waiting for a processor is told from the last look before that
- * write to the first look behind the arrival.
+ * and reads two pieces at once, is later for it and not sooner. Until the frame is written the server may wait for a processor, and
+ * from then on the boards.
  */
 export function addedLatencies({ arrivals, frames, writes, waits }: SeenSessions): AddedLatency[] {
   const arrived = new Map(arrivals.map((one) => [`${one.board}/${one.turn}`, one.atUs]));
@@ -107,13 +107,11 @@ export function addedLatencies({ arrivals, frames, writes, waits }: SeenSessions
     const write = written.get(connection)?.find(({ toBytes }) => toBytes > behindBytes);
     if (atUs === undefined || Number.isNaN(atUs) || write === undefined) return [];
     const wholeUs = atUs - write.atUs;
-    const ownUs = waits.every((log) => log.length > 0)
-      ? waits.reduce((left, log) => left - waitedIn(log, write.atUs, atUs), wholeUs)
-      : undefined;
+    const ownUs = ownPart(waits[0]!, write.atUs, framedUs) + ownPart(waits[1]!, framedUs, atUs);
     return [
       {
         wholeUs,
-        ownUs: ownUs && Math.max(0, ownUs),
+        ownUs: Number.isNaN(ownUs) ? undefined : ownUs,
         toServerUs: arrivedUs - write.atUs,
         inServerUs: framedUs - arrivedUs,
         toBoardUs: atUs - framedUs,
@@ -122,10 +120,15 @@ export function addedLatencies({ arrivals, frames, writes, waits }: SeenSessions
   });
 }
 
-function waitedIn(log: WaitLog, fromUs: number, toUs: number): number {
+/** A span less what its thread waited in it; NaN: nobody looked. What was waited between two looks counts where it may have been. */
+function ownPart(log: WaitLog, fromUs: number, toUs: number): number {
+  if (log.length === 0) return Number.NaN;
   const before = lookBefore(log, fromUs);
-  const after = log[Math.min(log.length - 1, lookBefore(log, toUs))]!;
-  return after[1] - log[Math.max(0, before)]![1];
+  const last = log[lookBefore(log, toUs)];
+  const next = log[before + 1];
+  if (last === undefined || next === undefined || next[0] > toUs) return toUs - fromUs;
+  const head = before < 0 ? 0 : Math.min(next[1] - log[before]![1], next[0] - fromUs);
+  return Math.max(0, toUs - fromUs - head - (last[1] - next[1]));
 }
 
 /** Index of the last look not behind an instant; -1: there is none. */

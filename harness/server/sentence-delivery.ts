@@ -10,8 +10,12 @@ import type { SpeechFramer } from './speech-framer.ts';
 import type { SpokenSentence } from './synthesis.ts';
 import { vowelOf, vowelValues } from './vowel.ts';
 
-/** Encoding this many packets in one go takes about 15 ms; other boards must not wait longer. */
+/**
+ * The first frame of another board waits for the packets that are encoded in one go, 2 ms each. So many at most, and none after so
+ * much time: in real time each packet is one go. In virtual time work takes none, and the number decides.
+ */
 const framesPerTurnOfTheLoop = 8;
+const workPerTurnOfTheLoopUs = 1_000;
 
 export interface SentenceDeliveryOptions {
   readonly clock: Clock;
@@ -50,10 +54,12 @@ async function deliver(spoken: SpokenSentence, options: SentenceDeliveryOptions)
   const { link, framer, clock } = options;
   const place = { turn: options.turn, sentence: spoken.sentence };
 
+  let workedUs = 0;
   const sendFrames = async (): Promise<void> => {
     for (;;) {
       // A frame that has been taken counts as sent, so the waiting comes first.
       await link.room();
+      const fromUs = clock.nowUs();
       const frame = framer.take();
       if (frame === undefined) return;
       const data = frame.payload;
@@ -67,7 +73,11 @@ async function deliver(spoken: SpokenSentence, options: SentenceDeliveryOptions)
         },
       );
       options.onFrame(frame.samples);
-      if (framer.ledger.frames % framesPerTurnOfTheLoop === 0) await clock.sleep(0, link.signal);
+      workedUs += clock.nowUs() - fromUs;
+      const many = framer.ledger.frames % framesPerTurnOfTheLoop === 0;
+      if (!many && workedUs < workPerTurnOfTheLoopUs) continue;
+      workedUs = 0;
+      await clock.sleep(0, link.signal);
     }
   };
 

@@ -248,3 +248,14 @@ test.serial(
     }
   },
 );
+
+test('the targets share exactly the inputs that were asked for', (t) => {
+  for (const inputs of [1_500, 99_999, 1_000_000]) {
+    const counts = [...sharedInputs(fuzzTargets, inputs).values()];
+    t.is(
+      counts.reduce((sum, count) => sum + count, 0),
+      inputs,
+    );
+    t.true(counts.every((count) => count >= 1));
+  }
+});

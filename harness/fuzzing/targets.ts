@@ -51,8 +51,16 @@ export function sharedInputs(
   targets: readonly FuzzTarget[],
   inputs: number,
 ): Map<FuzzTarget, number> {
-  const shares = targets.reduce((sum, { share }) => sum + share, 0);
+  const all = targets.reduce((sum, { share }) => sum + share, 0);
+  let shares = 0;
+  let given = 0;
   return new Map(
-    targets.map((target) => [target, Math.max(1, Math.round((inputs * target.share) / shares))]),
+    targets.map((target) => {
+      shares += target.share;
+      // Each rounds what all up to it get, so that nothing is lost.
+      const count = Math.max(1, Math.round((inputs * shares) / all) - given);
+      given += count;
+      return [target, count];
+    }),
   );
 }

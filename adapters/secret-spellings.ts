@@ -11,6 +11,15 @@ const secretCharactersMin = 4;
 /** The beginning of a secret that is no longer than this tells nothing. */
 const tellingCharacters = 4;
 
+/**
+ * So many letters of the beginning of a secret are looked for one by one where it was cut off; what follows them up to there
+ * is the secret's as well. A pattern that nests as deep as a token is long ends the process (V8 runs out of memory).
+ */
+const nestedCharactersMax = 64;
+
+/** So many letters of a secret are looked for; the word that goes on behind them is the secret's. */
+const soughtCharactersMax = 8192;
+
 /** What can be a secret among these. */
 export function longEnough(secrets: readonly string[]): string[] {
   return secrets.filter((secret) => secret.length >= secretCharactersMin);
@@ -29,7 +38,11 @@ export function secretPattern(secrets: readonly string[]): RegExp | undefined {
   if (words.length === 0) return undefined;
   words.sort((a, b) => b.length - a.length);
   const letters = words.map((word) => [...word].map(inJsonOfAnyDepth));
-  const whole = letters.map((word) => word.join(''));
+  const whole = letters.map((word) =>
+    word.length <= soughtCharactersMax
+      ? word.join('')
+      : `${word.slice(0, soughtCharactersMax).join('')}${restOfWord}`,
+  );
   const cut = letters.filter(({ length }) => length > tellingCharacters).map(beginningOf);
   return new RegExp([...whole, `(?:${cut.join('|') || '(?!)'})(?=…)`].join('|'), 'gu');
 }
@@ -68,11 +81,15 @@ function inJsonOfAnyDepth(letter: string): string {
   return `(?:${plain}|${escaped.join('')})`;
 }
 
+const restOfWord = String.raw`[^\s"'…]*`;
+
 /** Matches a word that was cut off behind the letters that must be there. */
 function beginningOf(letters: readonly string[]): string {
   const must = letters.slice(0, tellingCharacters).join('');
-  const may = letters.slice(tellingCharacters, -1);
-  return must + may.map((letter) => `(?:${letter}`).join('') + ')?'.repeat(may.length);
+  const may = letters.slice(tellingCharacters, -1).slice(0, nestedCharactersMax);
+  const isLong = letters.length - 1 > tellingCharacters + nestedCharactersMax;
+  const inner = isLong ? restOfWord : '';
+  return must + may.map((letter) => `(?:${letter}`).join('') + inner + ')?'.repeat(may.length);
 }
 
 /** Some libraries escape slashes. */

@@ -109,6 +109,7 @@ test('an installation in a checkout runs no script of any package', (t) => {
 /** Modules of Node that reach the network, and the only files that may name them, with the reason. */
 const opensSockets: Readonly<Record<string, string>> = {
   'harness/network/socket-network.ts': 'the one dialer and listener of sockets',
+  'harness/bench/listening-board.ts': 'a bare socket, of which it sees when each byte is there',
   'harness/bench/server-latency.ts': 'a round trip over loopback, to compare with',
 };
 
@@ -138,6 +139,7 @@ const startsPrograms: Readonly<Record<string, string>> = {
   'harness/bench/console-arrival.ts': 'socat and this Node',
   'harness/bench/start-up.ts': 'this program',
   'harness/cli/bench-command.ts': 'git, and programs that tell of this machine',
+  'harness/cli/bench-processes.ts': 'the ends of a measurement, each in a process of its own',
   'harness/cli/board-on-desk.ts': 'the program that plays or records sound',
   'harness/cli/explore-processes.ts': 'this program',
   'harness/cli/fuzz-decoders.ts': 'this program',

@@ -230,3 +230,23 @@ test('without secrets bytes pass as they are', (t) => {
   const bytes = Buffer.from([0, 255, 42, 7]);
   t.deepEqual(masked([], [bytes.subarray(0, 1), bytes.subarray(1)]), bytes);
 });
+
+test('a token of any length is found whole and cut off, and its pattern does not end the process', (t) => {
+  // Letters that say where they are, so that what is left of a cut one can be told.
+  const token = (length: number): string => {
+    const words = Array.from({ length: Math.ceil(length / 6) }, (_, i) => `t${10_000 + i}`);
+    return words.join('').slice(0, length);
+  };
+  for (const length of [40, 69, 70, 300, 4_000, 8_192, 8_193, 100_000]) {
+    const long = token(length);
+    const mask = new SecretMask([long]);
+    const cuts = [5, 39, 68, 69, 150, 3_999, 99_999].filter((at) => at < length);
+    for (const at of [...cuts, length]) {
+      const cut = at < length ? `${long.slice(0, at)}…` : long;
+      const text = mask.text(`Bad key: ${cut} (of the account)`);
+      t.notRegex(text, /t1/, `${at} of ${length}`);
+      t.regex(text, /^Bad key: .*\(of the account\)$/);
+    }
+    t.is(mask.text('Bad key: t2… (of the account)'), 'Bad key: t2… (of the account)');
+  }
+});

@@ -42,13 +42,13 @@ export const benchParts: readonly BenchPart[] = [
     name: 'added',
     about:
       'what the server adds to the first sound at 1, 20 and 100 sessions over sockets, every end in a process of its own',
-    seconds: 75,
+    seconds: 140,
     load: async () => (await import('./added-latency.ts')).addedLatency,
   },
   {
     name: 'isolation',
     about: 'whether a slow provider, or a board that reads nothing, delays the others over sockets',
-    seconds: 50,
+    seconds: 60,
     load: async () => (await import('./isolation.ts')).isolation,
   },
   {

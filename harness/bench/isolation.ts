@@ -4,7 +4,8 @@ import { type Figure, percentile } from './figure.ts';
 import { ratioOfPercentiles } from './resampled-ratio.ts';
 import { Sessions } from './session-process.ts';
 
-const provider = 'stream_gsv';
+/** Of those that answer several at a time; gsv_tts answers one after the other, and nobody would be beside anybody. */
+const provider = 'openai-stream';
 const talk = { sessions: 20, everyMs: 1_000, forMs: 1_500 };
 const rounds = { quick: 6, full: 20 };
 const kinds = ['alone', 'deaf-board', 'mute-provider'] as const;

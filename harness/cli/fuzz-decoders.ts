@@ -14,6 +14,7 @@ import {
   repeatInput,
 } from '../fuzzing/fuzz-run.ts';
 import type { FuzzTarget, RuleName } from '../fuzzing/fuzz-target.ts';
+import { readLastInput } from '../fuzzing/last-input.ts';
 import { fuzzTargets, sharedInputs } from '../fuzzing/targets.ts';
 import { renderTable } from '../report/text-table.ts';
 
@@ -156,6 +157,7 @@ async function runAll(
         coverage: !values['no-coverage'],
         feedback: !values['no-feedback'] && !values['no-coverage'],
         hangFile: join(folder, `${target.name}-${i}`),
+        lastFile: join(folder, `${target.name}-${i}-last`),
       });
     }
   }
@@ -201,7 +203,12 @@ function add(figures: TargetFigures, part: FuzzPart, told: Told | undefined): vo
     const what = isHang
       ? `no answer within ${hangLimitMs} ms`
       : `the process of seed ${part.seed} has ended in the middle of its ${part.inputs} inputs`;
-    fail(figures, part.seed, { rule, what }, isHang ? readFileSync(part.hangFile) : undefined);
+    fail(
+      figures,
+      part.seed,
+      { rule, what },
+      isHang ? readFileSync(part.hangFile) : lastInput(part),
+    );
     return;
   }
   figures.inputs += told.inputs;
@@ -217,6 +224,11 @@ function add(figures: TargetFigures, part: FuzzPart, told: Told | undefined): vo
     fail(figures, part.seed, violation, Buffer.from(violation.input, 'base64'));
   }
   say(`${part.target}: ${told.inputs} inputs, ${told.violations.length} failures`);
+}
+
+/** @returns undefined: the process has ended before its first input */
+function lastInput({ lastFile }: FuzzPart): Uint8Array | undefined {
+  return existsSync(lastFile) ? readLastInput(lastFile) : undefined;
 }
 
 function fail(

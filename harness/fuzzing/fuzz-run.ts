@@ -4,6 +4,7 @@ import { BlockCoverage } from './block-coverage.ts';
 import { type CampaignResult, runCampaign } from './campaign.ts';
 import type { FuzzTarget } from './fuzz-target.ts';
 import { HangWatch } from './hang-watch.ts';
+import { LastInput } from './last-input.ts';
 import { tryInput, type Violation } from './trial.ts';
 
 export interface FuzzPart {
@@ -15,6 +16,8 @@ export interface FuzzPart {
   readonly feedback: boolean;
   /** Where an input is written that hangs. */
   readonly hangFile: string;
+  /** Where each input is written before it is decoded, for `readLastInput` when it ends the process. */
+  readonly lastFile: string;
 }
 
 export interface FuzzPartResult extends CampaignResult {
@@ -36,6 +39,7 @@ export async function runPart(
   const decode = await target.open();
   const { longestBytes } = target;
   const watch = new HangWatch({ limitMs: hangLimitMs, file: part.hangFile, longestBytes });
+  const last = new LastInput(part.lastFile, longestBytes);
   const coverage = part.coverage ? new BlockCoverage() : undefined;
   const memory: (readonly [inputs: number, bytes: number])[] = [];
   const every = Math.max(256, Math.floor(part.inputs / 40));
@@ -47,7 +51,10 @@ export async function runPart(
       inputs: part.inputs,
       feedback: part.feedback,
       ...(coverage !== undefined && { coverage }),
-      onInput: (input) => watch.note(input),
+      onInput: (input) => {
+        last.note(input);
+        watch.note(input);
+      },
       onProgress: (inputs, corpusBytes) => {
         if (collect === undefined || inputs < next) return;
         next += every;
@@ -61,6 +68,7 @@ export async function runPart(
     return { ...result, cpuMs: Math.round((user + system) / 1000), bytesPerInput };
   } finally {
     coverage?.stop();
+    last.close();
     await watch.stop();
   }
 }

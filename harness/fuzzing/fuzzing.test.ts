@@ -15,6 +15,7 @@ import {
 } from './found-input.ts';
 import { slope } from './fuzz-run.ts';
 import { BrokenRule, type Decode, type FuzzTarget, type RuleName } from './fuzz-target.ts';
+import { LastInput, readLastInput } from './last-input.ts';
 import { mutated } from './mutation.ts';
 import { fuzzTargets, sharedInputs } from './targets.ts';
 import { tryInput } from './trial.ts';
@@ -214,6 +215,20 @@ test.serial('a found input is kept as readable text and read back to the byte', 
     const any = mutated(random.bytes(40), random, source);
     t.deepEqual(Buffer.from(inputOf({ input: written(any) })), Buffer.from(any));
     t.true(any.length <= 3000);
+  }
+});
+
+test('the input that ended a process is read back, whatever came before it', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'fuzz-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, 'last');
+  const last = new LastInput(file, 8);
+  t.teardown(() => last.close());
+  t.is(readLastInput(file), undefined);
+  // Read while it is open: a process that has ended closed nothing.
+  for (const input of [[1, 2, 3, 4, 5, 6, 7, 8], [9, 10], []]) {
+    last.note(Uint8Array.from(input));
+    t.deepEqual([...readLastInput(file)!], input);
   }
 });
 

@@ -12,13 +12,19 @@ const secretCharactersMin = 4;
 const tellingCharacters = 4;
 
 /**
- * So many letters of the beginning of a secret are looked for one by one where it was cut off; what follows them up to there
- * is the secret's as well. A pattern that nests as deep as a token is long ends the process (V8 runs out of memory).
+ * So many letters of the beginning of a secret are looked for one by one where it was cut off; what follows them up to there,
+ * blanks and quotes too, is the secret's as well. A pattern that nests as deep as a token is long ends the process (V8 runs out of memory).
  */
 const nestedCharactersMax = 64;
 
-/** So many letters of a secret are looked for; the word that goes on behind them is the secret's. */
+/** So many letters of a secret are looked for; as many as it has left behind them are the secret's, and the end of the word. */
 const soughtCharactersMax = 8192;
+
+/**
+ * So many of them may be written in more than one way, such as `<`. Each is a choice of the pattern, and V8 follows
+ * choices one within another: some thousand end in an error that quotes the pattern, and with it the secret.
+ */
+const choicesMax = 1000;
 
 /** What can be a secret among these. */
 export function longEnough(secrets: readonly string[]): string[] {
@@ -38,11 +44,7 @@ export function secretPattern(secrets: readonly string[]): RegExp | undefined {
   if (words.length === 0) return undefined;
   words.sort((a, b) => b.length - a.length);
   const letters = words.map((word) => [...word].map(inJsonOfAnyDepth));
-  const whole = letters.map((word) =>
-    word.length <= soughtCharactersMax
-      ? word.join('')
-      : `${word.slice(0, soughtCharactersMax).join('')}${restOfWord}`,
-  );
+  const whole = letters.map(wholeOf);
   const cut = letters.filter(({ length }) => length > tellingCharacters).map(beginningOf);
   return new RegExp([...whole, `(?:${cut.join('|') || '(?!)'})(?=…)`].join('|'), 'gu');
 }
@@ -66,11 +68,15 @@ function encodings(secret: string): string[] {
   ];
 }
 
-/** Every level of JSON puts backslashes before some characters; some libraries escape more than others. */
-function inJsonOfAnyDepth(letter: string): string {
-  if (letter === '\\') return String.raw`\\+`;
-  if (letter === '"') return String.raw`\\*"`;
-  if (letter === '/') return String.raw`\\*\/`;
+/**
+ * Every level of JSON puts backslashes before some characters; some libraries escape more than others. Only one letter of
+ * those side by side takes any number of backslashes: several could share them out in too many ways.
+ */
+function inJsonOfAnyDepth(letter: string, at: number, word: readonly string[]): string {
+  if (letter === '\\') return word[at + 1] === '\\' ? String.raw`\\` : String.raw`\\+`;
+  const before = word[at - 1] === '\\' ? '' : String.raw`\\*`;
+  if (letter === '"') return `${before}"`;
+  if (letter === '/') return String.raw`${before}\/`;
   if (/\w/.test(letter)) return letter;
   const plain = String.raw`\u{${letter.codePointAt(0)!.toString(16)}}`;
   const units = Array.from({ length: letter.length }, (_, i) => letter.charCodeAt(i));
@@ -78,17 +84,39 @@ function inJsonOfAnyDepth(letter: string): string {
     const digits = unit.toString(16).padStart(4, '0');
     return String.raw`\\+u${digits.replaceAll(/[a-f]/g, (digit) => `[${digit}${digit.toUpperCase()}]`)}`;
   });
-  return `(?:${plain}|${escaped.join('')})`;
+  const short = shortEscapes.get(letter);
+  const choices = [plain, escaped.join(''), ...(short === undefined ? [] : [`\\\\+${short}`])];
+  return `(?:${choices.join('|')})`;
 }
 
+/** What JSON writes as a backslash and a letter. */
+const shortEscapes: ReadonlyMap<string, string> = new Map([
+  ['\b', 'b'],
+  ['\t', 't'],
+  ['\n', 'n'],
+  ['\f', 'f'],
+  ['\r', 'r'],
+]);
+
 const restOfWord = String.raw`[^\s"'…]*`;
+
+/** Matches the word, or the beginning that is looked for and, whatever they are, as many letters as the word has left. */
+function wholeOf(letters: readonly string[]): string {
+  let choices = 0;
+  const end = letters.findIndex((letter, at) => {
+    if (letter.startsWith('(')) choices++;
+    return at >= soughtCharactersMax || choices > choicesMax;
+  });
+  if (end < 0) return letters.join('');
+  return `${letters.slice(0, end).join('')}[^…]{0,${letters.length - end}}${restOfWord}`;
+}
 
 /** Matches a word that was cut off behind the letters that must be there. */
 function beginningOf(letters: readonly string[]): string {
   const must = letters.slice(0, tellingCharacters).join('');
   const may = letters.slice(tellingCharacters, -1).slice(0, nestedCharactersMax);
   const isLong = letters.length - 1 > tellingCharacters + nestedCharactersMax;
-  const inner = isLong ? restOfWord : '';
+  const inner = isLong ? '[^…]*' : '';
   return must + may.map((letter) => `(?:${letter}`).join('') + inner + ')?'.repeat(may.length);
 }
 

@@ -231,6 +231,44 @@ test('without secrets bytes pass as they are', (t) => {
   t.deepEqual(masked([], [bytes.subarray(0, 1), bytes.subarray(1)]), bytes);
 });
 
+test('a long secret of quotes and signs is masked, and a run of backslashes in one takes no time', (t) => {
+  for (const signs of ['"\\/\n<', 'äöü€']) {
+    const secret = `key-${signs.repeat(9_000 / signs.length)}`;
+    const mask = new SecretMask([secret]);
+    for (const text of [secret, JSON.stringify(secret), encodeURIComponent(secret)]) {
+      t.notRegex(mask.text(`no ${text.slice(0, 600)}…`), /key-/);
+      t.notRegex(mask.text(`no ${text}`), /key-/);
+    }
+  }
+  const secret = `ab${'\\'.repeat(9)}"yz`;
+  const mask = new SecretMask([secret]);
+  const before = process.cpuUsage();
+  const other = `ab${'\\'.repeat(40)} `;
+  t.is(mask.text(other), other);
+  t.true(process.cpuUsage(before).user < 500_000);
+  const inJson = JSON.stringify(JSON.stringify(secret));
+  t.notRegex(mask.text(`${secret} ${JSON.stringify(secret)} ${inJson}`), /ab|yz/);
+  t.notRegex(mask.text(`${JSON.stringify(secret).slice(1, 9)}…`), /ab/);
+});
+
+test('a key of several lines, or of words, is found whole and cut off, also in JSON', (t) => {
+  const line = 'MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj';
+  const pem = `-----BEGIN PRIVATE KEY-----\n${`${line}\n`.repeat(26)}-----END PRIVATE KEY-----\n`;
+  for (const key of [
+    pem,
+    JSON.stringify({ key: pem }, null, 2),
+    'some battery staple '.repeat(8),
+  ]) {
+    const mask = new SecretMask([key]);
+    for (const written of [key, JSON.stringify(key), JSON.stringify(JSON.stringify(key))]) {
+      for (const cut of [60, 69, 110, 150, 600, 1_700].filter((at) => at < written.length)) {
+        t.notRegex(mask.text(`Bad: ${written.slice(0, cut)}… sorry`), /PRIVATE|MII|staple/);
+      }
+      t.regex(mask.text(`Bad: ${written} sorry`), /^Bad: ["\\]*\[redacted\]["\\]* sorry$/);
+    }
+  }
+});
+
 test('a token of any length is found whole and cut off, and its pattern does not end the process', (t) => {
   // Letters that say where they are, so that what is left of a cut one can be told.
   const token = (length: number): string => {

@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  type FSWatcher,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -34,10 +35,20 @@ const start = (...args: string[]) => program.start(args);
 const file = (name: string, text: string) => program.file(name, text);
 test.after.always(() => program.remove());
 
-/** Whether what changed is a trace that holds the beginning of a conversation. */
-function isUnderWay(out: string, name: string | null): boolean {
-  if (name?.endsWith('trace.jsonl') !== true) return false;
-  return (statSync(join(out, name), { throwIfNoEntry: false })?.size ?? 0) > 2000;
+/** Acts once, as soon as a trace below `out` holds the beginning of a conversation. */
+function whenUnderWay(out: string, act: () => void): FSWatcher {
+  let underWay = false;
+  const watching = watch(out, { recursive: true }, (_, name) => {
+    if (underWay || name?.endsWith('trace.jsonl') !== true) return;
+    const size = statSync(join(out, name), { throwIfNoEntry: false })?.size ?? 0;
+    if (size <= 2000) return;
+    underWay = true;
+    act();
+  });
+  // Node reads each new folder; one that has its final name by then is not found under the old one.
+  return watching.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
 }
 
 const hello = `title = "Hello"
@@ -313,12 +324,7 @@ test('Ctrl-C during a run in real time finishes the recording: exit code 130', a
   const { child, ended } = start(
     ...['run', path, '--time', 'real', '--provider', 'openai,stream_gsv', '--out', out],
   );
-  // The trace grows with every event; a second Ctrl-C would stop the program at once.
-  let interrupted = false;
-  const watching = watch(out, { recursive: true }, (_, name) => {
-    if (interrupted || !isUnderWay(out, name)) return;
-    interrupted = child.kill('SIGINT');
-  });
+  const watching = whenUnderWay(out, () => child.kill('SIGINT'));
   const { exit, stdout, stderr } = await ended;
   watching.close();
   t.is(exit, exitCode.interrupted, stderr);
@@ -341,9 +347,7 @@ test('a killed run leaves a recording that can be read', async (t) => {
   const { child, ended } = start(
     ...['run', path, '--time', 'real', '--provider', 'stream_gsv', '--out', out],
   );
-  const watching = watch(out, { recursive: true }, (_, name) => {
-    if (isUnderWay(out, name)) child.kill('SIGKILL');
-  });
+  const watching = whenUnderWay(out, () => child.kill('SIGKILL'));
   const { exit } = await ended;
   watching.close();
   t.is(exit, null, 'killed by a signal');

@@ -8,23 +8,34 @@ import { Sessions } from './session-process.ts';
 const provider = 'openai-stream';
 const talk = { sessions: 20, everyMs: 1_000, forMs: 1_500 };
 const rounds = { quick: 6, full: 20 };
-const kinds = ['alone', 'deaf-board', 'mute-provider'] as const;
+const kinds = ['alone', 'reading-board', 'deaf-board', 'mute-provider'] as const;
+type Kind = (typeof kinds)[number];
 
-const labels = {
-  'deaf-board': 'beside a board that asks and reads nothing',
-  'mute-provider': 'beside a board whose provider never answers',
-};
+/** What is held against what. A board that never pauses is work for the server, read or not; its deafness is what it costs beyond. */
+const comparisons: readonly { readonly of: Kind; readonly to: Kind; readonly label: string }[] = [
+  {
+    of: 'reading-board',
+    to: 'alone',
+    label: 'beside a board that asks without a pause and reads, over alone',
+  },
+  {
+    of: 'deaf-board',
+    to: 'reading-board',
+    label: 'beside one that asks as much and reads nothing, over one that reads',
+  },
+  {
+    of: 'mute-provider',
+    to: 'alone',
+    label: 'beside a board whose provider never answers, over alone',
+  },
+];
 
-/** Of one round, in the order of `kinds`. */
-interface Round {
-  readonly alone: readonly number[];
-  readonly 'deaf-board': readonly number[];
-  readonly 'mute-provider': readonly number[];
-}
+/** How late first frames were, in µs. */
+type Round = Readonly<Record<Kind, readonly number[]>>;
 
 /**
- * Whether one slow provider, or one board that reads nothing, delays the others: twenty boards over real sockets, alone, beside
- * the one and beside the other in turn, and how late their first frames are as a ratio. That nothing is delayed by the rules of the
+ * Whether one slow provider, or one board that reads nothing, delays the others: twenty boards over real sockets, alone and beside
+ * one of each kind in turn, and how late their first frames are as a ratio. That nothing is delayed by the rules of the
  * server is tested in virtual time to the microsecond (`harness/server/isolation.test.ts`); this is about its event loop.
  */
 export const isolation: BenchMeasurement = {
@@ -32,15 +43,14 @@ export const isolation: BenchMeasurement = {
     const measured = await measureRounds(means);
     if (measured.length === 0) return [];
     const random = createRandom(1, 'bench/isolation');
-    return kinds.flatMap((kind): Figure[] => {
-      if (kind === 'alone') return aloneFigures(measured);
-      return [0.5, 0.99].map((share) => {
-        const pairs = measured.map((round) => ({ of: round[kind], to: round.alone }));
+    const ratios = comparisons.flatMap(({ of, to, label }) =>
+      [0.5, 0.99].map((share): Figure => {
+        const pairs = measured.map((round) => ({ of: round[of], to: round[to] }));
         const { median, low, high, n } = ratioOfPercentiles(pairs, share, random);
         const rank = `p${share * 100}`;
         return {
-          id: `isolation.${kind}_${rank}`,
-          label: `${labels[kind]}, over alone, ${rank}`,
+          id: `isolation.${of}_${rank}`,
+          label: `${label}, ${rank}`,
           value: median,
           spread: { low, high },
           unit: '×',
@@ -48,8 +58,9 @@ export const isolation: BenchMeasurement = {
           kind: 'ratio',
           n,
         };
-      });
-    });
+      }),
+    );
+    return [...aloneFigures(measured), ...ratios];
   },
 };
 

@@ -44,8 +44,8 @@ export interface Talk {
   /** A board asks so long after it asked before, or when it has got the answer, whichever is later. */
   readonly everyMs: number;
   readonly forMs: number;
-  /** Who is in the way meanwhile: a board that reads nothing, or one whose provider never answers. */
-  readonly beside?: 'deaf-board' | 'mute-provider';
+  /** Who is in the way meanwhile: a board that reads all, or nothing, of answers without a pause, or one whose provider never answers. */
+  readonly beside?: 'reading-board' | 'deaf-board' | 'mute-provider';
 }
 
 export type SessionAnswer =
@@ -93,7 +93,7 @@ const replies = [
   'The train leaves at seven in the morning, from platform two.',
 ];
 /** Beside the boards that are measured. */
-export const deafBoard = 0xffff;
+export const endlessBoard = 0xffff;
 export const muteBoard = 0xfffe;
 
 /** Looks at most so often: reading the file is a call of the system. */
@@ -305,10 +305,10 @@ export class SessionRole {
 
   async #disturber(beside: Talk['beside']): Promise<ListeningBoard | undefined> {
     if (beside === undefined) return undefined;
-    const deaf = beside === 'deaf-board';
-    const number = deaf ? deafBoard : muteBoard;
-    const board = await ListeningBoard.connect(number, this.#server, this.#clock, () => {}, !deaf);
-    if (deaf) board.stopReading();
+    const mute = beside === 'mute-provider';
+    const number = mute ? muteBoard : endlessBoard;
+    const board = await ListeningBoard.connect(number, this.#server, this.#clock, () => {}, mute);
+    if (beside === 'deaf-board') board.stopReading();
     // So many answers that there is one to be sent for as long as the others talk.
     for (let ask = 0; ask < 20; ask++) board.askOnly();
     return board;
@@ -317,7 +317,7 @@ export class SessionRole {
 
 function replyTo(board: number): string {
   if (board === muteBoard) return muteText;
-  if (board === deafBoard) return replies.join(' ');
+  if (board === endlessBoard) return replies.join(' ');
   return replies[board % replies.length]!;
 }
 

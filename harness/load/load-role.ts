@@ -56,8 +56,8 @@ export type RoleRequest =
   | { readonly kind: 'measure' }
   /** One look at the memory, behind a collection of garbage. */
   | { readonly kind: 'sample'; readonly atHours: number }
-  /** Everything is over. */
-  | { readonly kind: 'finish' };
+  /** Everything is over. `settles`: what is still being closed is waited for, to tell what stays open. */
+  | { readonly kind: 'finish'; readonly settles: boolean };
 
 export type RoleAnswer =
   | {
@@ -80,7 +80,7 @@ export interface RoleFigures {
   readonly eachBoard: readonly BoardSummary[];
   readonly server: ServerFiguresData | null;
   readonly totals: CrowdTotals;
-  /** Open behind the end and not before the beginning. */
+  /** Open behind the end and not before the beginning; empty where nobody waited for it. */
   readonly left: Resources;
 }
 
@@ -134,7 +134,7 @@ export class LoadRole {
       case 'sample':
         return { kind: 'sampled', sample: takeSample(request.atHours, this.#over.signal) };
       case 'finish':
-        return this.#finish();
+        return this.#finish(request.settles);
     }
   }
 
@@ -240,7 +240,7 @@ export class LoadRole {
     });
   }
 
-  async #finish(): Promise<RoleFigures> {
+  async #finish(settles: boolean): Promise<RoleFigures> {
     const cycles = this.#cycles?.stop() ?? null;
     const use = this.#use?.stop() ?? null;
     const memory = processMemory();
@@ -248,7 +248,7 @@ export class LoadRole {
     this.#over.abort(new Error('The time is over.'));
     await this.#running;
     for (const close of this.#closing) await close();
-    const left = await settledLeftOver(this.#before, this.#clock);
+    const left = settles ? await settledLeftOver(this.#before, this.#clock) : {};
     return {
       kind: 'finished',
       use,

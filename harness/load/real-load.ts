@@ -100,9 +100,10 @@ async function hold(options: RealLoadOptions): Promise<LoadFigures> {
   if (!over && !signal.aborted) over = await watch(holdUntilUs);
   const endUs = clock.nowUs();
   // The boards first: a server that goes would be measured as their trouble.
-  const figuresOfBoards = await Promise.all(crowds.map(({ part }) => finish(part)));
+  const settles = soak !== undefined;
+  const figuresOfBoards = await Promise.all(crowds.map(({ part }) => finish(part, settles)));
   const figuresOfOwn = [];
-  for (const { part } of own) figuresOfOwn.push(await finish(part));
+  for (const { part } of own) figuresOfOwn.push(await finish(part, settles));
   const finished = [...figuresOfOwn, ...figuresOfBoards];
   const boards = new BoardFigures(4);
   for (const figures of figuresOfBoards) if (figures.boards !== null) boards.merge(figures.boards);
@@ -193,8 +194,8 @@ async function openBoards(
   );
 }
 
-async function finish(part: LoadPart): Promise<RoleFigures> {
-  return expected(await part.ask({ kind: 'finish' }), 'finished');
+async function finish(part: LoadPart, settles: boolean): Promise<RoleFigures> {
+  return expected(await part.ask({ kind: 'finish', settles }), 'finished');
 }
 
 function expected<Kind extends RoleAnswer['kind']>(

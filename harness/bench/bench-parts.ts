@@ -48,7 +48,7 @@ export const benchParts: readonly BenchPart[] = [
   {
     name: 'isolation',
     about: 'whether a slow provider, or a board that reads nothing, delays the others over sockets',
-    seconds: 60,
+    seconds: 80,
     load: async () => (await import('./isolation.ts')).isolation,
   },
   {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import test from 'ava';
 import { benchCommand } from '../cli/bench-command.ts';
 import { createRandom } from '../random/random.ts';
@@ -8,8 +9,8 @@ import {
   benchSchemaVersion,
   movedFigures,
 } from './bench-result.ts';
-import { benchText, movedText } from './bench-text.ts';
-import { type Figure, middleOf, percentile } from './figure.ts';
+import { benchText, historyRow, movedText } from './bench-text.ts';
+import { type Figure, middleOf, percentile, repeated } from './figure.ts';
 
 const figure = (changes: Partial<Figure> = {}): Figure => ({
   id: 'speed.warm_over_cold',
@@ -94,6 +95,35 @@ test('a figure has moved when its spread and that of before have nothing in comm
   // The milliseconds of a machine say nothing about those of another.
   t.is(verdict({ kind: 'here' }, { kind: 'here', value: 9 }), undefined);
   t.is(verdict({ id: 'speed.gone' }, {}), undefined);
+});
+
+test('two runs that differ by what a run has of its own are the same; one that takes a quarter more has moved', (t) => {
+  const random = createRandom(1, 'runs');
+  // Sum of twelve: nearly a normal distribution, standard deviation 1.
+  const draw = (): number =>
+    Array.from({ length: 12 }, () => random.next()).reduce((sum, one) => sum + one, -6);
+  const run = (truth: number): BenchResult => {
+    const ofThisRun = truth * (1 + 0.04 * draw());
+    const rounds = Array.from({ length: 9 }, () => ofThisRun * (1 + 0.06 * draw()));
+    const { value: _, spread: __, n: ___, ...of } = figure({ better: 'lower' });
+    return result(repeated(rounds, of));
+  };
+  const runs = 500;
+  const told = { same: 0, slower: 0 };
+  for (let at = 0; at < runs; at++) {
+    const verdict = (truth: number): string => movedFigures(run(1), run(truth))[0]!.verdict;
+    if (verdict(1) === 'same') told.same += 1;
+    if (verdict(1.25) === 'worse') told.slower += 1;
+  }
+  t.true(told.same > 0.99 * runs, `${told.same} of ${runs}`);
+  t.true(told.slower > 0.5 * runs, `${told.slower} of ${runs}`);
+});
+
+test('the history in the documents has a column for each figure of a row', (t) => {
+  const history = readFileSync(new URL('../../docs/bench-history.md', import.meta.url), 'utf8');
+  const rows = history.split('\n').filter((line) => line.startsWith('|'));
+  const columns = (row: string): number => row.split('|').length;
+  for (const row of rows) t.is(columns(row), columns(historyRow(result(figure()))), row);
 });
 
 test('the text says what a goal came to, and which figures are of this machine only', (t) => {

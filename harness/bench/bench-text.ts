@@ -1,7 +1,7 @@
 /** A bench as text: for a terminal, and as a row of its history. */
 import type { BenchPart } from './bench-part.ts';
 import { type BenchResult, type Moved, meetsGoal, type PartResult } from './bench-result.ts';
-import type { Figure } from './figure.ts';
+import { betweenRuns, type Figure } from './figure.ts';
 
 /** All parts below each other. */
 export function benchText({ machine, parts }: BenchResult): string {
@@ -10,8 +10,9 @@ export function benchText({ machine, parts }: BenchResult): string {
     `${cores} × ${cpu}, Node ${node}, load ${loadBefore} before and ${loadAfter} after${commit === null ? '' : `, commit ${commit}`}`,
     ...parts.map(partText),
     [
-      'In brackets: between which the value lies with about 95 %, by its repetitions. Values marked * are of this machine and',
-      'what it did meanwhile; the others are ratios within this run, or exact, and can be compared with those of another run.',
+      'In brackets: between which the value lies with about 95 %, by its repetitions. Values marked * are of this machine and what it',
+      `did meanwhile; the others are ratios within this run, or exact, and can be compared with those of another run. Ratios have`,
+      `${betweenRuns * 100} % more on each side of their brackets, for what differs between runs and not within one.`,
     ].join('\n'),
   ].join('\n\n');
 }
@@ -84,6 +85,12 @@ const historyFigures = [
   'replay.left_p99',
   'boards.per_processor',
   'console.line_p99',
+  'added.openai-stream_1_p50',
+  'added.openai-stream_100_p99',
+  'isolation.deaf-board_p99',
+  'compat.openai-stream',
+  'codec.encode_120_yardsticks',
+  'report.json_yardsticks',
 ];
 
 /** A row of the table of `docs/bench-history.md`. */

@@ -1,6 +1,6 @@
 import { createRandom } from '../random/random.ts';
 import type { BenchMeans, BenchMeasurement } from './bench-part.ts';
-import { type Figure, percentile } from './figure.ts';
+import { type Figure, percentile, ratioSpread } from './figure.ts';
 import { ratioOfPercentiles } from './resampled-ratio.ts';
 import { Sessions } from './session-process.ts';
 
@@ -52,7 +52,7 @@ export const isolation: BenchMeasurement = {
           id: `isolation.${of}_${rank}`,
           label: `${label}, ${rank}`,
           value: median,
-          spread: { low, high },
+          spread: ratioSpread({ low, high }),
           unit: '×',
           better: 'lower',
           kind: 'ratio',

@@ -1441,7 +1441,7 @@ program
     'after',
     `
 Examples:
-  echokit-harness bench                                  all parts in about five minutes
+  echokit-harness bench                                  all parts in about eleven minutes
   echokit-harness bench --json before.json               then change something, and:
   echokit-harness bench --against before.json
   echokit-harness bench --only replay --full

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { openLaboratory } from '../runner/laboratory.ts';
 import { type PassingRun, passingCatalog, passRun } from '../runner/passing-run.ts';
 import { loadScenario } from '../scenario/load.ts';
+import { suddenFaults } from '../virtual-board/fault.ts';
 import { Explorer, exploredProviders, scenarioName, sizeOf, smallestSchedule } from './explorer.ts';
 import { isKnownRestart } from './invariant.ts';
 import { drawSchedule, type Schedule, scenarioText } from './schedule.ts';
@@ -206,8 +207,19 @@ test('what was found once holds now: every scenario of scenarios/found with the 
       ...{ toml, name, provider, device, network, seed: Number(seed), sound: false },
       ...(cable !== undefined && { cable: cable === 'console' ? 'console' : Number(cable) }),
     };
-    const { outcome, failures } = await passRun(laboratory, run, ({ result }) => result.verdict);
+    const { verdict, restarts } = await passRun(laboratory, run, ({ result, recording }) => ({
+      verdict: result.verdict,
+      restarts: recording.events.flatMap((event) =>
+        event.source === 'device' && event.type === 'reboot' ? [event.cause] : [],
+      ),
+    }));
+    const { outcome, failures } = verdict;
     const shown = `${file}: ${outcome} ${JSON.stringify(failures)}`;
+    t.deepEqual(
+      restarts.filter((cause) => !isKnownRestart(cause) && !Object.hasOwn(suddenFaults, cause)),
+      [],
+      file,
+    );
     // A board that is gone ends the conversation, and says so.
     if (toml.includes('name = "unplug"')) t.regex(failures[0]?.code ?? '', /^BOARD_/, shown);
     else t.is(outcome, 'pass', shown);

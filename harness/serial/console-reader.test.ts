@@ -526,6 +526,26 @@ test('a board whose clock falls was reset, though its banner was lost', (t) => {
   t.deepEqual(booted('reset'), []);
 });
 
+test('a reset whose banner was lost has the cause that was told before it, and the next one does not', async (t) => {
+  const { print, of, wait } = bench();
+  print('I (11715) echokit::ws: WebSocket stream ended');
+  print(
+    'E (11785) echokit: Error: Failed to send message',
+    'E (11785) echokit: WebSocket task finished',
+  );
+  await wait(50);
+  print('I (46) boot: Enabling RNG early entropy source...');
+  await wait(60_000);
+  print('I (60046) echokit::app: Received idle event');
+  await wait(10_000);
+  print('I (46) boot: Enabling RNG early entropy source...');
+  const because = (ms: number) => `the board's clock fell from ${ms} to 46 ms; its banner was lost`;
+  t.like(of('reset'), [
+    { kind: 'restart', because: `its main loop failed: Failed to send message; ${because(11785)}` },
+    { kind: 'unseen', because: because(60046) },
+  ]);
+});
+
 test('a reset that came while the port was away is told when the application starts, and once', async (t) => {
   for (const [title, seen, kind] of [
     ['at the start of the application', [...applicationLines(), ...networkLines], 'unseen'],

@@ -354,7 +354,6 @@ export class ConsoleStory {
     this.#cancel('banner');
     const { atUs, silentUs } = banner;
     const { kind, because } = this.#explain(number, atUs, silentUs);
-    this.#untoldReset = undefined;
     this.#tell(atUs, {
       type: 'reset',
       kind,
@@ -364,10 +363,7 @@ export class ConsoleStory {
       mode: download === null ? 'unknown' : download ? 'download' : 'run',
       silentUs,
     });
-    this.#ending = undefined;
-    this.#crashEndedUs = undefined;
-    this.#brownOutUs = undefined;
-    this.#requestedUs = undefined;
+    this.#forgetCauses();
     this.#enter(atUs, download === true ? 'Download' : 'Booting', 'reset');
     if (download !== true) {
       const waitedUs = storyLimits.levelUs - (this.#clock.nowUs() - atUs);
@@ -469,16 +465,40 @@ export class ConsoleStory {
     this.#tellUnseen(atUs, `the application starts anew; ${because}`, silentUs);
   }
 
-  #tellUnseen(atUs: number, because: string, silentUs: number | null): void {
-    const asked =
-      this.#requestedUs !== undefined && atUs - this.#requestedUs <= storyLimits.requestUs;
-    const kind = asked ? 'requested' : 'unseen';
-    this.#requestedUs = undefined;
-    this.#untoldReset = undefined;
+  /** @param sign how it is known that there was a reset at all; why, the lines before may have said */
+  #tellUnseen(atUs: number, sign: string, silentUs: number | null): void {
+    const { kind, because } = this.#explainUnseen(atUs, sign);
+    this.#forgetCauses();
     const reset = { type: 'reset', number: null, name: null, mode: 'run' } as const;
     this.#tell(atUs, { ...reset, kind, because, silentUs });
     this.#enter(atUs, 'Booting', 'reset');
     this.#countReset(kind, atUs);
+  }
+
+  #explainUnseen(
+    atUs: number,
+    sign: string,
+  ): { readonly kind: ResetKind; readonly because: string } {
+    const within = (sinceUs: number | undefined, limitUs: number): boolean =>
+      sinceUs !== undefined && atUs - sinceUs <= limitUs;
+    if (within(this.#requestedUs, storyLimits.requestUs))
+      return { kind: 'requested', because: sign };
+    if (within(this.#crashEndedUs, storyLimits.crashUs)) {
+      return { kind: 'crash', because: `the firmware crashed; ${sign}` };
+    }
+    if (this.#ending !== undefined) {
+      return { kind: 'restart', because: `${this.#ending.because}; ${sign}` };
+    }
+    return { kind: 'unseen', because: sign };
+  }
+
+  /** Of the next reset none of it is the cause. */
+  #forgetCauses(): void {
+    this.#untoldReset = undefined;
+    this.#ending = undefined;
+    this.#crashEndedUs = undefined;
+    this.#brownOutUs = undefined;
+    this.#requestedUs = undefined;
   }
 
   #readBare(event: ConsoleEvent | null, text: string, atUs: number): LineOrigin {

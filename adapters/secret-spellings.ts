@@ -6,10 +6,10 @@
 const base64CharactersMin = 8;
 
 /** Values shorter than this keep no secret, and would blot out innocent text. */
-const secretCharactersMin = 4;
+export const secretCharactersMin = 4;
 
 /** The beginning of a secret that is no longer than this tells nothing. */
-const tellingCharacters = 4;
+export const tellingCharacters = 4;
 
 /**
  * So many letters of the beginning of a secret are looked for one by one where it was cut off; what follows them up to there,

@@ -56,9 +56,14 @@ export const consoleLinePattern =
 const earlyLinePattern = /^([EWIDV]) ([A-Za-z0-9_.-]+): (.*)$/s;
 const colour = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, 'g');
 
+/** The colours of ESP-IDF, which stand around a whole line, taken out. */
+export function withoutColours(text: string): string {
+  return text.replaceAll(colour, '');
+}
+
 /** Reads one line, with or without its line ending. */
 export function parseConsoleLine(line: string): ConsoleLine {
-  const text = line.replace(/\r*\n?$/, '').replaceAll(colour, '');
+  const text = withoutColours(line.replace(/\r*\n?$/, ''));
   const log = consoleLinePattern.exec(text);
   if (log !== null) {
     const [, level, ms, tag, message] = log as unknown as [

@@ -93,6 +93,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   'harness/serial': [
     'firmware-protocol',
     'adapters/nearest-name.ts',
+    'adapters/secret-spellings.ts',
     'harness/clock',
     'harness/files',
     'harness/network',

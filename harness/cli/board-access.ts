@@ -19,6 +19,7 @@ import { describeReset, resetBoard } from '../serial/reset-run.ts';
 import { resetStrategies } from '../serial/reset-strategy.ts';
 import { SerialError } from '../serial/serial-error.ts';
 import { type RegistryOption, registryPath } from './board-registry-path.ts';
+import { ConsoleMask, namedSecrets } from './console-mask.ts';
 import { LineFilter } from './line-filter.ts';
 import { MonitorOutput, type TimestampKind } from './monitor-output.ts';
 import { interruptSignal, type Terminal } from './terminal.ts';
@@ -54,6 +55,8 @@ export interface BoardConsoleOptions extends RegistryOption {
   readonly timestamps: TimestampKind;
   /** No remarks on stderr but errors. */
   readonly quiet?: boolean;
+  /** Values that no output may have, or `${NAME}` for variables of the environment. */
+  readonly secret: readonly string[];
 }
 
 export interface BoardConsole {
@@ -63,6 +66,8 @@ export interface BoardConsole {
   readonly stop: AbortSignal;
   readonly access: BoardAccess;
   readonly output: MonitorOutput;
+  /** What is taken out of everything; whoever reads the console needs its values. */
+  readonly mask: ConsoleMask;
   /** A remark of the command. */
   say(text: string): void;
 }
@@ -86,6 +91,7 @@ export async function openBoardConsole(
   },
 ): Promise<BoardConsole> {
   const { json = false, quiet = false, timestamps, baud, command, closing, keep } = options;
+  const mask = new ConsoleMask(namedSecrets(options.secret, process.env));
   const filter = new LineFilter(options);
   const found = await chosenBoard(name, options);
   const wiring = options.wiring ?? found.wiring;
@@ -96,18 +102,19 @@ export async function openBoardConsole(
   const unread = new AbortController();
   process.stdout.on('error', () => unread.abort());
   const stop = AbortSignal.any([interruptSignal(told, closing), unread.signal]);
-  const say = (text: string): void => told.say(`${command}: ${text}`);
+  const say = (text: string): void => told.say(mask.text(`${command}: ${text}`));
   const output = new MonitorOutput({
     clock,
     json,
     timestamps,
     filter,
     color: terminal.color,
+    clean: (text) => mask.text(text),
     print: (text) => terminal.print(text),
     ...(keep !== undefined && { log: keep }),
   });
   const access = boardAccess({ clock, chosen, baud, say, signal: stop });
-  return { clock, chosen, stop, access, output, say };
+  return { clock, chosen, stop, access, output, mask, say };
 }
 
 /** The board that a command with these options is about. */

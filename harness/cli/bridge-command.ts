@@ -4,7 +4,7 @@ import { endpointOfUrl } from '../network/endpoint-url.ts';
 import { SocketNetwork } from '../network/socket-network.ts';
 import { createRandom } from '../random/random.ts';
 import { BridgeTeller, renderTold, renderTraffic, trafficData } from '../report/bridge-text.ts';
-import { consoleColors, renderConsoleCounts } from '../report/console-text.ts';
+import { consoleColors, documentText, renderConsoleCounts } from '../report/console-text.ts';
 import { BridgeSession } from '../serial/bridge-session.ts';
 import type { BridgeTraffic } from '../serial/bridge-traffic.ts';
 import type { BridgeEvent } from '../serial/serial-link-bridge.ts';
@@ -17,7 +17,6 @@ export interface BridgeOptions extends BoardConsoleOptions {
   readonly server: string;
   readonly compact?: boolean;
   readonly reset?: boolean;
-  readonly secret: readonly string[];
 }
 
 /** `bridge`: relays between a board on a serial link and a server, until Ctrl-C. */
@@ -26,13 +25,17 @@ export async function bridgeCommand(
   name: string | undefined,
   options: BridgeOptions,
 ): Promise<number> {
-  const { json = false, baud, secret, compact } = options;
+  const { json = false, baud, compact } = options;
   const base = serverBase(options.server);
-  const { clock, chosen, stop, say, access, output } = await openBoardConsole(terminal, name, {
-    ...options,
-    command: 'bridge',
-    closing: 'ending the link and closing the port.',
-  });
+  const { clock, chosen, stop, say, access, output, mask } = await openBoardConsole(
+    terminal,
+    name,
+    {
+      ...options,
+      command: 'bridge',
+      closing: 'ending the link and closing the port.',
+    },
+  );
   const random = createRandom(1, 'bridge');
   const network = new SocketNetwork({
     clock,
@@ -41,12 +44,17 @@ export async function bridgeCommand(
   });
   const teller = new BridgeTeller();
   const colors = consoleColors(terminal.color);
+  // What the board has shown on its console, a password, is no matter of its messages and of the server's either.
+  const clean = (text: string): string => mask.text(session.console.reader.redact(text));
   let refusals = 0;
   const onBridge = (event: BridgeEvent): void => {
     const told = teller.tell(event);
     if (told !== undefined) {
+      const { type, ...data } = told.data;
       terminal.print(
-        json ? JSON.stringify({ atUs: event.atUs, ...told.data }) : renderTold(told, colors),
+        json
+          ? documentText({ type, atUs: event.atUs, ...data }, clean)
+          : renderTold(told, colors, clean),
       );
     }
     // A server that is not there is told once with what to do; the board tries by itself.
@@ -64,7 +72,7 @@ export async function bridgeCommand(
     clock,
     address: chosen.address,
     baud: chosen.wiring === 'usb-jtag' ? null : baud,
-    secrets: secret,
+    secrets: mask.secrets,
     ...(chosen.expectedMac !== undefined && { expectedMac: chosen.expectedMac }),
     open: (address) => access.open(address),
     locate: () => access.locate(),

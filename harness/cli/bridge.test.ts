@@ -85,18 +85,21 @@ test('bridge relays until Ctrl-C: link, server, console and traffic as JSON, the
     http.close();
   });
   const { port } = http.address() as AddressInfo;
-  const program = programs.start([
-    ...['bridge', `socket://127.0.0.1:${listener.endpoint.port}`, '--json', '--baud', '921600'],
-    ...['--server', `ws://127.0.0.1:${port}/ws/`],
-  ]);
+  const program = programs.start(
+    [
+      ...['bridge', `socket://127.0.0.1:${listener.endpoint.port}`, '--json', '--baud', '921600'],
+      ...['--server', `ws://127.0.0.1:${port}/ws/`, '--secret', `\${ECHOKIT_TEST_BOARD}`],
+    ],
+    { ECHOKIT_TEST_BOARD: '02ec0e0000b7' },
+  );
   await program.printed(/"opened"/);
   virtual.powerOn();
-  await program.printed(/"server-opened","connection":1/);
+  await program.printed(/"server-opened",.*"connection":1/);
   await board.until((event) => event.type === 'device' && event.event.type === 'boot');
   const finger = virtual.holdButton();
   await clock.sleep(120_000);
   finger.release();
-  await program.printed(/"server-opened","connection":2/);
+  await program.printed(/"server-opened",.*"connection":2/);
   connections[1]!.send(encodeServerEvent({ type: 'ASR', text: 'Good morning.' }));
   await program.printed(/Good morning/);
   program.child.kill('SIGINT');
@@ -104,6 +107,9 @@ test('bridge relays until Ctrl-C: link, server, console and traffic as JSON, the
   t.is(exit, 130, stderr);
   await closed.until((number) => number === 2);
   t.true(targets.every((target) => /^\/ws\/02ec0e0000b7\?/.test(target)));
+  t.false((stdout + stderr).includes('02ec0e0000b7'));
+  t.regex(stdout, /"server-opening",.*"target":"\/ws\/\[redacted\]\?/);
+  t.regex(stdout, /"board-info",.*"mac":"\[redacted\]"/);
   const documents = stdout
     .trim()
     .split('\n')

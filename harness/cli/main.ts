@@ -1341,7 +1341,7 @@ program
   .option('--elf <file>', 'the program on the board: backtraces get functions and lines')
   .option(
     '--secret <text>',
-    'replace this text wherever it stands; repeat it for several',
+    `replace this text wherever it stands, in every spelling; \${NAME} for a variable; repeat it for several`,
     collect,
     [],
   )
@@ -1355,7 +1355,8 @@ Examples:
   echokit-harness monitor --json | jq -r 'select(.type == "panic") | .crash.summary'
 
 Lines that begin with -- are of this program. … stands where a line is not whole: it began before the port was open, or
-was broken off. The Wi-Fi password is replaced everywhere.
+was broken off. The Wi-Fi password is replaced everywhere, and so are the token of "serve", what fields of credentials hold,
+and every --secret: --secret '\${OPENAI_API_KEY}' keeps the value out of the list of processes.
 
 Every document of --json begins with its type: line, or an event. They come in the order in which they are known; atUs is
 when a thing began, so a crash stands behind its lines with the instant of its first one.
@@ -1399,7 +1400,7 @@ program
   .option('--json', 'print one JSON document per line')
   .option(
     '--secret <text>',
-    'replace this text wherever it stands; repeat it for several',
+    `replace this text wherever it stands, in every spelling; \${NAME} for a variable; repeat it for several`,
     collect,
     [],
   )
@@ -1414,6 +1415,7 @@ Examples:
   echokit-harness virtual-board --socket 5000 --serial-link   no board at hand: bridge socket://127.0.0.1:5000
 
 The firmware must have the serial link: firmware-protocol/serial-link/README.md. One without it is told within 7 s.
+Secrets are replaced as in "monitor", also in what board and server say of themselves.
 Exit codes: 2 the command line or boards.toml is wrong, 4 the port cannot be had, nobody there speaks the link, or
             another board answers, 130 Ctrl-C, which is how it ends.`,
   )

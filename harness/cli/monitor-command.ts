@@ -16,7 +16,6 @@ export interface MonitorOptions extends BoardConsoleOptions {
   /** How the cable reaches the chip, where neither the port nor the registry tells. */
   readonly wiring?: Wiring;
   readonly elf?: string;
-  readonly secret: readonly string[];
 }
 
 /** `monitor`: the console of a board until Ctrl-C. */
@@ -30,18 +29,24 @@ export async function monitorCommand(
     throw new CommandError('USAGE', exitCode.usage, `There is no file ${options.elf}.`);
   }
   const logFile = options.log === undefined ? undefined : openSync(options.log, 'a');
-  const { clock, chosen, stop, say, access, output } = await openBoardConsole(terminal, name, {
-    ...options,
-    command: 'monitor',
-    closing: 'closing the port.',
-    ...(logFile !== undefined && { keep: (text: string) => void writeSync(logFile, `${text}\n`) }),
-  });
+  const { clock, chosen, stop, say, access, output, mask } = await openBoardConsole(
+    terminal,
+    name,
+    {
+      ...options,
+      command: 'monitor',
+      closing: 'closing the port.',
+      ...(logFile !== undefined && {
+        keep: (text: string) => void writeSync(logFile, `${text}\n`),
+      }),
+    },
+  );
   const decoding = new BacktraceQueue(options.elf, output);
   const session = new ConsoleSession({
     clock,
     address: chosen.address,
     baud: chosen.wiring === 'usb-jtag' ? null : baud,
-    secrets: options.secret,
+    secrets: mask.secrets,
     ...(chosen.expectedMac !== undefined && { expectedMac: chosen.expectedMac }),
     open: (address) => access.open(address),
     locate: () => access.locate(),

@@ -18,6 +18,7 @@ function bench(options: Partial<MonitorOutputOptions> = {}) {
     timestamps: 'none',
     filter: new LineFilter({}),
     color: false,
+    clean: (text) => text,
     print: (text) => printed.push(text),
     log: (text) => logged.push(text),
     ...options,
@@ -148,4 +149,39 @@ test('JSON is one document per line, for lines, story and port, and infinity is 
   });
   t.true(documents.some(({ type, kind }) => type === 'reset' && kind === 'power-or-pin'));
   t.true(printed.every((text) => !text.includes('\n')));
+});
+
+test('secrets are in nothing that is printed and logged, and JSON stays JSON when they are digits or words of it', async (t) => {
+  const esc = String.fromCharCode(27);
+  const clean = (text: string): string => text.replaceAll(/5000|opened|firmware/g, '[redacted]');
+  for (const json of [false, true]) {
+    const { clock, printed, logged, output, reader } = bench({ json, clean, color: true });
+    await clock.run(clock.sleep(5_000));
+    output.session({ atUs: 5000, type: 'opened', address: 'tty5000', carriesLines: true });
+    output.session({ atUs: 5000, type: 'gone', address: 'tty5000', problem: 'tty5000 vanished.' });
+    output.decoded(5000, ['main at 5000.rs:1']);
+    reader.push(
+      onConsole(['E (5000) echokit::app: Received ASR: "dial 5000"', ...romLines('0x1 (POWERON)')]),
+      5000,
+    );
+    const texts = [...printed, ...logged];
+    t.true(texts.length > 20);
+    if (!json) {
+      t.false(
+        texts.some((text) => text.includes('5000')),
+        texts.join('\n'),
+      );
+      t.true(
+        printed.some((text) => text.includes('dial [redacted]"') && text.endsWith(`${esc}[39m`)),
+      );
+      continue;
+    }
+    const documents = texts.map((text) => JSON.parse(text) as Record<string, unknown>);
+    t.like(documents[0], { type: 'opened', atUs: 5000, address: 'tty[redacted]' });
+    t.true(documents.some(({ startUs }) => startUs === 5000));
+    t.false(
+      texts.some((text) => /(?:tty|dial |\()5000/.test(text)),
+      texts.join('\n'),
+    );
+  }
 });

@@ -3,9 +3,11 @@
 import type { Clock } from '../clock/clock.ts';
 import { wallClockTimes } from '../clock/system-clock.ts';
 import {
+  type Cleaning,
   type ConsoleColors,
   consoleColors,
   consoleLineData,
+  documentText,
   renderConsoleLine,
   renderSessionEvent,
   renderStoryEvent,
@@ -25,6 +27,8 @@ export interface MonitorOutputOptions {
   readonly timestamps: TimestampKind;
   readonly filter: LineFilter;
   readonly color: boolean;
+  /** Goes over every text that is printed and logged. */
+  readonly clean: Cleaning;
   /** One line to stdout. */
   readonly print: (text: string) => void;
   /** One line to the log file, which gets every line and no colors. */
@@ -45,33 +49,37 @@ export class MonitorOutput {
   }
 
   line(line: ReadLine): void {
-    const { json, filter } = this.#options;
+    const { json, filter, clean } = this.#options;
     // The banner begins a boot; its event comes only with the cause.
     if (line.line.event?.name === 'rom') this.#bootUs = line.startUs;
     const shown = filter.shows(line);
     if (json) {
-      this.#write(shown, () => consoleLineData(line));
+      this.#write(shown, () => consoleLineData(line, clean));
       return;
     }
-    this.#write(shown, (colors) => this.#stamped(line.startUs, renderConsoleLine(line, colors)));
+    this.#write(shown, (colors) =>
+      this.#stamped(line.startUs, renderConsoleLine(line, colors, clean)),
+    );
   }
 
   story(event: StoryEvent): void {
     if (event.type === 'reset') this.#bootUs = event.atUs;
-    if (this.#options.json) this.#write(true, () => storyData(event));
-    else this.#notes((colors) => renderStoryEvent(event, colors));
+    const { json, clean } = this.#options;
+    if (json) this.#write(true, () => storyData(event, clean));
+    else this.#notes((colors) => renderStoryEvent(event, colors, clean));
   }
 
   session(event: SessionEvent): void {
-    if (this.#options.json) this.#write(true, () => storyData(event));
-    else this.#notes((colors) => [renderSessionEvent(event, colors)]);
+    const { json, clean } = this.#options;
+    if (json) this.#write(true, () => storyData(event, clean));
+    else this.#notes((colors) => [renderSessionEvent(event, colors, clean)]);
   }
 
   /** The frames of a backtrace with their lines of code. */
   decoded(atUs: number, frames: readonly string[]): void {
-    if (this.#options.json) {
-      this.#write(true, () => JSON.stringify({ type: 'decoded', atUs, frames }));
-    } else this.#notes((colors) => frames.map((frame) => colors.magenta(`   ${frame}`)));
+    const { json, clean } = this.#options;
+    if (json) this.#write(true, () => documentText({ type: 'decoded', atUs, frames }, clean));
+    else this.#notes((colors) => frames.map((frame) => colors.magenta(`   ${clean(frame)}`)));
   }
 
   #notes(render: (colors: ConsoleColors) => string[]): void {

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import test from 'ava';
 import { SystemClock } from '../clock/system-clock.ts';
@@ -81,6 +82,62 @@ test('monitor reads a port until Ctrl-C: lines, crash, counters, and no password
   t.regex(logged, /Calling app_main/);
   t.regex(logged, /PASS: \[redacted\]/);
   t.false((logged + stdout + stderr).includes('tulip'));
+});
+
+test('monitor: a named secret that arrives in two pieces is in no output, as text and as JSON, and neither is a token', async (t) => {
+  const key = 'sk-live-Zq71-0815';
+  const token = 'a1b2c3d4e5f6a7b8';
+  const line = `I (9) echokit: asks ws://lab/token/${token}/ws/ with ${key}`;
+  for (const json of [[], ['--json']]) {
+    // The second piece comes when the first has been read: its whole lines are shown.
+    const second: (() => void)[] = [];
+    const server = createServer((socket) => {
+      socket.on('error', () => {});
+      socket.write(`I (8) echokit: first\r\n${line.slice(0, -9)}`);
+      second.push(() =>
+        socket.end(`${line.slice(-9)}\r\nI (10) echokit: last\r\n${line.slice(0, -5)}`),
+      );
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const log = join(programs.folder, `named${json.length}.log`);
+    const program = programs.start(
+      ['monitor', `socket://127.0.0.1:${port}`, '--log', log, ...json, '--secret', `\${BOARD_KEY}`],
+      { BOARD_KEY: key },
+    );
+    await program.printed(/first/);
+    second[0]!();
+    await program.printed(/GAP|"gone"/);
+    server.close();
+    const { exit, stdout, stderr } = await end(program).then(() => program.ended);
+    t.is(exit, 130);
+    const logged = readFileSync(log, 'utf8');
+    for (const text of [stdout, logged]) {
+      t.is(
+        text.match(/ws:\/\/lab\/token\/\[redacted\]\/ws\/ with \[redacted\]/g)!.length >= 2,
+        true,
+        text,
+      );
+    }
+    for (const word of [key, token, 'sk-live', '0815']) {
+      t.false((stdout + stderr + logged).includes(word), `${word}: ${stdout}${stderr}`);
+    }
+  }
+});
+
+test('a secret of a variable that is not set, or of three letters, is a usage error before any port is opened', async (t) => {
+  for (const [secret, message] of [
+    [`\${ECHOKIT_TEST_UNSET}`, /ECHOKIT_TEST_UNSET, and it is not set or empty/],
+    ['abc', /--secret has 3 characters/],
+  ] as const) {
+    for (const command of ['monitor', 'bridge']) {
+      const { exit, stderr } = await programs.start([command, '/dev/nowhere', '--secret', secret])
+        .ended;
+      t.is(exit, 2, stderr);
+      t.regex(stderr, message);
+      t.regex(stderr, /\[USAGE\]/);
+    }
+  }
 });
 
 test('R05: a port that vanishes and returns is read again within 500 ms, and the gap is marked', async (t) => {

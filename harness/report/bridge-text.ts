@@ -1,7 +1,7 @@
 /** A bridge for a person at a terminal, and as JSON, one document per line. */
 import type { BridgeTraffic, Flow } from '../serial/bridge-traffic.ts';
 import type { BridgeEvent } from '../serial/serial-link-bridge.ts';
-import type { ConsoleColors } from './console-text.ts';
+import type { Cleaning, ConsoleColors } from './console-text.ts';
 import { neutralize } from './terminal-text.ts';
 
 type LinkEvent = Extract<BridgeEvent, { kind: 'link' }>['event'];
@@ -12,7 +12,7 @@ interface Told {
   readonly text: string;
   readonly weight: 'note' | 'trouble';
   /** For programs. */
-  readonly data: Readonly<Record<string, unknown>>;
+  readonly data: { readonly type: string; readonly [key: string]: unknown };
 }
 
 /** Turns the events of a bridge into words. Remembers whether there was a link before. */
@@ -159,12 +159,12 @@ export function renderTraffic(traffic: BridgeTraffic): string {
   ].join('; ');
 }
 
-export function trafficData(traffic: BridgeTraffic, total: boolean): Record<string, unknown> {
+export function trafficData(traffic: BridgeTraffic, total: boolean): Told['data'] {
   return { type: total ? 'traffic-total' : 'traffic', ...traffic };
 }
 
-export function renderTold({ text, weight }: Told, colors: ConsoleColors): string {
-  return (weight === 'trouble' ? colors.magenta : colors.cyan)(`-- ${neutralize(text)}`);
+export function renderTold({ text, weight }: Told, colors: ConsoleColors, clean: Cleaning): string {
+  return (weight === 'trouble' ? colors.magenta : colors.cyan)(`-- ${neutralize(clean(text))}`);
 }
 
 function kilobytes(bytes: number): string {

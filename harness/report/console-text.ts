@@ -12,10 +12,13 @@ export function consoleColors(color: boolean): ConsoleColors {
   return picocolors.createColors(color);
 }
 
+/** Takes out of a text what must not be shown. Comes before the colors, which would be taken for a part of the text. */
+export type Cleaning = (text: string) => string;
+
 /** The line as it was printed, colored by its level, with … where it is not whole. Nothing in it acts on the terminal. */
-export function renderConsoleLine(read: ReadLine, colors: ConsoleColors): string {
+export function renderConsoleLine(read: ReadLine, colors: ConsoleColors, clean: Cleaning): string {
   const { line, text, origin, begin, end } = read;
-  const shown = `${begin === 'missing' ? '…' : ''}${neutralize(text)}${end === 'whole' ? '' : '…'}`;
+  const shown = `${begin === 'missing' ? '…' : ''}${neutralize(clean(text))}${end === 'whole' ? '' : '…'}`;
   if (origin === 'panic') return colors.red(shown);
   if (origin === 'rom') return colors.dim(shown);
   if (line.kind === 'bare') return origin === 'unexpected' ? colors.dim(shown) : shown;
@@ -32,17 +35,25 @@ export function renderConsoleLine(read: ReadLine, colors: ConsoleColors): string
 }
 
 /** What an event above the lines says; none for what the lines say themselves. */
-export function renderStoryEvent(event: StoryEvent, colors: ConsoleColors): string[] {
+export function renderStoryEvent(
+  event: StoryEvent,
+  colors: ConsoleColors,
+  clean: Cleaning,
+): string[] {
   const told = explainStory(event);
   if (told === null) return [];
   const paint = told.weight === 'trouble' ? colors.magenta : colors.cyan;
-  const lines = [paint(`-- ${neutralize(told.text)}`)];
-  if (told.hint !== undefined) lines.push(paint(`   hint: ${neutralize(told.hint)}`));
+  const lines = [paint(`-- ${neutralize(clean(told.text))}`)];
+  if (told.hint !== undefined) lines.push(paint(`   hint: ${neutralize(clean(told.hint))}`));
   return lines;
 }
 
 /** What happened to the port. */
-export function renderSessionEvent(event: SessionEvent, colors: ConsoleColors): string {
+export function renderSessionEvent(
+  event: SessionEvent,
+  colors: ConsoleColors,
+  clean: Cleaning,
+): string {
   const text = (() => {
     switch (event.type) {
       case 'opened':
@@ -55,7 +66,7 @@ export function renderSessionEvent(event: SessionEvent, colors: ConsoleColors): 
         return `the board is back at ${event.address} after ${(event.awayUs / 1_000_000).toFixed(2)} s; lines of the time between are lost`;
     }
   })();
-  return (event.type === 'opened' ? colors.cyan : colors.magenta)(`-- ${neutralize(text)}`);
+  return (event.type === 'opened' ? colors.cyan : colors.magenta)(`-- ${neutralize(clean(text))}`);
 }
 
 /** One line that sums up a session. */
@@ -74,7 +85,7 @@ export function renderConsoleCounts(counts: ConsoleCounts): string {
 }
 
 /** A line of the console as a JSON document without line breaks. */
-export function consoleLineData(read: ReadLine): string {
+export function consoleLineData(read: ReadLine, clean: Cleaning): string {
   const { line, text, origin, startUs, endUs, begin, end } = read;
   const parsed =
     line.kind === 'bare'
@@ -86,17 +97,24 @@ export function consoleLineData(read: ReadLine): string {
           message: line.message,
           event: line.event,
         };
-  return json({ type: 'line', startUs, endUs, begin, end, origin, ...parsed, text });
+  return documentText({ type: 'line', startUs, endUs, begin, end, origin, ...parsed, text }, clean);
 }
 
 /** The type comes first in every document. */
-export function storyData({ type, ...event }: StoryEvent | SessionEvent): string {
-  return json({ type, ...event });
+export function storyData({ type, ...event }: StoryEvent | SessionEvent, clean: Cleaning): string {
+  return documentText({ type, ...event }, clean);
 }
 
-/** JSON has no infinity: the ratio of a sentence can be one. */
-function json(value: unknown): string {
-  return JSON.stringify(value, (_key, field: unknown) =>
-    typeof field === 'number' && !Number.isFinite(field) ? String(field) : field,
-  );
+/**
+ * JSON has no infinity: the ratio of a sentence can be one. Texts are cleaned one by one: in the whole document a secret of
+ * digits would also be found in its numbers.
+ */
+export function documentText(
+  value: { readonly type: string; readonly [key: string]: unknown },
+  clean: Cleaning,
+): string {
+  return JSON.stringify(value, (key, field: unknown) => {
+    if (typeof field === 'string') return key === 'type' ? field : clean(field);
+    return typeof field === 'number' && !Number.isFinite(field) ? String(field) : field;
+  });
 }

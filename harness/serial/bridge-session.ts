@@ -125,7 +125,7 @@ export class BridgeSession {
       this.#stopFor(
         new SerialError(
           'SERIAL_LINK_REFUSED',
-          `The board at ${this.console.port?.address ?? 'this port'} and this program cannot talk over the serial link: ${event.event.explanation}`,
+          `The board at ${this.console.port?.address ?? 'this port'} and this program cannot talk over the serial link: ${this.console.reader.redact(event.event.explanation)}`,
           'Bring the firmware or this program up to date; two programs of the same side (two bridges on one cable) cannot talk either.',
         ),
       );

@@ -52,7 +52,7 @@ export interface ConsoleReaderOptions {
   readonly onRaw?: (bytes: Uint8Array, atUs: number) => void;
   /** What the port is set to, for the message about a wrong one; null on native USB. */
   readonly baud: number | null;
-  /** Values that are replaced wherever they stand. */
+  /** Values that are replaced wherever they stand, in every spelling; those below 4 characters are ignored. */
   readonly secrets?: readonly string[];
 }
 
@@ -103,6 +103,7 @@ export class ConsoleReader {
   /** The port is open, for the first time or again. */
   opened(): void {
     this.#noise.forget();
+    this.#redaction.beginMissing();
     this.#story.opened(this.#options.clock.nowUs());
   }
 
@@ -151,7 +152,7 @@ export class ConsoleReader {
   }
 
   #read({ text: raw, startUs, endUs, end }: SplitLine): void {
-    const { line, text } = this.#redaction.read(raw);
+    const { line, text } = this.#redaction.read(raw, end);
     this.#story.read({ line, startUs, endUs }, (read) => {
       const begin = read === 'joined' ? 'missing' : 'whole';
       const origin = read === 'joined' ? 'continuation' : read;

@@ -173,7 +173,7 @@ export class ConsoleSession {
           return;
         } catch (error) {
           // Just plugged in, it is often busy or not yet permitted for a moment.
-          const problem = (error as Error).message;
+          const problem = this.reader.redact((error as Error).message);
           if (problem !== told) this.#tell({ type: 'closed-to-us', address, problem });
           told = problem;
         }

@@ -1,4 +1,5 @@
 /** Problems that all kinds of ports have, in one wording. */
+import { ConsoleRedaction } from './redaction.ts';
 import { SerialError } from './serial-error.ts';
 
 export function gone(address: string, words: string, cause?: unknown): SerialError {
@@ -20,18 +21,32 @@ export function connectionLost(address: string, words: string, cause?: unknown):
   );
 }
 
-/** @param said what the server said before, if anything */
+/** So much of what a server said before it hung up is in the message. */
+export const lastWordsCharactersMax = 200;
+
+/** @param said what the server said before, if anything; it may be the console of a board */
 export function hungUp(address: string, said: string): SerialError {
-  const words = said
-    .replaceAll(/[\p{Cc}\s]+/gu, ' ')
-    .trim()
-    .replace(/\.$/, '')
-    .slice(0, 200);
+  const words = lastWords(said);
   return new SerialError(
     'SERIAL_HUNG_UP',
     `${address} hung up at once${words === '' ? ' and gave no reason' : `; it said: ${words}`}.`,
     'Such a server has one client at a time: most probably somebody else is connected. If nobody is, see whether it has its board.',
   );
+}
+
+/** Without passwords. What is cut off ends with …, so that whoever knows secrets finds the beginning of one. */
+function lastWords(said: string): string {
+  const redaction = new ConsoleRedaction();
+  const lines = said.split(/[\r\n]+/);
+  const isWhole = /[.\r\n]\s*$/.test(said);
+  const words = lines
+    .map((line, i) => redaction.read(line, i < lines.length - 1 ? 'whole' : 'torn').text)
+    .join(' ')
+    .replaceAll(/[\p{Cc}\s]+/gu, ' ')
+    .trim();
+  const shown = words.slice(0, lastWordsCharactersMax);
+  if (shown === '') return '';
+  return isWhole && shown === words ? shown.replace(/\.$/, '') : `${shown.trimEnd()}…`;
 }
 
 export function closedByUs(address: string): SerialError {

@@ -3,14 +3,19 @@
  * at each boot and in set-up mode (EchoKit device protocol reference, section 8.4 and appendix A), and
  * values that the user has named as secret.
  */
+import { longEnough, secretPattern, tellingCharacters } from '../../adapters/secret-spellings.ts';
 import {
   type ConsoleLine,
   parseConsoleLine,
   redacted,
+  withoutColours,
 } from '../../firmware-protocol/console-line.ts';
+import type { SplitLine } from '../../firmware-protocol/console-splitter.ts';
 
-/** Shorter values stand in too many words by chance, and are no keys. */
-const shortestSecret = 4;
+/** Passwords that were seen and are looked for elsewhere: whatever prints ever new ones costs no memory. */
+const learnedPasswordsMax = 16;
+/** A longer text is no password: WPA has at most 64 characters (IEEE 802.11, section J.4). */
+const learnedCharactersMax = 256;
 
 /** Lines after which raw text of the password can go on. */
 const secretLines: ReadonlySet<string> = new Set([
@@ -37,20 +42,43 @@ export interface RedactedLine {
 
 /** Reads lines in their order and gives them back without secrets. */
 export class ConsoleRedaction {
-  readonly #values: string[] = [];
+  readonly #named: readonly string[];
+  /** The newest last. */
+  #learned: string[] = [];
+  /** Every spelling of the values, and of one that `…` cuts off its beginning. */
+  #pattern: RegExp | undefined;
   #afterSecret = false;
+  /** What comes next may be the end of something whose beginning stood elsewhere, or is lost. */
+  #isBeginMissing = false;
   /** Text of a sentence is going on; it may hold quotes. */
   #inText = false;
 
   /** @param values texts that are replaced wherever they stand; those below 4 characters are ignored */
   constructor(values: readonly string[] = []) {
-    for (const value of values) this.#learn(value);
+    this.#named = longEnough(values);
+    this.#pattern = secretPattern(this.#named);
   }
 
-  /** A line as it came. A password that it shows is known from then on, also in other lines. */
-  read(raw: string): RedactedLine {
-    this.#learn(passwordQuote.exec(raw)?.[1] ?? passwordRaw.exec(raw)?.[1] ?? '');
-    const parsed = parseConsoleLine(raw);
+  /** The port was opened: the next line may have begun before. */
+  beginMissing(): void {
+    this.#isBeginMissing = true;
+  }
+
+  /**
+   * A line as it came. A password that it shows is known from then on, also in other lines.
+   *
+   * @param end of a line that was broken off in a known value, its beginning is replaced, too; after a `cut` one also the
+   * end of the value, in the next line
+   */
+  read(raw: string, end: SplitLine['end'] = 'whole'): RedactedLine {
+    const plain = withoutColours(raw);
+    const quoted = passwordQuote.exec(plain)?.[1];
+    this.#learn([
+      quoted === undefined ? '' : unescaped(quoted),
+      passwordRaw.exec(plain)?.[1]?.trimEnd() ?? '',
+    ]);
+    const parsed = parseConsoleLine(this.#isBeginMissing ? this.#withoutEnd(plain) : plain);
+    this.#isBeginMissing = end === 'cut';
     const continues = parsed.kind === 'bare' && parsed.event === null && parsed.text !== '';
     if (continues && this.#afterSecret) {
       return { line: { kind: 'bare', text: redacted, event: null }, text: redacted };
@@ -62,39 +90,70 @@ export class ConsoleRedaction {
     if (!continues) this.#inText = parsed.event?.name === 'start-audio-read';
     this.#afterSecret = parsed.event !== null && secretLines.has(parsed.event.name);
     const clean = (text: string): string => {
-      const known = this.replace(text);
+      const known = end === 'whole' ? this.replace(text) : this.replace(`${text}…`).slice(0, -1);
       return parsed.event === null ? known.replace(passwordWords, `$1${redacted}`) : known;
     };
     if (parsed.kind === 'bare') {
-      const line = { ...parsed, text: clean(parsed.text), event: this.#event(parsed.event) };
+      const line = { ...parsed, text: clean(parsed.text), event: this.#event(parsed.event, clean) };
       return { line, text: line.text };
     }
-    const line = { ...parsed, message: clean(parsed.message), event: this.#event(parsed.event) };
+    const line = {
+      ...parsed,
+      message: clean(parsed.message),
+      event: this.#event(parsed.event, clean),
+    };
     const head = line.ms === null ? line.level : `${line.level} (${line.ms})`;
     return { line, text: `${head} ${line.tag}: ${line.message}` };
   }
 
   /** A text from elsewhere: known values are replaced. */
   replace(text: string): string {
-    let clean = text;
-    for (const value of this.#values) clean = clean.replaceAll(value, redacted);
-    return clean;
+    return this.#pattern === undefined ? text : text.replaceAll(this.#pattern, redacted);
   }
 
-  #event<Event extends ConsoleLine['event']>(event: Event): Event {
-    if (event === null || this.#values.length === 0) return event;
+  /** What stands at the beginning and is the end of a known value. */
+  #withoutEnd(text: string): string {
+    for (const value of [...this.#named, ...this.#learned]) {
+      for (let from = 1; from < value.length - tellingCharacters; from++) {
+        if (text.startsWith(value.slice(from))) {
+          return redacted + text.slice(value.length - from);
+        }
+      }
+    }
+    return text;
+  }
+
+  #event<Event extends ConsoleLine['event']>(event: Event, clean: (text: string) => string): Event {
+    if (event === null || this.#pattern === undefined) return event;
     const fields = Object.entries(event).map(([name, value]) => [
       name,
       // The name of an event is ours.
-      typeof value === 'string' && name !== 'name' ? this.replace(value) : value,
+      typeof value === 'string' && name !== 'name' ? clean(value) : value,
     ]);
     return Object.fromEntries(fields) as Event;
   }
 
-  #learn(value: string): void {
-    if (value.length < shortestSecret || this.#values.includes(value)) return;
-    this.#values.push(value);
-    // The longest first: a secret may stand in another one.
-    this.#values.sort((a, b) => b.length - a.length);
+  #learn(values: readonly string[]): void {
+    const found = longEnough(values).filter(
+      (value) =>
+        value.length <= learnedCharactersMax &&
+        !this.#named.includes(value) &&
+        !this.#learned.includes(value),
+    );
+    if (found.length === 0) return;
+    this.#learned = [...this.#learned, ...found].slice(-learnedPasswordsMax);
+    this.#pattern = secretPattern([...this.#named, ...this.#learned]);
   }
 }
+
+/** What Rust prints with `{:?}`, without its backslashes. */
+function unescaped(text: string): string {
+  return text.replaceAll(/\\(.)/g, (_, letter: string) => rustEscapes.get(letter) ?? letter);
+}
+
+const rustEscapes: ReadonlyMap<string, string> = new Map([
+  ['n', '\n'],
+  ['r', '\r'],
+  ['t', '\t'],
+  ['0', '\0'],
+]);

@@ -7,7 +7,13 @@ import type { Alarm, Clock } from '../clock/clock.ts';
 import type { BoardPort, ModemLines } from './board-port.ts';
 import type { PortEvent } from './port-event.ts';
 import { PortInbox } from './port-inbox.ts';
-import { baudRefused, checkBaud, closedByUs, hungUp } from './port-problems.ts';
+import {
+  baudRefused,
+  checkBaud,
+  closedByUs,
+  hungUp,
+  lastWordsCharactersMax,
+} from './port-problems.ts';
 import { SerialError } from './serial-error.ts';
 import { watchStream, writeStream } from './stream-port.ts';
 import { escapeTelnet, negotiate, subnegotiate, type TelnetItem, TelnetReader } from './telnet.ts';
@@ -288,7 +294,9 @@ export class Rfc2217Port implements BoardPort {
 
   #take(item: TelnetItem): void {
     if (item.kind === 'data') {
-      if (this.#agreed !== undefined) this.#words += Buffer.from(item.bytes).toString('latin1');
+      if (this.#agreed !== undefined && this.#words.length < lastWordsCharactersMax) {
+        this.#words += Buffer.from(item.bytes).toString('latin1');
+      }
       this.inbox.deliver(item.bytes, this.#clock.nowUs());
       return;
     }

@@ -3,7 +3,13 @@ import type { Duplex } from 'node:stream';
 import type { Clock } from '../clock/clock.ts';
 import type { BoardPort, ModemLines } from './board-port.ts';
 import { PortInbox } from './port-inbox.ts';
-import { baudRefused, closedByUs, connectionLost, hungUp } from './port-problems.ts';
+import {
+  baudRefused,
+  closedByUs,
+  connectionLost,
+  hungUp,
+  lastWordsCharactersMax,
+} from './port-problems.ts';
 import { noLines } from './reset-run.ts';
 
 /** Nobody has a board for so short a time: the place was taken. */
@@ -23,7 +29,7 @@ export class StreamPort implements BoardPort {
     this.#baud = baud;
     let said = '';
     stream.on('data', (bytes: Buffer) => {
-      if (said.length < 200) said += bytes.toString('latin1');
+      if (said.length < lastWordsCharactersMax) said += bytes.toString('latin1');
       this.inbox.deliver(Uint8Array.from(bytes), clock.nowUs());
     });
     const openedUs = clock.nowUs();

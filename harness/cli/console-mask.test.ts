@@ -1,0 +1,41 @@
+import test from 'ava';
+import { ConsoleMask, namedSecrets } from './console-mask.ts';
+
+test('secrets are named as they are, by a variable, and by the token of serve', (t) => {
+  const environment = {
+    BOARD_KEY: 'sk-live-1',
+    EMPTY: '',
+    SHORT: 'abc',
+    ECHOKIT_HARNESS_TOKEN: 'a1b2c3d4e5f6a7b8',
+  };
+  t.deepEqual(namedSecrets(['tulip', `\${BOARD_KEY}`, `x\${BOARD_KEY}`], environment), [
+    'tulip',
+    'sk-live-1',
+    `x\${BOARD_KEY}`,
+    'a1b2c3d4e5f6a7b8',
+  ]);
+  t.deepEqual(namedSecrets([], { ECHOKIT_HARNESS_TOKEN: '' }), []);
+  for (const [option, message] of [
+    [`\${UNKNOWN}`, /variable UNKNOWN, and it is not set or empty/],
+    [`\${toString}`, /variable toString, and it is not set/],
+    [`\${EMPTY}`, /variable EMPTY, and it is not set or empty/],
+    [`\${SHORT}`, /--secret \(SHORT\) has 3 characters, and less than 4/],
+    ['xyz', /--secret has 3 characters, and less than 4/],
+    ['', /--secret has 0 characters/],
+  ] as const) {
+    const error = t.throws(() => namedSecrets([option], environment), { code: 'USAGE', message });
+    t.false(/abc|xyz/.test(`${error.message}`));
+  }
+});
+
+test('tokens in URLs and fields of credentials are taken out without being named', (t) => {
+  const mask = new ConsoleMask(['tulip-garden']);
+  const token = 'a1b2c3d4e5f6a7b8';
+  t.is(
+    mask.text(`ws://lab:8080/token/${token}/ws/02ec?token=${token}&opus=true tulip-garden`),
+    'ws://lab:8080/token/[redacted]/ws/02ec?token=[redacted]&opus=true [redacted]',
+  );
+  t.is(mask.text('Authorization: Bearer abc.def'), 'Authorization: Bearer [redacted]');
+  t.is(mask.text('{"api_key":"abc"}'), '{"api_key":"[redacted]"}');
+  t.is(mask.text('GET /token/short/ws/'), 'GET /token/short/ws/');
+});

@@ -48,6 +48,7 @@ test('details are headers, body and messages; what is no text is not shown', (t)
       .map((line) => line.trim()),
     ['host: h', 'authorization: ***', '', '{"input":"Hello."}', '', '12.400 s  {"text":"Hi"}'],
   );
+  t.regex(requestDetail({ ...request, messages, messagesLeftOut: 3 }), /\(3 more messages\)$/);
   const evil = requestDetail({ ...request, body: 'a\u001b[2Jb' });
   t.false(evil.includes('\u001b'));
   t.regex(evil, /6 characters that are no text/);

@@ -32,12 +32,13 @@ export function obstacleLine(
 
 /** Headers, body and messages below the line. Credentials were replaced by the stand-in. */
 export function requestDetail(request: StandInRequest): string {
-  const { headers, body, messages } = request;
+  const { headers, body, messages, messagesLeftOut = 0 } = request;
   return [
     ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
     ...(body === '' ? [] : ['', shown(body)]),
     ...(messages.length === 0 ? [] : ['']),
     ...messages.map(({ atUs, text }) => `${seconds(atUs)}  ${shown(text)}`),
+    ...(messagesLeftOut > 0 ? [`(${messagesLeftOut} more messages)`] : []),
   ]
     .join('\n')
     .replace(/^/gm, '             ');

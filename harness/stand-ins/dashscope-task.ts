@@ -10,6 +10,7 @@ import type { Random } from '../random/random.ts';
 import type { FaultTable } from './planted-fault.ts';
 import {
   bearerKey,
+  keepMessage,
   type OpenRequest,
   type ProviderService,
   replyJson,
@@ -180,7 +181,7 @@ class TaskSocket {
       this.#run(taskId, message?.payload ?? {}, logged);
       return;
     }
-    (this.#task?.entry ?? this.#entry).messages.push(logged);
+    keepMessage(this.#task?.entry ?? this.#entry, logged);
     if (message === undefined) {
       this.#fail('', 'InvalidParameter', 'A message must be a JSON object with a header.');
     } else if (taskId === undefined) {
@@ -197,7 +198,7 @@ class TaskSocket {
   #run(id: string, payload: object, logged: OpenRequest['messages'][number]): void {
     this.#idle?.cancel();
     const { entry, random } = this.#server.openTask(this.#entry, this.#faults);
-    entry.messages.push(logged);
+    keepMessage(entry, logged);
     const output: TaskOutput = {
       send: (message) => this.#socket.send(JSON.stringify(message)),
       audio: (bytes) => this.#socket.send(bytes, { binary: true }),

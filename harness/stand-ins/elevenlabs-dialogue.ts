@@ -16,7 +16,7 @@ import {
   voiceProblem,
 } from './elevenlabs-protocol.ts';
 import { closeUs, finalMessageUs } from './elevenlabs-stream-input.ts';
-import { type ProviderServer, type Upgrade, withoutKeys } from './provider-server.ts';
+import { keepMessage, type ProviderServer, type Upgrade, withoutKeys } from './provider-server.ts';
 import type { ProviderSocket, SocketHost, SocketService } from './provider-socket.ts';
 import { renderClip, spokenSpan } from './rendered-clip.ts';
 import { SpeechEngine } from './speech-engine.ts';
@@ -104,7 +104,7 @@ class Dialogue implements SocketService {
     if (this.#over) return;
     const text = data.toString();
     const { clock } = this.#server.options;
-    this.#socket.entry.messages.push({ atUs: clock.nowUs(), text: withoutKeys(text) });
+    keepMessage(this.#socket.entry, { atUs: clock.nowUs(), text: withoutKeys(text) });
     if (this.#inputEnded || this.#muted) return;
     this.#restartIdleTimer();
     const message = isBinary ? undefined : jsonObject(text);

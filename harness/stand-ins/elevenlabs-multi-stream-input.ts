@@ -16,6 +16,7 @@ import {
   streamSettings,
 } from './elevenlabs-stream-input.ts';
 import {
+  keepMessage,
   type OpenRequest,
   type ProviderServer,
   type Upgrade,
@@ -98,7 +99,7 @@ class MultiStreamInput implements SocketService {
     const logged = { atUs: this.#server.options.clock.nowUs(), text: withoutKeys(text) };
     const fields = isBinary ? undefined : jsonObject(text);
     if (fields === undefined || this.#socketClosing) {
-      this.#socket.entry.messages.push(logged);
+      keepMessage(this.#socket.entry, logged);
       if (this.#socketClosing) return;
       this.#failInput('A message must be a JSON object.');
       return;
@@ -107,14 +108,14 @@ class MultiStreamInput implements SocketService {
     if (this.#messages === 1 && !this.#settings.authenticated) {
       const problem = credentialProblem(this.#server, fields);
       if (problem !== undefined) {
-        this.#socket.entry.messages.push(logged);
+        keepMessage(this.#socket.entry, logged);
         this.#fail(problem);
         return;
       }
     }
     const message = fields as InputMessage;
     if (message.close_socket === true || message.closeSocket === true) {
-      this.#socket.entry.messages.push(logged);
+      keepMessage(this.#socket.entry, logged);
       this.#closeSocket();
       return;
     }
@@ -131,19 +132,19 @@ class MultiStreamInput implements SocketService {
     const text = message.text ?? '';
     const closes = message.close_context === true || message.closeContext === true;
     if (typeof id !== 'string' || typeof text !== 'string') {
-      this.#socket.entry.messages.push(logged);
+      keepMessage(this.#socket.entry, logged);
       this.#failInput('context_id and text must be strings.');
       return;
     }
     const known = [...this.#contexts].find((context) => context.id === id && !context.closing);
     // Closing what is not there opens nothing; everything else does (section 6.3).
     if (known === undefined && closes) {
-      this.#socket.entry.messages.push(logged);
+      keepMessage(this.#socket.entry, logged);
       return;
     }
     const context = known ?? this.#open(id, logged);
     if (context === undefined) return;
-    context.entry.messages.push(logged);
+    keepMessage(context.entry, logged);
     if (known === undefined && this.#refuse(context)) return;
     if (context.muted) return;
     this.#restartIdleTimer(context);
@@ -163,7 +164,7 @@ class MultiStreamInput implements SocketService {
   /** `undefined` after the socket has been closed because there are too many. */
   #open(id: string, logged: OpenRequest['messages'][number]): LiveContext | undefined {
     if (this.#contexts.size >= contextsMax) {
-      this.#socket.entry.messages.push(logged);
+      keepMessage(this.#socket.entry, logged);
       const message =
         `Maximum simultaneous contexts per WebSocket connection exceeded (${contextsMax}). ` +
         'Please close an existing context before opening a new one.';

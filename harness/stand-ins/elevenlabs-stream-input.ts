@@ -13,7 +13,7 @@ import {
   shakeHands,
 } from './elevenlabs-protocol.ts';
 import type { FaultTable } from './planted-fault.ts';
-import { type ProviderServer, type Upgrade, withoutKeys } from './provider-server.ts';
+import { keepMessage, type ProviderServer, type Upgrade, withoutKeys } from './provider-server.ts';
 import type { ProviderSocket, SocketHost, SocketService } from './provider-socket.ts';
 import type { FaultMoment, StandInFaultKind } from './stand-in-changes.ts';
 import { type Conversation, strikeConversation } from './wordless-faults.ts';
@@ -108,7 +108,7 @@ class StreamInput implements SocketService {
     if (this.#over) return;
     const text = data.toString();
     const { clock } = this.#server.options;
-    this.#socket.entry.messages.push({ atUs: clock.nowUs(), text: withoutKeys(text) });
+    keepMessage(this.#socket.entry, { atUs: clock.nowUs(), text: withoutKeys(text) });
     if (this.#inputEnded || this.#muted) return;
     this.#restartIdleTimer();
     const fields = isBinary ? undefined : jsonObject(text);

@@ -14,6 +14,7 @@ import {
 import { type FishRequest, fishModel, readFishRequest, unknownReference } from './fish-request.ts';
 import {
   bearerKey,
+  keepMessage,
   type OpenRequest,
   type ProviderServer,
   type Upgrade,
@@ -88,7 +89,7 @@ class LiveSocket implements SocketService {
       this.#start(fields!, logged);
       return;
     }
-    (this.#session?.entry ?? this.#socket.entry).messages.push(logged);
+    keepMessage(this.#session?.entry ?? this.#socket.entry, logged);
     if (fields === undefined) {
       this.#fail('A message must be a MessagePack map in a binary frame.');
     } else if (event === 'start') {
@@ -107,7 +108,7 @@ class LiveSocket implements SocketService {
 
   #start(fields: Fields, logged: OpenRequest['messages'][number]): void {
     const { entry, random } = this.#server.openTask(this.#socket.entry, liveFaults);
-    entry.messages.push(logged);
+    keepMessage(entry, logged);
     const session = new Session(this.#server, this.#model, entry, random, {
       send: (message) => this.#socket.send(packed(message)),
       finished: () => {

@@ -34,6 +34,30 @@ export type OpenRequest = { -readonly [Key in keyof StandInRequest]: StandInRequ
   messages: { atUs: number; text: string }[];
 };
 
+/** Entries of a log, unless the owner of the stand-in wants another number. */
+export const logEntriesMax = 256;
+/** Characters of the body of an entry, and of its messages together. */
+export const entryCharactersMax = 262_144;
+
+const messageCharacters = new WeakMap<OpenRequest, number>();
+
+/** Adds a message of the client to an entry, cut to what the entry still has room for; those beyond are counted. */
+export function keepMessage(entry: OpenRequest, message: OpenRequest['messages'][number]): void {
+  const before = messageCharacters.get(entry) ?? 0;
+  const room = entryCharactersMax - before;
+  if (room <= 0) {
+    entry.messagesLeftOut = (entry.messagesLeftOut ?? 0) + 1;
+    return;
+  }
+  // An empty one takes room, too.
+  messageCharacters.set(entry, before + Math.max(1, message.text.length));
+  entry.messages.push({ ...message, text: keptText(message.text, room) });
+}
+
+function keptText(text: string, room = entryCharactersMax): string {
+  return text.length <= room ? text : `${text.slice(0, room)}…`;
+}
+
 /** One HTTP request, read to its end. */
 export interface Exchange {
   readonly incoming: http.IncomingMessage;
@@ -239,7 +263,7 @@ export class ServiceServer<Options extends ServiceOptions = ServiceOptions>
   #note(entry: OpenRequest): void {
     this.#entries += 1;
     this.log.push(entry);
-    const { logEntries = Number.POSITIVE_INFINITY } = this.options;
+    const { logEntries = logEntriesMax } = this.options;
     if (this.log.length > logEntries) this.log.shift();
   }
 
@@ -269,7 +293,7 @@ export class ServiceServer<Options extends ServiceOptions = ServiceOptions>
     incoming.once('end', () => {
       if (bytes > requestBytesMax) return;
       const body = Buffer.concat(pieces);
-      entry.body = withoutKeys(body.toString());
+      entry.body = keptText(withoutKeys(body.toString()));
       this.#service?.answer({ incoming, response, url, body, entry, random });
     });
   }

@@ -18,8 +18,8 @@ export interface ServiceStandIn {
   /** How long a connection to this service takes to be usable. For the link of its endpoint. */
   readonly connectMs: number;
   /**
-   * What clients sent and got, in order of arrival. Grows unless {@link ServiceOptions.logEntries} limits it; entries change
-   * until they have ended.
+   * What clients sent and got, in order of arrival: the newest {@link ServiceOptions.logEntries}. Entries change until they
+   * have ended.
    */
   readonly log: readonly StandInRequest[];
   /** Serves a new connection and owns it from now on. */
@@ -48,7 +48,7 @@ export interface ServiceOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** The one accepted key. Default: any that is not empty and does not contain `invalid`. */
   readonly credentials?: string;
-  /** The log keeps the newest entries, so many. Default: all. */
+  /** The log keeps the newest entries, so many. Default: `logEntriesMax`. */
   readonly logEntries?: number;
   /** Called once for each entry of the log, when it has ended. */
   readonly onRequest?: (request: StandInRequest) => void;
@@ -79,10 +79,12 @@ export interface StandInRequest {
   /** Path and query. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** HTTP body as text. */
+  /** HTTP body as text, cut (…) behind `entryCharactersMax`. */
   readonly body: string;
-  /** WebSocket messages from the client. */
+  /** WebSocket messages from the client, up to `entryCharactersMax` together; the last one may be cut (…). */
   readonly messages: readonly { readonly atUs: number; readonly text: string }[];
+  /** Further messages, which the entry does not keep. */
+  readonly messagesLeftOut?: number;
   /** HTTP status of the answer; 101 for a WebSocket; 0 before there is one. */
   readonly status: number;
   /** Code with which the stand-in closed the WebSocket, or the client did. */

@@ -107,9 +107,14 @@ const dynamicImport = /(\bimport\("\.\.?\/[^"\n]*)\.ts"\)/g;
 function asLoaded(text, source) {
   const renamed = text.replaceAll(staticImport, '$1.js";').replaceAll(dynamicImport, '$1.js")');
   if (!renamed.includes('import.meta')) return renamed;
-  const url = JSON.stringify(pathToFileURL(source).href);
+  const [url, filename, folder] = [pathToFileURL(source).href, source, dirname(source)].map(
+    (place) => JSON.stringify(place),
+  );
   // Behind the code of the first line, so that the lines stay those of the source map. It runs before it: after the imports.
-  const assignments = [`import.meta.url = ${url};`];
+  const assignments = [
+    `import.meta.url = ${url};`,
+    `import.meta.filename = ${filename}; import.meta.dirname = ${folder};`,
+  ];
   if (renamed.includes('import.meta.resolve')) {
     assignments.push(
       'import.meta.resolve = ((resolve) => (name) =>',

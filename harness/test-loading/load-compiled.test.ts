@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { createRandom } from '../random/random.ts';
@@ -7,6 +8,8 @@ const own = fileURLToPath(new URL('load-compiled.test.ts', import.meta.url));
 
 test('a test takes itself for its source: data and sources beside it are found there', (t) => {
   t.is(fileURLToPath(import.meta.url), own);
+  t.is(import.meta.filename, own);
+  t.is(import.meta.dirname, dirname(own));
   t.true(existsSync(own));
   t.is(
     import.meta.resolve('./load-compiled.js'),

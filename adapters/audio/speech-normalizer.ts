@@ -204,8 +204,11 @@ function latin(bytes: Uint8Array): string {
   return String.fromCharCode(...bytes.subarray(0, 64));
 }
 
+/** Of bytes that are no audio, in the failure. */
+const excerptBytesMax = 160;
+
 function excerpt(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes.subarray(0, 160)).replace(/\s+/g, ' ').trim();
+  return new TextDecoder().decode(bytes.subarray(0, excerptBytesMax)).replace(/\s+/g, ' ').trim();
 }
 
 function join(parts: readonly (Int16Array | undefined)[]): Int16Array {

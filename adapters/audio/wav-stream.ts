@@ -46,7 +46,15 @@ export class WavError extends Error {
 /** Sizes from here up are placeholders for "until the end of the stream" (section 2.2, rule 2). */
 const placeholderSizeMin = 0x7000_0000;
 /** A header with its extra chunks is held in memory; this much of it is more than any real one has. */
-const headerBytesMax = 1 << 20;
+const headerBytesMax = 1024 * 1024;
+/** Of the chunk that says what the samples are; what is above this is no sound of anybody. */
+const formatBytesMin = 16;
+const formatBytesMax = 4096;
+const channelsMax = 32;
+const rateHzMin = 1_000;
+const rateHzMax = 768_000;
+/** Of what is no WAV, in the failure. */
+const excerptBytesMax = 160;
 /** `RIFF`, four bytes of size, `WAVE`, `fmt `: what a repeated header looks like. */
 const repeatedHeaderBytes = 16;
 
@@ -185,7 +193,7 @@ export class WavStream {
         return at + 8;
       }
       if (id === 'fmt ') {
-        if (size < 16 || size > 4096) {
+        if (size < formatBytesMin || size > formatBytesMax) {
           throw new WavError('WAV_BAD_HEADER', `The "fmt " chunk of the WAV says ${size} bytes.`);
         }
         if (at + 8 + size > bytes.length) return this.#waitFor(at + 8 + size);
@@ -301,7 +309,7 @@ function requireRiff(bytes: Uint8Array, ending: boolean): boolean {
   const found = riff === 'RIFF' ? undefined : sniffContent(bytes);
   const excerpt =
     found === 'JSON' || found === 'HTML'
-      ? ` It begins: ${printable(bytes.subarray(0, 160))}`
+      ? ` It begins: ${printable(bytes.subarray(0, excerptBytesMax))}`
       : ` First bytes: ${hex(bytes.subarray(0, 12))}.`;
   throw new WavError(
     'WAV_NOT_WAV',
@@ -328,7 +336,7 @@ function readFormat(view: DataView, at: number, size: number): PcmFormat {
       `The WAV is ${names[tagValue] ?? `format ${tagValue}`} with ${bits} bits; supported are integer PCM of 8, 16, 24, 32 bits and float of 32, 64 bits.`,
     );
   }
-  if (channels < 1 || channels > 32 || rateHz < 1000 || rateHz > 768_000) {
+  if (channels < 1 || channels > channelsMax || rateHz < rateHzMin || rateHz > rateHzMax) {
     throw new WavError(
       'WAV_BAD_HEADER',
       `The WAV header says ${channels} channels at ${rateHz} Hz, which cannot be right.`,

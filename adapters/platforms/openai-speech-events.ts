@@ -101,6 +101,9 @@ function objectOf(data: string): EventFields | undefined {
   }
 }
 
+/** Of an event that cannot be read, in the failure. */
+const excerptCharactersMax = 120;
+
 function excerpt(text: string): string {
-  return text.length > 120 ? `${text.slice(0, 120)}…` : text;
+  return text.length > excerptCharactersMax ? `${text.slice(0, excerptCharactersMax)}…` : text;
 }

@@ -66,6 +66,8 @@ const noGap = 255;
 /** Loose messages that wait for the line; the oldest is dropped for a new one. */
 const looseMaximum = 4;
 const windowMaximum = 64;
+/** Messages that this end takes, when nobody says otherwise. */
+const usualMessageBytes = 131_072;
 
 export interface SerialLinkSettings {
   readonly role: SerialLinkRole;
@@ -275,7 +277,7 @@ export class SerialLinkEndpoint {
       window: inRange('window', settings.window ?? 8, 1, windowMaximum),
       messageMaximumBytes: inRange(
         'messageMaximumBytes',
-        settings.messageMaximumBytes ?? 131_072,
+        settings.messageMaximumBytes ?? usualMessageBytes,
         leastFrameBytes,
         0xffff_ffff,
       ),

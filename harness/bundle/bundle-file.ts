@@ -213,13 +213,19 @@ const segment = /^[\p{L}\p{N}_](?:[\p{L}\p{N}._ +()@-]*[\p{L}\p{N}_()-])?$/u;
 /** Devices of Windows, with any ending. */
 const reserved = /^(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)/i;
 
+/** Of a path in a bundle; the deepest of a run has 6 segments. */
+const pathSegmentsMax = 12;
+const pathCharactersMax = 400;
+/** So much of a path that is refused is in the message. */
+const shownPathCharactersMax = 200;
+
 function checkPath(path: string, name = 'The bundle'): void {
   const segments = path.split('/');
   const good = segments.every((each) => segment.test(each) && !reserved.test(each));
-  if (good && segments.length <= 12 && path.length <= 400) return;
+  if (good && segments.length <= pathSegmentsMax && path.length <= pathCharactersMax) return;
   throw new BundleError(
     'BUNDLE_PATH',
-    `${name} would write to ${JSON.stringify(path.slice(0, 200))}, which is no path within a folder on every system.`,
+    `${name} would write to ${JSON.stringify(path.slice(0, shownPathCharactersMax))}, which is no path within a folder on every system.`,
     'Do not unpack it by other means: it was not made by echokit-harness, or somebody has changed it.',
   );
 }

@@ -62,6 +62,8 @@ export interface BoardVoice {
 }
 
 const defaultPort = 8080;
+/** A program that is asked whether it is there. */
+const helpLimitMs = 10_000;
 /** What the firmware prints at, and the link's default. */
 const consoleBaud = 115_200;
 
@@ -156,7 +158,9 @@ function speaking(
 }
 
 function isThere(program: string): boolean {
-  return spawnSync(program, ['--help'], { stdio: 'ignore' }).error === undefined;
+  return (
+    spawnSync(program, ['--help'], { stdio: 'ignore', timeout: helpLimitMs }).error === undefined
+  );
 }
 
 /** @throws {SoundProgramError} `SOUND_RECORDER_MISSING` */

@@ -39,6 +39,8 @@ export interface DeviceCommandOptions {
   readonly ca?: string;
 }
 
+/** Of silence before each clip. */
+const beforeClipUs = 300_000;
 const readyLimitSeconds = 20;
 
 /**
@@ -157,7 +159,7 @@ export async function deviceCommand(
     }
     for (const [index, clip] of clips.entries()) {
       if (failure !== undefined || signal.aborted) break;
-      await clock.sleep(300_000);
+      await clock.sleep(beforeClipUs);
       const already = answered;
       const voicedUs = Math.round(((findAudible(clip)?.last ?? clip.length) + 1) * 62.5);
       const userStopUs = clock.nowUs() + voicedUs;

@@ -5,6 +5,9 @@ import type { SystemClock } from '../clock/system-clock.ts';
 import type { RoleAnswer, RoleRequest } from '../load/load-role.ts';
 import type { LoadPart } from '../load/real-load.ts';
 
+/** A process that is asked to end gets so long. */
+const leaveLimitUs = 10_000_000;
+
 /** What a process sends: an answer, or why there is none. */
 export type PartAnswer =
   | { readonly answer: RoleAnswer }
@@ -48,10 +51,10 @@ export class LoadProcess implements LoadPart {
     });
   }
 
-  /** Takes the channel away: a process that holds nothing else ends by itself, within ten seconds or not at all. */
+  /** Takes the channel away: a process that holds nothing else ends by itself, within {@link leaveLimitUs} or not at all. */
   leave(): Promise<boolean> {
     return new Promise((resolve) => {
-      const limit = this.#clock.after(10_000_000, () => resolve(false));
+      const limit = this.#clock.after(leaveLimitUs, () => resolve(false));
       this.#child.once('exit', (code) => {
         limit.cancel();
         resolve(code === 0);

@@ -77,12 +77,16 @@ export async function monitorCommand(
   return exitCode.interrupted;
 }
 
+/** Backtraces that wait for the decoder: a board that crashes faster than they are decoded does so in the same place. */
+const backtracesWaitingMax = 16;
+
 /** Decodes one backtrace after the other, in their order. */
 class BacktraceQueue {
   readonly #elf: string | undefined;
   readonly #output: MonitorOutput;
   readonly #decoders: readonly string[];
   #last: Promise<void> = Promise.resolve();
+  #waiting = 0;
 
   constructor(elf: string | undefined, output: MonitorOutput) {
     this.#elf = elf;
@@ -96,11 +100,19 @@ class BacktraceQueue {
     if (event.type !== 'panic' && event.type !== 'watchdog') return;
     const backtrace = event.type === 'panic' ? event.crash.backtrace : event.backtrace;
     if (backtrace.length === 0) return;
+    if (this.#waiting >= backtracesWaitingMax) {
+      this.#output.decoded(event.atUs, [
+        `not decoded: ${this.#waiting} others wait for the decoder`,
+      ]);
+      return;
+    }
+    this.#waiting++;
     const elfSha256 = event.type === 'panic' ? event.crash.elfSha256 : undefined;
     this.#last = this.#last.then(async () => {
       const decoders = this.#decoders;
       const result = await decodeBacktrace({ elf, backtrace, elfSha256, decoders });
       this.#output.decoded(event.atUs, decodedText(result));
+      this.#waiting--;
     });
   }
 

@@ -141,7 +141,12 @@ export function eventLine({ seq: _, source, type, atUs, ...fields }: TraceEvent)
   return [`${seconds} s  ${source.padEnd(8)} ${type}`, ...values].join(' ');
 }
 
+/** Of a value of an event, on the line that shows it. */
+const valueCharactersMax = 120;
+
 function clipped(text: string): string {
   const characters = [...text];
-  return characters.length <= 120 ? text : `${characters.slice(0, 119).join('')}…`;
+  return characters.length <= valueCharactersMax
+    ? text
+    : `${characters.slice(0, valueCharactersMax - 1).join('')}…`;
 }

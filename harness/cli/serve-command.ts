@@ -260,6 +260,9 @@ function refuseStandInChanges(scenario: Scenario): void {
 
 /** Longest wait for whoever is told of a recording. */
 const noticeLimitUs = 10_000_000;
+/** What is read of its answer, and what is shown of that. */
+const noticeAnswerBytesMax = 1024;
+const noticeWordsCharactersMax = 200;
 
 /** @throws when the notice was not taken */
 async function postNotice(
@@ -269,15 +272,17 @@ async function postNotice(
 ): Promise<void> {
   const stop = new AbortController();
   const alarm = clock.after(noticeLimitUs, () =>
-    stop.abort(new Error('It was not answered in 10 s.')),
+    stop.abort(new Error(`It was not answered in ${noticeLimitUs / 1_000_000} s.`)),
   );
   const body = Buffer.from(JSON.stringify(notice));
   const headers = { 'Content-Type': 'application/json' };
   try {
     const answer = await service.post({ headers, body }, stop.signal);
-    const text = await textOf(answer, 1024);
+    const text = await textOf(answer, noticeAnswerBytesMax);
     if (answer.status < 200 || answer.status > 299) {
-      throw new Error(`It was answered with ${answer.status}: ${text.slice(0, 200)}`);
+      throw new Error(
+        `It was answered with ${answer.status}: ${text.slice(0, noticeWordsCharactersMax)}`,
+      );
     }
   } finally {
     alarm.cancel();

@@ -21,15 +21,20 @@ export interface RelaySocket {
   drop(): void;
 }
 
+/** So much may wait for a server that does not read; a serial line brings it in minutes. */
+const waitingBytesMax = 4 * 1024 * 1024;
+
 /**
  * Connects without compression. `wss:` is refused, because there is no TLS here: give a `ws:` URL. The listener is never
- * called within this call.
+ * called within this call. A server that does not read what is sent is given up (1006) when 4 MiB wait for it.
  */
 export function openRelaySocket(
   options: Pick<SocketTaskOptions, 'url' | 'clock' | 'dialer' | 'random'>,
   listener: RelaySocketListener,
 ): RelaySocket {
   let problem = '';
+  let waitingBytes = 0;
+  let isGivenUp = false;
   const task = new SocketTask({
     ...options,
     offersCompression: false,
@@ -45,7 +50,18 @@ export function openRelaySocket(
     },
   });
   return {
-    send: (data) => task.send(data, () => {}),
+    send: (data) => {
+      if (isGivenUp) return;
+      const bytes = Buffer.byteLength(data);
+      waitingBytes += bytes;
+      task.send(data, () => {
+        waitingBytes -= bytes;
+      });
+      if (waitingBytes <= waitingBytesMax) return;
+      isGivenUp = true;
+      task.drop();
+      listener.onClosed(1006, `the server has not read the last ${waitingBytes} bytes`);
+    },
     hold: (held) => task.hold(held),
     close: () => task.close(),
     drop: () => task.drop(),

@@ -13,6 +13,9 @@ export interface FaultProblem {
   readonly hint: string;
 }
 
+/** From an event to the fault that waits for it: an hour, as of any time in a scenario. */
+const delayMsMax = 3_600_000;
+
 /** Keys that mean the same for every fault that has them. */
 const requestParameter: FaultParameter = {
   kind: 'number',
@@ -147,8 +150,8 @@ function readMoment(value: unknown, events: readonly string[]): FaultMoment | Fa
   if (typeof event !== 'string' || (events.length > 0 && !events.includes(event))) {
     return problem(`unknown event "${String(event)}"; there are ${events.join(', ')}`);
   }
-  if (typeof delayMs !== 'number' || delayMs < 0 || delayMs > 3_600_000) {
-    return problem('"delay_ms" is a number from 0 to 3600000');
+  if (typeof delayMs !== 'number' || delayMs < 0 || delayMs > delayMsMax) {
+    return problem(`"delay_ms" is a number from 0 to ${delayMsMax}`);
   }
   return { event, delayMs };
 }

@@ -30,6 +30,8 @@ export function leftOver(before: Resources, now: Resources): Resources {
  * `weak-wifi` one in 729 waits for 63 s, one in 6561 for 255 s.
  */
 const settleLimitUs = 240_000_000;
+/** Between two looks at what is left. */
+const lookAgainUs = 50_000;
 
 /** As {@link leftOver}, once what is being closed is closed, or at the limit. */
 export async function settledLeftOver(
@@ -40,7 +42,7 @@ export async function settledLeftOver(
   const untilUs = clock.nowUs() + limitUs;
   for (;;) {
     // A look while this wait is set up would count the timer of the wait.
-    await clock.sleep(50_000);
+    await clock.sleep(lookAgainUs);
     const left = leftOver(before, activeResources());
     if (Object.keys(left).length === 0 || clock.nowUs() >= untilUs) return left;
   }

@@ -93,13 +93,17 @@ export function opensUtterance(part: RequestPart): boolean {
   return value['event'] === 'start' || (isObject(header) && header['action'] === 'run-task');
 }
 
+/** What is shown of a part, and of one of its values. */
+const partCharactersMax = 160;
+const valueCharactersMax = 200;
+
 /** One line for people: the request line, or the text that is asked for. */
 export function describePart(part: RequestPart): string {
   if (part.kind === 'head') return part.bytes.toString('latin1').split(' HTTP/', 1)[0]!;
   const content = contentOf(part);
   if (content === undefined) return `${part.bytes.length} bytes`;
   const text = JSON.stringify(content.value);
-  return text.length <= 160 ? text : `${text.slice(0, 159)}…`;
+  return shortened(text, partCharactersMax);
 }
 
 const nameOf: Readonly<Record<RequestPart['kind'], string>> = {
@@ -244,5 +248,9 @@ function isObject(value: unknown): value is Record<string, unknown> {
 function written(value: unknown): string | undefined {
   if (value === undefined) return undefined;
   const text = JSON.stringify(value);
-  return text.length <= 200 ? text : `${text.slice(0, 199)}…`;
+  return shortened(text, valueCharactersMax);
+}
+
+function shortened(text: string, charactersMax: number): string {
+  return text.length <= charactersMax ? text : `${text.slice(0, charactersMax - 1)}…`;
 }

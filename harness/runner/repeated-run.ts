@@ -98,11 +98,15 @@ export function fileDifferences(
   });
 }
 
+/** So much of a line is shown. */
+const lineCharactersMax = 200;
+
 /** The first line in which two traces part. */
 export function firstDifferentLine(before: string, now: string): string {
   const [a, b] = [before.split('\n'), now.split('\n')];
   const at = a.findIndex((line, i) => line !== b[i]);
   if (at < 0) return `line ${a.length + 1}: there is more now`;
-  const cut = (line = '(nothing)'): string => (line.length > 200 ? `${line.slice(0, 200)}…` : line);
+  const cut = (line = '(nothing)'): string =>
+    line.length > lineCharactersMax ? `${line.slice(0, lineCharactersMax)}…` : line;
   return `line ${at + 1}\n  expected ${cut(a[at])}\n  got      ${cut(b[at])}`;
 }

@@ -54,6 +54,8 @@ export function commandRecorder(command: string): RoomRecorder {
 
 const quietly: SpawnOptions = { stdio: ['ignore', 'pipe', 'pipe'] };
 
+/** The last of what a program says on its stderr, for the message about its end. */
+const lastWordsCharactersMax = 500;
 /** A program that does not end when asked to gets so long. */
 const stopLimitUs = 2_000_000;
 
@@ -87,7 +89,7 @@ class Program implements RunningRecorder {
       child.on('close', (code, signal) => end(said.trim() || `it ended with ${code ?? signal}`));
     });
     child.stderr?.on('data', (text: Buffer) => {
-      said = (said + text.toString()).slice(-500);
+      said = (said + text.toString()).slice(-lastWordsCharactersMax);
     });
     let half: Buffer = Buffer.alloc(0);
     child.stdout?.on('data', (bytes: Buffer) => {

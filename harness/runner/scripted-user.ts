@@ -36,6 +36,8 @@ export interface FaultScript {
 
 /** How long the user waits for the board to get ready to listen. */
 const readyLimitMs = 30_000;
+/** From the end of a long press to the short one. */
+const afterLongPressUs = 1_500_000;
 /** How often K0 is pressed to get a board to listen again. */
 const recoveryPresses = 3;
 
@@ -95,7 +97,7 @@ export class ScriptedUser {
     );
     if (scenario.device.allowInterrupt ?? speaksOver) {
       await this.#press('long', signal);
-      await clock.sleep(1_500_000, signal);
+      await clock.sleep(afterLongPressUs, signal);
     }
     await this.#press('short', signal);
     const atOnce = scenario.turns[0]?.after !== undefined;

@@ -57,12 +57,15 @@ async function play(
   }
 }
 
+/** The last of what a program says on its stderr, for the message about its end. */
+const lastWordsCharactersMax = 500;
+
 function run(program: string, words: readonly string[], signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, words, { stdio: ['ignore', 'ignore', 'pipe'], signal });
     let said = '';
     child.stderr.on('data', (text: Buffer) => {
-      said = (said + text.toString()).slice(-500);
+      said = (said + text.toString()).slice(-lastWordsCharactersMax);
     });
     child.on('error', (error) =>
       reject(signal.aborted ? signal.reason : failed(program, error.message)),

@@ -61,6 +61,10 @@ export function findDecoders(searchPath: string): string[] {
   });
 }
 
+/** A decoder is through in a second. One that hangs must not keep the program. */
+const decoderMs = 60_000;
+const decoderOutputBytesMax = 4 * 1024 * 1024;
+
 /** Never rejects: whatever is wrong is in the result. */
 export async function decodeBacktrace(options: DecodeOptions): Promise<DecodeResult> {
   const { elf, backtrace, elfSha256, decoders } = options;
@@ -109,8 +113,11 @@ function ask(decoder: string, elf: string, addresses: readonly string[]): Promis
   // Function names, without mangling, with inlined ones, each address first.
   const args = ['-f', '-C', '-i', '-a', '-e', elf, ...addresses];
   return new Promise((resolve) => {
-    execFile(decoder, args, { maxBuffer: 4 * 1024 * 1024 }, (error, stdout, stderr) => {
+    const limits = { maxBuffer: decoderOutputBytesMax, timeout: decoderMs };
+    execFile(decoder, args, limits, (error, stdout, stderr) => {
       if (error === null) resolve({ text: stdout });
+      else if (error.killed === true)
+        resolve({ problem: `no answer within ${decoderMs / 1000} s` });
       else resolve({ problem: stderr.trim().split('\n')[0] || error.message });
     });
   });

@@ -710,6 +710,25 @@ test('a few bytes of noise when the port opens are counted and spoil nothing', (
   t.is(reader.counts.unexpected, 1);
 });
 
+test('a board that never stops printing costs no memory: lines of a crash and of an error, tasks, heap pairs', async (t) => {
+  const { reader, print, of, wait } = bench();
+  const many = Array.from({ length: 200 }, (_, i) => i);
+  print(...panicLines.slice(0, 1), ...many.map((i) => `panic text ${i}`));
+  print("thread 'main' panicked at src/app.rs:120:9:", ...many.map((i) => `message ${i}`));
+  await wait(60_000);
+  const panics = of('panic').map(({ crash }) => crash.summary);
+  t.true(panics.length > 0 && panics.every((summary) => summary.split('message').length <= 65));
+  for (let i = 0; i < 4_200; i++) {
+    print(
+      'I (9) echokit::app: Received audio: 32000',
+      'I (9) echokit::app: Audio speed: 1.5x',
+      `I (9) echokit: Free SPIRAM heap size: ${4_000 - (i % 7)}KB`,
+      `I (9) echokit: Free INTERNAL heap size: ${100 + (i % 3)}KB`,
+    );
+  }
+  t.is(reader.heapTrend()?.n, 4096);
+});
+
 test('no password reaches a line or an event, whole, torn or repeated', (t) => {
   const { reader, lines, story, print } = bench({ secrets: ['sk-live-123456'] });
   print(...wholeBoot);

@@ -108,6 +108,12 @@ const tornLine = new RegExp(
   ].join('|'),
 );
 
+/** Heap pairs of one boot that its trend is computed from, the newest: one comes with every sentence. */
+const heapPairsMax = 4096;
+/** Lines of one error, and tasks of one watchdog, whatever goes on printing them. */
+const causesMax = 64;
+const tasksMax = 64;
+
 /** The board's clock has begun anew when it falls by so much. */
 const clockFallMs = 3_000;
 
@@ -508,7 +514,9 @@ export class ConsoleStory {
       return 'panic';
     }
     if (this.#failure !== undefined) {
-      if (event?.name !== 'caused-by') this.#failure.causes.push(text.trim());
+      if (event?.name !== 'caused-by' && this.#failure.causes.length < causesMax) {
+        this.#failure.causes.push(text.trim());
+      }
       this.#after('failure', storyLimits.failureUs, () => this.#endFailure());
       return 'continuation';
     }
@@ -541,9 +549,13 @@ export class ConsoleStory {
       if (line.kind === 'log') this.#readClock(line.ms, atUs);
     } else if (this.#watchdog === undefined) return false;
     else if (event?.name === 'watchdog-task') {
-      this.#watchdog.starved.push(`${event.task} (CPU ${event.cpu})`);
+      if (this.#watchdog.starved.length < tasksMax) {
+        this.#watchdog.starved.push(`${event.task} (CPU ${event.cpu})`);
+      }
     } else if (event?.name === 'watchdog-cpu') {
-      this.#watchdog.running.push(`${event.task} (CPU ${event.cpu})`);
+      if (this.#watchdog.running.length < tasksMax) {
+        this.#watchdog.running.push(`${event.task} (CPU ${event.cpu})`);
+      }
     } else if (event?.name === 'backtrace') this.#watchdog.frames ||= event.frames;
     else if (line.kind === 'log' && line.tag !== 'task_wdt') {
       // The other core goes on.
@@ -631,7 +643,9 @@ export class ConsoleStory {
     if (spiramKiB === undefined) return;
     this.#tell(atUs, { type: 'heap', spiramKiB, internalKiB });
     // The pairs of the start-up fall while the parts of the firmware are set up.
-    if (this.#afterSentence) this.#heap.push({ atUs, spiramKiB, internalKiB });
+    if (!this.#afterSentence) return;
+    this.#heap.push({ atUs, spiramKiB, internalKiB });
+    if (this.#heap.length > heapPairsMax) this.#heap.shift();
     this.#afterSentence = false;
   }
 

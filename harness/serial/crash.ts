@@ -42,6 +42,9 @@ export interface Crash {
   readonly rebooting: boolean;
 }
 
+/** Lines of the message of a Rust panic; further ones belong to the crash and are left out of its summary. */
+const messageLinesMax = 64;
+
 /** Lines that begin a crash; those behind the register dump do when its first lines were lost. */
 const beginnings: ReadonlySet<string> = new Set([
   'rust-panic',
@@ -198,7 +201,7 @@ export class CrashCollector {
     const text = line.text.trim();
     if (text === '' || text.startsWith('note: run with `RUST_BACKTRACE')) {
       if (this.#message?.length !== 0) this.#message = undefined;
-    } else if (this.#message !== undefined) {
+    } else if (this.#message !== undefined && this.#message.length < messageLinesMax) {
       this.#message.push(text);
       this.#summary = this.#message.join(' ');
     }

@@ -199,6 +199,25 @@ test('a newer connection takes over when it stands, and the older one is dropped
   t.deepEqual(of.heard.slice(2), [{ type: 'server-opened', connection: 2 }]);
 });
 
+test('a board that asks for connection after connection loses the oldest that does not stand yet', async (t) => {
+  const of = bench();
+  await connected(of);
+  for (let connection = 2; connection <= 10; connection++) {
+    of.board.send({ type: 'server-open', connection, target });
+    await of.pass(50_000);
+  }
+  t.deepEqual(of.server.log, ['1 dropped', '2 dropped']);
+  const reason = 'the board has asked for more than 8 connections';
+  t.deepEqual(
+    of.heard.filter(({ type }) => type === 'server-close'),
+    [2, 3].map((connection) => ({ type: 'server-close', connection, code: 1006, reason })) as never,
+  );
+  t.true(of.words().includes(`closed 2 by bridge: 1006 ${reason}`));
+  of.board.send({ type: 'client-command', text: '{"event":"StartChat"}' });
+  await of.pass(50_000);
+  t.is(of.server.received.length, 1, 'the one that stands goes on');
+});
+
 test('a server that cannot be had is told to the board', async (t) => {
   const of = bench();
   await of.pass(50_000);

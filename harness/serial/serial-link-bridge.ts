@@ -88,6 +88,9 @@ export interface SerialLinkBridgeOptions {
 const waitingMaximumBytes = 65_536;
 const waitingAgainBytes = 16_384;
 
+/** Connections of one board that are being made or stand. A real one gives up the older before it asks for another. */
+const connectionsMax = 8;
+
 interface Relay {
   readonly number: number;
   isOpen: boolean;
@@ -201,6 +204,7 @@ export class SerialLinkBridge {
     this.#drop((relay) => relay.number === number, 'the board has opened it anew');
     const relay: Relay = { number, isOpen: false, isHeld: false, socket: undefined };
     this.#relays.push(relay);
+    this.#makeRoom();
     this.#tell({ kind: 'server-opening', connection: number, target });
     const socket = this.#options.dial(target, {
       onOpen: () => this.#opened(relay),
@@ -209,6 +213,14 @@ export class SerialLinkBridge {
     });
     relay.socket = socket;
     if (!this.#relays.includes(relay)) socket.drop();
+  }
+
+  #makeRoom(): void {
+    if (this.#relays.length <= connectionsMax) return;
+    const oldest = this.#relays.find(({ isOpen }) => !isOpen)!;
+    const reason = `the board has asked for more than ${connectionsMax} connections`;
+    this.#drop((relay) => relay === oldest, reason);
+    this.#say({ type: 'server-close', connection: oldest.number, code: 1006, reason });
   }
 
   #closeByBoard(number: number, code: number, reason: string): void {

@@ -35,6 +35,10 @@ export interface ResponsesConfig extends ModelConfig {
   readonly instructions?: string;
 }
 
+/** What is read of a refusal, and what is told of that. */
+const refusalBytesMax = 4096;
+const refusalWordsCharactersMax = 300;
+
 /** @returns a source that MUST be closed */
 export function chatReplies(
   config: ChatConfig,
@@ -126,7 +130,9 @@ function modelReplies(
       const body = Buffer.from(JSON.stringify({ ...dialect.body(text, history), ...extra }));
       const answer = await service.post({ headers, body }, signal);
       if (answer.status < 200 || answer.status > 299) {
-        const words = (await textOf(answer, 4096)).slice(0, 300).trim();
+        const words = (await textOf(answer, refusalBytesMax))
+          .slice(0, refusalWordsCharactersMax)
+          .trim();
         throw new Error(`The model at ${host} answered ${answer.status}: ${words}`);
       }
       const reader = new EventStreamReader();

@@ -27,6 +27,8 @@ export const paraformerUrl = 'wss://dashscope.aliyuncs.com/api-ws/v1/inference';
 
 const model = 'paraformer-realtime-v2';
 const sampleRateHz = 16_000;
+/** Of a message that cannot be read, in the failure. */
+const excerptCharactersMax = 120;
 /** A start that fails is tried again on a new connection. */
 const startTries = 3;
 const startLimitMs = 10_000;
@@ -248,7 +250,10 @@ class ParaformerTask implements LiveRecognition {
   #read(text: string): void {
     const message = membersOf(text);
     if (message === undefined) {
-      this.#fail('protocol', `the answer is no message of DashScope: ${text.slice(0, 120)}`);
+      this.#fail(
+        'protocol',
+        `the answer is no message of DashScope: ${text.slice(0, excerptCharactersMax)}`,
+      );
       return;
     }
     const { header, sentence } = message;

@@ -24,6 +24,8 @@ const wordsPerMinute = 185;
 /** eSpeak NG has one Mandarin speaker; pitch (0 to 99) tells the voices apart. */
 const pitch: Readonly<Record<FliteVoice, number>> = { slt: 65, awb: 45, rms: 30, kal16: 50 };
 const audioBytesMax = 256 * 1024 * 1024;
+/** A text of an hour is spoken in seconds. */
+const speechLimitMs = 120_000;
 
 /**
  * eSpeak NG as WebAssembly (GPL-3), which the user may install beside this program and which is
@@ -72,6 +74,7 @@ function speak(name: string, entry: string, text: string, voice: FliteVoice): In
   const { status, error, stdout, stderr } = spawnSync(process.execPath, args, {
     input: JSON.stringify({ entry, rate: wordsPerMinute, pitch: pitch[voice], text }),
     maxBuffer: audioBytesMax,
+    timeout: speechLimitMs,
   });
   if (status !== 0 || stdout === null || stdout.length % 2 !== 0) {
     throw new OfflineVoiceError(

@@ -19,6 +19,8 @@ import type {
 } from './stand-in-contract.ts';
 import { changedProfile, type TimingProfile } from './timing-profile.ts';
 
+/** What Node reads ahead of a body. */
+const readAheadBytes = 64 * 1024;
 /** Body of a request: more than any service takes. A longer one is refused with 413. */
 const requestBytesMax = 64 * 1024 * 1024;
 /** Message on a WebSocket; a longer one closes it with 1009. */
@@ -123,7 +125,7 @@ export class ServiceServer<Options extends ServiceOptions = ServiceOptions>
       headersTimeout: 0,
       keepAliveTimeout: 0,
       connectionsCheckingInterval: 0x7fff_ffff,
-      highWaterMark: 64 * 1024,
+      highWaterMark: readAheadBytes,
     });
     this.#http.on('request', (incoming, response) => this.#onRequest(incoming, response));
     this.#http.on('upgrade', (incoming, stream, head) => this.#onUpgrade(incoming, stream, head));

@@ -84,6 +84,10 @@ test('a password is known by what it is, also where its line has colours or back
     redaction.read('E (4) wifi: no network takes tulip-garden or c0rrect "horse\\9').text,
     'E (4) wifi: no network takes [redacted] or [redacted]',
   );
+  t.is(
+    redaction.read('E (5) wifi: tried "c0rrect \\"horse\\\\9" and c0rrect "ho', 'torn').text,
+    'E (5) wifi: tried "[redacted]" and [redacted]',
+  );
 });
 
 test('a server that hangs up is quoted without passwords, and what is cut off can be found', (t) => {

@@ -45,8 +45,9 @@ export class ConsoleRedaction {
   readonly #named: readonly string[];
   /** The newest last. */
   #learned: string[] = [];
-  /** Every spelling of the values, and of one that `…` cuts off its beginning. */
-  #pattern: RegExp | undefined;
+  #longestFirst: string[] = [];
+  /** Every spelling of the named ones, and of one that `…` cuts off its beginning. */
+  readonly #pattern: RegExp | undefined;
   #afterSecret = false;
   /** What comes next may be the end of something whose beginning stood elsewhere, or is lost. */
   #isBeginMissing = false;
@@ -108,7 +109,14 @@ export class ConsoleRedaction {
 
   /** A text from elsewhere: known values are replaced. */
   replace(text: string): string {
-    return this.#pattern === undefined ? text : text.replaceAll(this.#pattern, redacted);
+    let clean = this.#pattern === undefined ? text : text.replaceAll(this.#pattern, redacted);
+    // As they are and as Rust quotes them: to compile a pattern for each that comes takes milliseconds.
+    for (const value of this.#longestFirst) {
+      clean = clean.replaceAll(value, redacted).replaceAll(quoted(value), redacted);
+      const cut = clean.endsWith('…') ? beginningAtEnd(clean.slice(0, -1), value) : 0;
+      if (cut > 0) clean = `${clean.slice(0, -1 - cut)}${redacted}…`;
+    }
+    return clean;
   }
 
   /** What stands at the beginning and is the end of a known value. */
@@ -124,7 +132,7 @@ export class ConsoleRedaction {
   }
 
   #event<Event extends ConsoleLine['event']>(event: Event, clean: (text: string) => string): Event {
-    if (event === null || this.#pattern === undefined) return event;
+    if (event === null) return event;
     const fields = Object.entries(event).map(([name, value]) => [
       name,
       // The name of an event is ours.
@@ -142,8 +150,22 @@ export class ConsoleRedaction {
     );
     if (found.length === 0) return;
     this.#learned = [...this.#learned, ...found].slice(-learnedPasswordsMax);
-    this.#pattern = secretPattern([...this.#named, ...this.#learned]);
+    // One may stand in another one.
+    this.#longestFirst = this.#learned.toSorted((a, b) => b.length - a.length);
   }
+}
+
+/** How many letters at the end are those with which the value begins; 0 for those that tell nothing. */
+function beginningAtEnd(text: string, value: string): number {
+  for (let length = value.length - 1; length >= tellingCharacters; length--) {
+    if (text.endsWith(value.slice(0, length))) return length;
+  }
+  return 0;
+}
+
+/** As `{:?}` of Rust prints it. */
+function quoted(text: string): string {
+  return text.replaceAll(/["\\]/g, '\\$&');
 }
 
 /** What Rust prints with `{:?}`, without its backslashes. */

@@ -136,6 +136,7 @@ const noLimits: Readonly<Record<string, readonly string[]>> = {
   'harness/server/reply-source.ts': ['tokenCharacters'],
   'harness/server/service-call.ts': ['neverMs'],
   'harness/server/speech-framer.ts': ['packetSamples', 'rawPieceSamples'],
+  'harness/server/sentence-delivery.ts': ['sampleRateHz'],
   'harness/server/vowel.ts': [
     'windowSamples',
     'sampleRateHz',

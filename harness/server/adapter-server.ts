@@ -15,6 +15,7 @@ import { tokensOf } from './access-token.ts';
 import { type AudioObservation, Conversation, type ConversationOptions } from './conversation.ts';
 import type { IgnorableParameter, InsertableMessage } from './deviation-items.ts';
 import { DeviceLink } from './device-link.ts';
+import { EncodingOrder } from './encoding-order.ts';
 import { FrontDoor, isForeignPage, type Refusal } from './front-door.ts';
 import { RecordSession } from './record-session.ts';
 import type { RecordFile, RecordStore } from './record-store.ts';
@@ -23,7 +24,7 @@ import { type ServerSettings, serverSettingsDefaults } from './server-settings.t
 import { AccessToken } from './token-check.ts';
 
 export interface AdapterServerOptions
-  extends Omit<ConversationOptions, 'settings' | 'observeAudio' | 'onDefect'> {
+  extends Omit<ConversationOptions, 'settings' | 'observeAudio' | 'onDefect' | 'encodingOrder'> {
   readonly settings?: Partial<ServerSettings>;
   /** Whoever does not show it is refused (`token-check.ts`). Absent: everybody is let in. */
   readonly token?: string;
@@ -77,6 +78,7 @@ export function createAdapterServer(options: AdapterServerOptions): AdapterServe
   const shared: ConversationOptions = {
     ...options,
     settings,
+    encodingOrder: new EncodingOrder(options.clock),
     observeAudio: options.observeAudio ?? (() => {}),
     onDefect: options.onDefect ?? throwOutside,
   };

@@ -10,6 +10,7 @@ import type { Opus } from '../opus/opus-codec.ts';
 import type { VoiceDetection, VoiceDetector } from '../voice-detection/voice-detection.ts';
 import { AsyncQueue } from './async-queue.ts';
 import { type DeviceLink, LinkRetired } from './device-link.ts';
+import type { EncodingOrder } from './encoding-order.ts';
 import { EndOfSpeech, SpeechLatch } from './end-of-speech.ts';
 import { sendHello } from './hello.ts';
 import { LiveListening } from './live-listening.ts';
@@ -39,6 +40,8 @@ export interface ConversationOptions {
   readonly replies: ReplySource;
   readonly hello?: Uint8Array;
   readonly settings: ServerSettings;
+  /** Of all conversations of the server. */
+  readonly encodingOrder: EncodingOrder;
   observe(event: ServerObservation): void;
   observeAudio(audio: AudioObservation): void;
   /** Hears of errors that only a mistake in a program can cause. The turn has failed by then. */
@@ -572,6 +575,7 @@ export class Conversation {
       link,
       framer: this.#framer,
       turn: turn.number,
+      order: this.#options.encodingOrder,
       report: (event) => this.#options.observe({ source: 'server', ...event }),
       onFrame: (samples) =>
         this.#options.observeAudio({ kind: 'sent', deviceId: this.#deviceId, samples }),

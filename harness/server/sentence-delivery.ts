@@ -5,23 +5,23 @@
 import type { Clock } from '../clock/clock.ts';
 import type { AsyncQueue } from './async-queue.ts';
 import type { DeviceLink } from './device-link.ts';
+import type { EncodingOrder } from './encoding-order.ts';
 import type { ServerEvent } from './server-event.ts';
 import type { SpeechFramer } from './speech-framer.ts';
 import type { SpokenSentence } from './synthesis.ts';
 import { vowelOf, vowelValues } from './vowel.ts';
 
-/**
- * The first frame of another board waits for the packets that are encoded in one go, 2 ms each. So many at most, and none after so
- * much time: in real time each packet is one go. In virtual time work takes none, and the number decides.
- */
+/** So many frames are written in one go, however little work they are, as raw PCM or in virtual time. */
 const framesPerTurnOfTheLoop = 8;
-const workPerTurnOfTheLoopUs = 1_000;
+const sampleRateHz = 16_000;
 
 export interface SentenceDeliveryOptions {
   readonly clock: Clock;
   readonly link: DeviceLink;
   readonly framer: SpeechFramer;
   readonly turn: number;
+  /** That of all boards. */
+  readonly order: EncodingOrder;
   report(event: ServerEvent): void;
   /** Samples of a frame that has just been written; only valid during the call. */
   onFrame(samples: Int16Array): void;
@@ -40,44 +40,61 @@ export async function deliverSentences(
   sentences: AsyncQueue<SpokenSentence>,
   options: SentenceDeliveryOptions,
 ): Promise<number> {
-  let sentSamples = 0;
+  const answer: Answer = { sentSamples: 0 };
   try {
-    for await (const spoken of sentences) sentSamples += await deliver(spoken, options);
+    for await (const spoken of sentences) await deliver(spoken, answer, options);
   } catch (error) {
     for (const spoken of sentences.drain()) reportUnsent(spoken, options);
     throw error;
   }
-  return sentSamples;
+  return answer.sentSamples;
 }
 
-async function deliver(spoken: SpokenSentence, options: SentenceDeliveryOptions): Promise<number> {
-  const { link, framer, clock } = options;
+/** What the board was sent of it, padding included, and since when. */
+interface Answer {
+  sentSamples: number;
+  startedUs?: number;
+}
+
+async function deliver(
+  spoken: SpokenSentence,
+  answer: Answer,
+  options: SentenceDeliveryOptions,
+): Promise<void> {
+  const { link, framer, clock, order } = options;
   const place = { turn: options.turn, sentence: spoken.sentence };
 
-  let workedUs = 0;
+  /** When a board that has played without a gap since its first frame has nothing more to play. */
+  const neededUs = (): number =>
+    answer.startedUs === undefined
+      ? 0
+      : answer.startedUs + (1_000_000 * answer.sentSamples) / sampleRateHz;
+
+  const writeFrame = (): void => {
+    const frame = framer.take();
+    if (frame === undefined) return;
+    const data = frame.payload;
+    const samples = frame.samples.length;
+    link.write(
+      link.query.opus && link.query.vowel
+        ? { type: 'AudioChunkWithVowel', data, vowel: vowelValues[vowelOf(frame.samples)] }
+        : { type: 'AudioChunk', data },
+      { ...place, samples },
+    );
+    options.onFrame(frame.samples);
+    answer.startedUs ??= clock.nowUs();
+    answer.sentSamples += samples;
+  };
+
   const sendFrames = async (): Promise<void> => {
     for (;;) {
       // A frame that has been taken counts as sent, so the waiting comes first.
       await link.room();
-      const fromUs = clock.nowUs();
-      const frame = framer.take();
-      if (frame === undefined) return;
-      const data = frame.payload;
-      link.write(
-        link.query.opus && link.query.vowel
-          ? { type: 'AudioChunkWithVowel', data, vowel: vowelValues[vowelOf(frame.samples)] }
-          : { type: 'AudioChunk', data },
-        {
-          ...place,
-          samples: frame.samples.length,
-        },
-      );
-      options.onFrame(frame.samples);
-      workedUs += clock.nowUs() - fromUs;
-      const many = framer.ledger.frames % framesPerTurnOfTheLoop === 0;
-      if (!many && workedUs < workPerTurnOfTheLoopUs) continue;
-      workedUs = 0;
-      await clock.sleep(0, link.signal);
+      if (!framer.hasFrame) return;
+      const turn = order.turn(neededUs(), link.signal);
+      if (turn !== undefined) await turn;
+      order.work(writeFrame);
+      if (framer.ledger.frames % framesPerTurnOfTheLoop === 0) await clock.sleep(0, link.signal);
     }
   };
 
@@ -99,7 +116,6 @@ async function deliver(spoken: SpokenSentence, options: SentenceDeliveryOptions)
   } finally {
     options.report({ type: 'framed', atUs: clock.nowUs(), ...place, ...framer.ledger });
   }
-  return framer.ledger.samplesOut;
 }
 
 /** A sentence that was synthesised ahead and never sent: all its audio is lost. */

@@ -118,12 +118,18 @@ export class SpeechFramer {
     }
   }
 
+  /** Whether {@link take} has one to give. */
+  get hasFrame(): boolean {
+    if (this.#pieces.length > 0) return true;
+    const waiting = this.#pending.length;
+    return waiting > 0 && (waiting >= this.#packetSamples || this.#ended);
+  }
+
   /** The next complete frame; after `end` also the padded (opus) or short (raw) last one. */
   take(): Frame | undefined {
+    if (!this.hasFrame) return undefined;
     const piece = this.#pieces.shift();
     if (piece !== undefined) return this.#rawFrame(piece);
-    const waiting = this.#pending.length;
-    if (waiting === 0 || (waiting < this.#packetSamples && !this.#ended)) return undefined;
     if (this.#encoder === undefined) return this.#rawFrame(this.#pending.take(rawPieceSamples));
     this.#frames += 1;
     let samples = this.#pending.take(this.#packetSamples);

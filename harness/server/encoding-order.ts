@@ -28,7 +28,7 @@ export class EncodingOrder {
   /**
    * Waits until it is this packet's turn; its {@link work} has to follow at once.
    *
-   * @param neededUs when the board will have played what it was sent before; 0: nothing was sent yet
+   * @param neededUs when the board will have played what it was sent before; now: nothing was sent yet
    * @returns undefined: without waiting
    * @throws the signal's reason; nothing is to be done then
    */

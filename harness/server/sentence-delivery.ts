@@ -64,11 +64,15 @@ async function deliver(
   const { link, framer, clock, order } = options;
   const place = { turn: options.turn, sentence: spoken.sentence };
 
-  /** When a board that has played without a gap since its first frame has nothing more to play. */
-  const neededUs = (): number =>
-    answer.startedUs === undefined
-      ? 0
-      : answer.startedUs + (1_000_000 * answer.sentSamples) / sampleRateHz;
+  /**
+   * When a board that has played without a gap since its first frame has nothing more to play. The first frame is needed now, and no
+   * sooner: a server that cannot keep up would begin all answers, and then leave all of them with gaps.
+   */
+  const neededUs = (): number => {
+    const { startedUs, sentSamples } = answer;
+    if (startedUs === undefined) return clock.nowUs();
+    return startedUs + (1_000_000 * sentSamples) / sampleRateHz;
+  };
 
   const writeFrame = (): void => {
     const frame = framer.take();

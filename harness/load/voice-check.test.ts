@@ -66,6 +66,34 @@ test('a single foreign window is found, and whose it is, also when both speak at
   }
 });
 
+test('a speaker that starves, with gaps of any number and length, has no strange voice', (t) => {
+  const random = createRandom(11, 'gaps');
+  const played = new Int16Array(1024 * 3000);
+  for (let at = 0; at < played.length; ) {
+    const voiced = tones(139, random.integer(1, 300), 3000, random.next() * 6);
+    played.set(voiced.subarray(0, played.length - at), at);
+    at += voiced.length + random.integer(1, 600);
+  }
+  const { foreign, damaged } = checkVoice(139, played);
+  t.is(foreign, 0);
+  t.true(damaged > 1500, `${damaged} damaged`);
+});
+
+test('a packet of another board is found wherever it begins, in place of the own sound and above it', (t) => {
+  for (const other of [187, 1717, 140]) {
+    const strange = tones(other, 1920, 3000, 2);
+    for (let begin = 1024; begin < 2048; begin += 64) {
+      const played = tones(139, 8192);
+      const mixed = played.slice();
+      for (let i = 0; i < 1920; i++) mixed[begin + i] = mixed[begin + i]! + strange[i]!;
+      const replaced = played.slice();
+      replaced.set(strange, begin);
+      t.true(checkVoice(139, replaced).foreign > 0, `${other} at ${begin}`);
+      t.true(checkVoice(139, mixed).foreign > 0, `${other} above it at ${begin}`);
+    }
+  }
+});
+
 test('silence is nobody’s voice, and noise is damage', (t) => {
   t.deepEqual(checkVoice(5, new Int16Array(4096)), { own: 0, quiet: 4, damaged: 0, foreign: 0 });
   const random = createRandom(9, 'noise');

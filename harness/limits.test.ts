@@ -1,6 +1,6 @@
 /** Every bound of the program has a name and a row in docs/limits.md, and every row has its bound. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { serverLimits } from './server/server-limits.ts';
@@ -235,6 +235,8 @@ function sources(): string[] {
   return areas.flatMap((area) =>
     readdirSync(join(root, area), { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.ts') && !/\.(test|contract|d)\.ts$/.test(name))
+      // Of the providers' own clients.
+      .filter((name) => !name.split(sep).includes('node_modules'))
       .map((name) => `${area}/${name}`),
   );
 }

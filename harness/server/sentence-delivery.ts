@@ -65,13 +65,15 @@ async function deliver(
   const place = { turn: options.turn, sentence: spoken.sentence };
 
   /**
-   * When a board that has played without a gap since its first frame has nothing more to play. The first frame is needed now, and no
-   * sooner: a server that cannot keep up would begin all answers, and then leave all of them with gaps.
+   * When a board that has played without a gap since its first frame has nothing more to play; a first frame is needed now. What is
+   * overdue is needed now, too, and no sooner: where there is too much work, boards are served in turn, and none waits for all of what
+   * the others lack.
    */
   const neededUs = (): number => {
     const { startedUs, sentSamples } = answer;
-    if (startedUs === undefined) return clock.nowUs();
-    return startedUs + (1_000_000 * sentSamples) / sampleRateHz;
+    const nowUs = clock.nowUs();
+    if (startedUs === undefined) return nowUs;
+    return Math.max(nowUs, startedUs + (1_000_000 * sentSamples) / sampleRateHz);
   };
 
   const writeFrame = (): void => {

@@ -28,7 +28,7 @@ export class EncodingOrder {
   /**
    * Waits until it is this packet's turn; its {@link work} has to follow at once.
    *
-   * @param neededUs when the board will have played what it was sent before; now: nothing was sent yet
+   * @param neededUs µs on the clock: when the board will have played what it was sent before
    * @returns undefined: without waiting
    * @throws the signal's reason; nothing is to be done then
    */

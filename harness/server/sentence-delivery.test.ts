@@ -7,6 +7,7 @@ import {
   opus,
   rawQuery,
   simulate,
+  streamQuery,
   utterance,
 } from './server-laboratory.contract.ts';
 import { vowelValues } from './vowel.ts';
@@ -161,4 +162,53 @@ test('an interrupted board that does not read does not hold up its successor', a
     );
     conserved(t, events);
   });
+});
+
+/**
+ * When the first audio of a newcomer comes while others are answered, in µs after it comes when there are none. The others have all
+ * of their audio at once, as of a provider that is quicker than speech.
+ */
+async function waitOfNewcomer(
+  others: number,
+  encodingUs: number,
+  laterMs: number,
+): Promise<number> {
+  const firstAudioUs = (boards: number): Promise<number> =>
+    simulate(
+      {
+        encodingUs,
+        reply: {
+          async *reply(_text, { deviceId }) {
+            yield `${deviceId}.`;
+          },
+        },
+        clip: (text) => ({
+          samples: tone(440, text.startsWith('new') ? 9_600 : 192_000),
+          firstByteMs: text.startsWith('new') ? 800 + laterMs : 800,
+        }),
+      },
+      async ({ board }) => {
+        const devices = [];
+        for (let i = 0; i < boards; i++) devices.push(await board(`other ${i}`, streamQuery));
+        const newcomer = await board('newcomer', streamQuery);
+        for (const device of devices) device.command('Text', { input: 'What is that?' });
+        await ask(newcomer);
+        return newcomer.received.find(({ event }) => event === 'AudioChunkWithVowel')!.atUs;
+      },
+    );
+  return (await firstAudioUs(others)) - (await firstAudioUs(0));
+}
+
+test('a first frame does not wait for what twenty others will need in seconds', async (t) => {
+  // 100 packets of 3 ms for each of them: six seconds of work, of which 200 ms are done when the newcomer has audio.
+  const us = await waitOfNewcomer(20, 3_000, 200);
+  // The one that is being encoded, its own, and what came before the audio.
+  t.true(us <= 9_000, `${us} µs`);
+});
+
+test('where there is more work than time a first frame waits for a packet of each board, and not for all they lack', async (t) => {
+  // Packets of 120 ms that take 100 ms each: the four others are five seconds behind when the newcomer has audio.
+  const us = await waitOfNewcomer(4, 100_000, 8_000);
+  // The one that is being encoded, one of each, and its own.
+  t.true(us > 100_000 && us <= 600_000, `${us} µs`);
 });

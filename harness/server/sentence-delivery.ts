@@ -94,11 +94,14 @@ async function deliver(
 
   const sendFrames = async (): Promise<void> => {
     for (;;) {
-      // A frame that has been taken counts as sent, so the waiting comes first.
+      // A frame that has been taken counts as sent, so the waiting comes first, and the board is still there.
       await link.room();
       if (!framer.hasFrame) return;
       const turn = order.turn(neededUs(), link.signal);
-      if (turn !== undefined) await turn;
+      if (turn !== undefined) {
+        await turn;
+        await link.room();
+      }
       order.work(writeFrame);
       if (framer.ledger.frames % framesPerTurnOfTheLoop === 0) await clock.sleep(0, link.signal);
     }

@@ -4,7 +4,7 @@ import type { SpeechCapabilities, SpeechSession } from '../../adapters/speech-ad
 import type { Clock } from '../clock/clock.ts';
 import { SimulatedClock } from '../clock/simulated-clock.ts';
 import { MemoryNetwork } from '../network/memory-network.ts';
-import { loadOpus } from '../opus/opus-codec.ts';
+import { loadOpus, type Opus } from '../opus/opus-codec.ts';
 import { createRandom } from '../random/random.ts';
 import { speechLike } from '../voice-detection/speech-like.contract.ts';
 import { loadVoiceDetection } from '../voice-detection/voice-detection.ts';
@@ -53,6 +53,8 @@ export interface LaboratoryOptions {
   /** Puts something between the server and the planted speech. */
   readonly wrap?: (speech: SpeechSession) => SpeechSession;
   readonly onDefect?: (error: unknown) => void;
+  /** Encoding a packet takes so long, in which nobody can do anything, as on a real processor. */
+  readonly encodingUs?: number;
 }
 
 /** Of a server over real sockets that hears "heard" and says "Yes." in half a second of a tone, without waiting for anything. */
@@ -71,6 +73,23 @@ export function promptServer(clock: Clock): AdapterServerOptions {
   };
 }
 
+function slowOpus(clock: SimulatedClock, encodingUs: number): Opus {
+  return {
+    ...opus,
+    createEncoder: (options) => {
+      const encoder = opus.createEncoder(options);
+      return {
+        frameSamples: encoder.frameSamples,
+        reset: () => encoder.reset(),
+        encode: (samples) => {
+          clock.skip(encodingUs);
+          return encoder.encode(samples);
+        },
+      };
+    },
+  };
+}
+
 /** Runs a script in virtual time against a server with a fake recognizer, model and provider. */
 export async function simulate<T>(
   options: LaboratoryOptions,
@@ -85,7 +104,7 @@ export async function simulate<T>(
   const audio: AudioObservation[] = [];
   const server = createAdapterServer({
     clock,
-    opus,
+    opus: options.encodingUs === undefined ? opus : slowOpus(clock, options.encodingUs),
     voiceDetection,
     speech: options.wrap?.(speech) ?? speech,
     platform: 'planted',

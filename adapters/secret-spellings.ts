@@ -73,11 +73,12 @@ function encodings(secret: string): string[] {
  * those side by side takes any number of backslashes: several could share them out in too many ways.
  */
 function inJsonOfAnyDepth(letter: string, at: number, word: readonly string[]): string {
+  // First, because a key has thousands of these.
+  if (wordCharacter.test(letter)) return letter;
   if (letter === '\\') return word[at + 1] === '\\' ? String.raw`\\` : String.raw`\\+`;
   const before = word[at - 1] === '\\' ? '' : String.raw`\\*`;
   if (letter === '"') return `${before}"`;
   if (letter === '/') return String.raw`${before}\/`;
-  if (/\w/.test(letter)) return letter;
   const plain = String.raw`\u{${letter.codePointAt(0)!.toString(16)}}`;
   const units = Array.from({ length: letter.length }, (_, i) => letter.charCodeAt(i));
   const escaped = units.map((unit) => {
@@ -88,6 +89,8 @@ function inJsonOfAnyDepth(letter: string, at: number, word: readonly string[]): 
   const choices = [plain, escaped.join(''), ...(short === undefined ? [] : [`\\\\+${short}`])];
   return `(?:${choices.join('|')})`;
 }
+
+const wordCharacter = /\w/;
 
 /** What JSON writes as a backslash and a letter. */
 const shortEscapes: ReadonlyMap<string, string> = new Map([

@@ -18,10 +18,11 @@ import { listPorts, type PortHolder } from '../serial/port-list.ts';
 import { describeReset, resetBoard } from '../serial/reset-run.ts';
 import { resetStrategies } from '../serial/reset-strategy.ts';
 import { SerialError } from '../serial/serial-error.ts';
+import { SecretMask } from '../trace/secret-mask.ts';
 import { type RegistryOption, registryPath } from './board-registry-path.ts';
-import { ConsoleMask, namedSecrets } from './console-mask.ts';
 import { LineFilter } from './line-filter.ts';
 import { MonitorOutput, type TimestampKind } from './monitor-output.ts';
+import { namedSecrets } from './named-secrets.ts';
 import { interruptSignal, type Terminal } from './terminal.ts';
 
 export interface BoardAccess {
@@ -66,8 +67,9 @@ export interface BoardConsole {
   readonly stop: AbortSignal;
   readonly access: BoardAccess;
   readonly output: MonitorOutput;
-  /** What is taken out of everything; whoever reads the console needs its values. */
-  readonly mask: ConsoleMask;
+  /** What was named as secret; whoever reads the console needs it. */
+  readonly secrets: readonly string[];
+  readonly mask: SecretMask;
   /** A remark of the command. */
   say(text: string): void;
 }
@@ -91,7 +93,8 @@ export async function openBoardConsole(
   },
 ): Promise<BoardConsole> {
   const { json = false, quiet = false, timestamps, baud, command, closing, keep } = options;
-  const mask = new ConsoleMask(namedSecrets(options.secret, process.env));
+  const secrets = namedSecrets(options.secret, process.env);
+  const mask = new SecretMask(secrets);
   const filter = new LineFilter(options);
   const found = await chosenBoard(name, options);
   const wiring = options.wiring ?? found.wiring;
@@ -114,7 +117,7 @@ export async function openBoardConsole(
     ...(keep !== undefined && { log: keep }),
   });
   const access = boardAccess({ clock, chosen, baud, say, signal: stop });
-  return { clock, chosen, stop, access, output, mask, say };
+  return { clock, chosen, stop, access, output, secrets, mask, say };
 }
 
 /** The board that a command with these options is about. */

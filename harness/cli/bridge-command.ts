@@ -27,7 +27,7 @@ export async function bridgeCommand(
 ): Promise<number> {
   const { json = false, baud, compact } = options;
   const base = serverBase(options.server);
-  const { clock, chosen, stop, say, access, output, mask } = await openBoardConsole(
+  const { clock, chosen, stop, say, access, output, secrets, mask } = await openBoardConsole(
     terminal,
     name,
     {
@@ -72,7 +72,7 @@ export async function bridgeCommand(
     clock,
     address: chosen.address,
     baud: chosen.wiring === 'usb-jtag' ? null : baud,
-    secrets: mask.secrets,
+    secrets,
     ...(chosen.expectedMac !== undefined && { expectedMac: chosen.expectedMac }),
     open: (address) => access.open(address),
     locate: () => access.locate(),

@@ -68,6 +68,7 @@ const meaningless = [
   'live',
   'verbose',
   'output',
+  'secret',
   'only',
   'tag',
   'excludeTag',

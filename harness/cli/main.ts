@@ -176,6 +176,12 @@ const configOption = (): Option =>
     'EchoKit config.toml; its [tts] and [providers.*] are the providers',
   );
 
+const secretOption = (): Option =>
+  new Option(
+    '--secret <text>',
+    `replace this text wherever it stands, in every spelling; \${NAME} for a variable; repeat it for several`,
+  ).argParser(collect);
+
 const ledgerOption = (): Option =>
   new Option(
     '--ledger [of]',
@@ -375,6 +381,7 @@ program
     ).argParser(whole('--repeat', 1, 999)),
   )
   .addOption(retriesOption())
+  .addOption(secretOption())
   .addOption(
     new Option(
       '--devices <count>',
@@ -561,6 +568,7 @@ program
   .addOption(port(9300))
   .option('--out <folder>', 'where runs are recorded', 'recordings/runs')
   .option('--live', 'pass on what goes to a provider on another machine')
+  .addOption(secretOption())
   .addHelpText(
     'after',
     `
@@ -1339,12 +1347,7 @@ program
   .option('--json', 'print one JSON document per line')
   .option('--quiet', 'no remarks on stderr: counts, waits, how a reset went')
   .option('--elf <file>', 'the program on the board: backtraces get functions and lines')
-  .option(
-    '--secret <text>',
-    `replace this text wherever it stands, in every spelling; \${NAME} for a variable; repeat it for several`,
-    collect,
-    [],
-  )
+  .addOption(secretOption().default([]))
   .addHelpText(
     'after',
     `
@@ -1398,12 +1401,7 @@ program
       .default('wall'),
   )
   .option('--json', 'print one JSON document per line')
-  .option(
-    '--secret <text>',
-    `replace this text wherever it stands, in every spelling; \${NAME} for a variable; repeat it for several`,
-    collect,
-    [],
-  )
+  .addOption(secretOption().default([]))
   .addHelpText(
     'after',
     `

@@ -29,7 +29,7 @@ export async function monitorCommand(
     throw new CommandError('USAGE', exitCode.usage, `There is no file ${options.elf}.`);
   }
   const logFile = options.log === undefined ? undefined : openSync(options.log, 'a');
-  const { clock, chosen, stop, say, access, output, mask } = await openBoardConsole(
+  const { clock, chosen, stop, say, access, output, secrets } = await openBoardConsole(
     terminal,
     name,
     {
@@ -46,7 +46,7 @@ export async function monitorCommand(
     clock,
     address: chosen.address,
     baud: chosen.wiring === 'usb-jtag' ? null : baud,
-    secrets: mask.secrets,
+    secrets,
     ...(chosen.expectedMac !== undefined && { expectedMac: chosen.expectedMac }),
     open: (address) => access.open(address),
     locate: () => access.locate(),

@@ -12,6 +12,7 @@ import { SecretMask } from '../trace/secret-mask.ts';
 import { newRunFolder } from './carried-run.ts';
 import { openCommandLaboratory } from './command-laboratory.ts';
 import { CommandError, exitCode } from './exit-code.ts';
+import { namedSecrets } from './named-secrets.ts';
 import { openAddressWarning } from './open-address.ts';
 import { chooseProviders, findProvider } from './provider-choice.ts';
 import { recordedReport } from './recorded-report.ts';
@@ -31,6 +32,8 @@ export interface RecordCommandOptions {
   readonly out: string;
   /** The provider is on another machine. */
   readonly live?: boolean;
+  /** Values that no recording may have, or `${NAME}` for variables of the environment. */
+  readonly secret?: readonly string[];
   readonly version: string;
 }
 
@@ -70,6 +73,11 @@ export async function recordCommand(
       'add --live when that is meant',
     );
   }
+  const secrets = [
+    ...namedSecrets(options.secret ?? [], process.env),
+    ...(choice.config?.secrets ?? []),
+    ...secretsOfServerUrl(server ?? ''),
+  ];
   const clock = new SystemClock();
   const startedAt = wallClockIso();
   const run = newRunFolder(
@@ -88,7 +96,7 @@ export async function recordCommand(
       folder,
       ...(provider !== undefined && { provider }),
       ...(server !== undefined && { server: { url: server, profile } }),
-      secrets: [...(choice.config?.secrets ?? []), ...secretsOfServerUrl(server ?? '')],
+      secrets,
       clock,
       network,
       laboratory: await openCommandLaboratory(terminal),
@@ -114,7 +122,7 @@ export async function recordCommand(
   await tap.close();
   const count = tap.connections;
   const { report } = recordedReport(run.path, scenarioCatalog([...choice.entries.keys()]), run.id);
-  const mask = new SecretMask(choice.config?.secrets ?? []);
+  const mask = new SecretMask(secrets);
   writeWhole(join(run.path, 'report.json'), mask.text(`${JSON.stringify(report, null, 2)}\n`));
   terminal.say(`${folder}: ${count} ${count === 1 ? 'connection' : 'connections'}.`);
   return exitCode.interrupted;

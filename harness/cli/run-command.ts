@@ -24,6 +24,7 @@ import { CommandError, exitCode } from './exit-code.ts';
 import { runBaseline } from './gated-run.ts';
 import { type LiveOptions, liveAnnouncement, liveBudget, liveProviders } from './live-providers.ts';
 import type { LoadOptions } from './load-command.ts';
+import { namedSecrets } from './named-secrets.ts';
 import { outputKinds } from './output-kinds.ts';
 import { chooseProviders, unusedSections } from './provider-choice.ts';
 import {
@@ -84,6 +85,8 @@ export interface RunCommandOptions extends LiveOptions, BoardOptions, OutputOpti
   readonly shard?: string;
   /** Run or report that tells how long conversations are, for parts of one length. */
   readonly durations?: string;
+  /** Values that nothing shown or recorded may have, or `${NAME}` for variables of the environment. */
+  readonly secret?: readonly string[];
   /** Show what would be run, and run nothing. */
   readonly list?: boolean;
   /** What `echokit-harness.toml` has contributed. */
@@ -207,6 +210,7 @@ export async function runCommand(
   const baseline = part === undefined ? named : undefined;
 
   const secrets = [
+    ...namedSecrets(options.secret ?? [], process.env),
     ...(choice.config?.secrets ?? []),
     ...[...providers.values()].flatMap(({ tts }) => tts.secrets),
     ...secretsOfServerUrl(server ?? ''),
@@ -304,7 +308,11 @@ async function runOnRecording(
     listRun(shown, plan, options);
     return exitCode.passed;
   }
-  const secrets = [...(choice.config?.secrets ?? []), ...entry.tts.secrets];
+  const secrets = [
+    ...namedSecrets(options.secret ?? [], process.env),
+    ...(choice.config?.secrets ?? []),
+    ...entry.tts.secrets,
+  ];
   const terminal = maskedTerminal(shown, new SecretMask(secrets));
   const say = options.quiet === true ? () => {} : (text: string) => terminal.say(text);
   const { board: _, baseline: _named, shard: _written, ...rest } = options;

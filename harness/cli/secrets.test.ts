@@ -218,20 +218,46 @@ test.serial(
   },
 );
 
-test.serial('a Wi-Fi password on the console of a board gets into no file', async (t) => {
-  const password = `my ${core} "wifi"`;
+test.serial('what the console of a board tells of secrets gets into no file', async (t) => {
   const run = await bench.run(
     boardScenario('password', '[[turn]]\nsay = "Go on."\nreply = "Yes."\n'),
     {
-      board: { password },
+      board: {
+        password: `my ${core} "wifi"`,
+        ssid: `named ${core}`,
+        serverUrl: `ws://server.test:8080/token/${core}/ws/`,
+      },
+      secrets: [`named ${core}`],
     },
   );
-  const lines = run.recorded.events.filter(
-    (event) => event.source === 'serial' && event.type === 'line',
+  const printed = run.recorded.events.flatMap((event) =>
+    event.source === 'serial' && event.type === 'line' ? [event.text] : [],
   );
-  t.true(
-    lines.some((event) => 'text' in event && /PASS: /.test(event.text)),
-    'the board has printed the line',
-  );
+  for (const what of [/PASS: /, /SSID: .*\[redacted\]/, /\/token\/\[redacted\]\/ws\//]) {
+    t.true(
+      printed.some((text) => what.test(text)),
+      `${what} in ${printed.join('\n')}`,
+    );
+  }
+  t.is(run.verdict.outcome, 'pass', JSON.stringify(run.verdict));
   for (const { name, content } of everythingIn(run.path)) t.deepEqual(traces(content), [], name);
+});
+
+test.serial('what --secret names gets into nothing that a run leaves or shows', async (t) => {
+  const out = join(program.folder, 'named');
+  const written = scenario.replace('"Well."', `"Well, ${core} it is."`);
+  const { exit, stdout, stderr } = await program.start(
+    [
+      'run',
+      '--verbose',
+      ...['--provider', 'openai', '--secret', `\${NAMED_SECRET}`, '--out', out],
+      program.file('named.toml', written),
+    ],
+    { NAMED_SECRET: core },
+  ).ended;
+  t.is(exit, 0, stderr);
+  const files = everythingIn(out);
+  t.true(files.some(({ content }) => content.includes('Well, [redacted] it is.')));
+  for (const { name, content } of files) t.deepEqual(traces(content), [], name);
+  t.deepEqual(traces(Buffer.from(stdout + stderr)), []);
 });

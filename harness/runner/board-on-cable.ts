@@ -83,6 +83,8 @@ export interface BoardOnCableOptions {
   readonly voiceDetection: VoiceDetection;
   /** Reaches our server, for a board on a serial link. */
   readonly dialer: Dialer;
+  /** What its console may print and nobody may read. */
+  readonly secrets?: readonly string[] | undefined;
   record(event: UnnumberedEvent): void;
   /** What the shadow says of the board. */
   observe(event: DeviceEvent): void;
@@ -169,6 +171,7 @@ export class BoardOnCable implements BoardInHand {
     this.#reader = new ConsoleReader({
       clock: options.clock,
       baud: equipment.wiring === 'usb-jtag' ? null : (equipment.link?.baud ?? 115_200),
+      ...(options.secrets !== undefined && { secrets: options.secrets }),
       onLine: (line) => this.#read(line),
       onStory: (event) => this.#hear(event),
     });

@@ -48,6 +48,8 @@ export interface RunCellOptions extends ServerSideOptions {
   readonly board?: BoardSource | undefined;
   /** Boards beside the built-in ones, by name. */
   readonly devices?: ReadonlyMap<string, DeviceProfile> | undefined;
+  /** Of the user, for whoever reads the console of a board; `writer` knows them already. */
+  readonly secrets?: readonly string[] | undefined;
   /** Stops the conversation; the recording is completed nevertheless. */
   readonly signal: AbortSignal;
 }
@@ -281,6 +283,7 @@ async function seatOnCable(
     opus: laboratory.opus,
     voiceDetection: laboratory.voiceDetection,
     dialer: network,
+    secrets: options.secrets,
     record,
     observe,
   });

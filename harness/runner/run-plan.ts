@@ -230,6 +230,7 @@ async function recordCell(
     writer,
     board: board?.source,
     devices: options.devices,
+    secrets: options.secrets,
     signal,
   });
   if (mustStart && failedStart !== undefined) {

@@ -9,6 +9,7 @@ import type { Clock } from '../clock/clock.ts';
 import type { LinkDisturbance } from '../network/laboratory-network.ts';
 import { SocketLikeStream } from '../network/socket-like-stream.ts';
 import { FrameReader, opcodes } from '../network/web-socket-frame.ts';
+import { tokensOf } from '../server/access-token.ts';
 
 /** A WebSocket connection of the board, from the instant at which the server has accepted it. */
 export interface TappedConnection {
@@ -214,7 +215,9 @@ class TappedStream extends SocketLikeStream {
       const head = this.#upHead.toString('latin1', 0, Math.max(0, end));
       passed = this.#upHead;
       this.#upHead = undefined;
-      const parsed = parseConnectUrl(head.split(' ')[1] ?? '/');
+      // The address that is stored on a board may hold the token of another server, which ours does not ask for.
+      const url = head.split(' ')[1] ?? '/';
+      const parsed = parseConnectUrl(tokensOf({ url, authorization: undefined }).target);
       if (parsed.ok) {
         if (!this.#handlers.admit(parsed.deviceId)) {
           this.#inner.end(

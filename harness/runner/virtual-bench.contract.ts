@@ -76,6 +76,8 @@ export interface BoardRunOptions extends BoardSetting {
   readonly signal?: AbortSignal;
   /** Default: 1. */
   readonly retries?: number;
+  /** What the user has named. */
+  readonly secrets?: readonly string[];
 }
 
 export interface BoardRun extends CellResult {
@@ -205,6 +207,7 @@ export class VirtualBench {
       laboratory: this.laboratory,
       board: { name: 'kitchen', source: this.source(options, boards, open) },
       retries: options.retries ?? 1,
+      ...(options.secrets !== undefined && { secrets: options.secrets }),
       folder,
       signal,
       environment: {},

@@ -1,7 +1,9 @@
 /**
  * Fields that carry credentials, found by their names: headers, members of JSON (also of JSON within JSON), parameters
- * of a query, keys of TOML. What stands in them is secret, whatever it is.
+ * of a query, keys of TOML, and the path of a URL in which a board shows the token of `serve` (`server/access-token.ts`).
+ * What stands in them is secret, whatever it is.
  */
+import { tokenCharactersMax, tokenCharactersMin } from '../server/access-token.ts';
 
 /** Nobody has text, audio or settings in fields of these names. */
 const fieldNames = [
@@ -34,7 +36,10 @@ const member = `(?<quote>\\\\*")(?:${any})\\k<quote>\\s{0,4}:\\s{0,4}\\k<quote>`
 const header = `(?<line>${lineStart}(?:${any}):[ \\t]*(?:(?:Bearer|Basic|Token)[ \\t]+)?)`;
 const parameter = `[?&](?:${more})=`;
 const key = `${lineStart}[ \\t]*(?:${more})[ \\t]*=[ \\t]*(?<mark>["'])`;
-const opening = new RegExp(`${member}|${header}|${parameter}|${key}`, 'gi');
+/** Not any folder of that name: what can be a token, up to the next part of the path or to where it was cut off. */
+const tokenLength = `{${tokenCharactersMin},${tokenCharactersMax}}`;
+const path = `(?<path>/token\\\\*/(?=[\\w.~-]${tokenLength}(?:\\\\*/|…|$)))`;
+const opening = new RegExp(`${member}|${header}|${parameter}|${key}|${path}`, 'gi');
 
 /** The beginning of a secret field, up to its value. */
 export interface FieldOpening {
@@ -66,9 +71,10 @@ export function findOpening(text: string, from: number): FieldOpening | undefine
 }
 
 function closingOf({ groups = {} }: RegExpExecArray): FieldClosing {
-  const { quote, line, mark } = groups;
+  const { quote, line, mark, path } = groups;
   if (quote !== undefined) return { quote: '"', backslashes: quote.length - 1 };
   if (mark !== undefined) return { quote: mark, backslashes: 0 };
+  if (path !== undefined) return { anyOf: /[^\w.~-]/g };
   return { anyOf: line === undefined ? /[&\s"'#\\<>\0]/g : /[\r\n\0]/g };
 }
 
@@ -91,14 +97,16 @@ export function findClosing(text: string, from: number, closing: FieldClosing): 
   return zero;
 }
 
-/** Longer than the longest opening. */
-const openingMax = 80;
+/** Longer than the longest opening, and what shows that it is one. */
+const openingMax = 120;
 const beginnings = [
   /\\+$/,
   /\\*"[\w-]{0,20}(?:\\+|\\*"\s{0,4}(?::\s{0,4}\\*)?)?$/,
   /[\r\n][\w-]{0,20}(?::[ \t]*)?$/,
   /[\r\n][ \t]*[\w-]{0,20}[ \t]*=?[ \t]*$/,
   /[?&][\w-]{0,20}$/,
+  /\/\w{0,5}\\*$/,
+  /\/token\\*\/[\w.~-]{0,80}\\*$/i,
 ];
 
 /** Index from which on the end of a text may be the beginning of an opening; its length when it is none. */

@@ -69,6 +69,8 @@ const fields = [
   ['wss://x/y?token=VALUE', 'nobody'],
   ['[tts]\napi_key = "VALUE"\nvoice = "ash"\n', 'nobody'],
   ["[llm]\ntoken='VALUE'\n", 'nobody'],
+  ['ws://lab:8080/token/VALUE/ws/02ec?opus=true', 'a1b2c3d4e5f6a7b8'],
+  [String.raw`{"m":"ws:\/\/lab\/token\/VALUE\/ws\/"}`, 'nobody-knows.this_~4711'],
 ] as const;
 
 test('what stands in a field for credentials is replaced, whatever it is', (t) => {
@@ -76,6 +78,13 @@ test('what stands in a field for credentials is replaced, whatever it is', (t) =
   for (const [form, value] of fields) {
     t.is(mask.text(form.replace('VALUE', value)), form.replace('VALUE', '[redacted]'));
     t.is(mask.text(mask.text(form.replace('VALUE', value))), form.replace('VALUE', '[redacted]'));
+  }
+});
+
+test('a token in the path of a URL is replaced up to where the text was cut off', (t) => {
+  const mask = new SecretMask([]);
+  for (const end of ['', '…', '/ws/']) {
+    t.is(mask.text(`ws://lab/token/a1b2c3d4e5f6a7b8${end}`), `ws://lab/token/[redacted]${end}`);
   }
 });
 
@@ -88,6 +97,8 @@ test('fields of other names, and empty ones, are left alone', (t) => {
     '{"api_key":""}',
     'x-authorization-hint: ask',
     'a cookie: sweet',
+    'GET /token/short/ws/',
+    '/home/me/token/a folder of other things/x',
   ]) {
     t.is(mask.text(text), text);
     t.is(String(masked([], [Buffer.from(text)])), text);

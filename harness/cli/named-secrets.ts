@@ -1,19 +1,10 @@
-/** What the commands that show a console take out of everything they print and write: named values, tokens, credentials. */
+/** What a person names as secret, beside what the program knows itself. */
 import { expandVariables } from '../../adapters/config-table.ts';
 import { secretCharactersMin } from '../../adapters/secret-spellings.ts';
-import { tokenCharactersMax, tokenCharactersMin } from '../server/access-token.ts';
-import { redacted } from '../trace/secret-fields.ts';
-import { SecretMask } from '../trace/secret-mask.ts';
 import { CommandError, exitCode } from './exit-code.ts';
 import { tokenVariable } from './open-address.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
-
-/** As `serve` takes it from the path of a board's URL. */
-const tokenInPath = new RegExp(
-  String.raw`(\/token\/)[\w.~-]{${tokenCharactersMin},${tokenCharactersMax}}(?=\/)`,
-  'g',
-);
 
 /**
  * The values of `--secret`, each as it is or `${NAME}` for a variable, as in configurations; and the token of `serve`,
@@ -46,21 +37,4 @@ function namedSecret(option: string, environment: Environment): string {
     `--secret${variable === undefined ? '' : ` (${variable})`} has ${text.length} characters, and less than ${secretCharactersMin} stand in too many words.`,
     'name the whole value that no output may have',
   );
-}
-
-export class ConsoleMask {
-  /** The values that were named, for whoever reads the console. */
-  readonly secrets: readonly string[];
-  readonly #mask: SecretMask;
-
-  /** @param secrets as {@link namedSecrets} gives them */
-  constructor(secrets: readonly string[]) {
-    this.secrets = secrets;
-    this.#mask = new SecretMask(secrets);
-  }
-
-  /** The text without them, without tokens in the paths of URLs, and without what fields of credentials hold. */
-  text(text: string): string {
-    return this.#mask.text(text).replaceAll(tokenInPath, `$1${redacted}`);
-  }
 }

@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { Option } from 'commander';
 import { SystemClock } from '../clock/system-clock.ts';
 import { inputOf, keepFoundInput, readFoundInput } from '../fuzzing/found-input.ts';
 import {
@@ -17,37 +17,49 @@ import type { FuzzTarget, RuleName } from '../fuzzing/fuzz-target.ts';
 import { readLastInput } from '../fuzzing/last-input.ts';
 import { fuzzTargets, sharedInputs } from '../fuzzing/targets.ts';
 import { renderTable } from '../report/text-table.ts';
+import { checkoutCommand, namesOf, wholeWithin } from './checkout-command.ts';
 
-const help = `npm run fuzz -- [options]
+interface FuzzOptions {
+  readonly inputs: number;
+  readonly target?: readonly string[];
+  readonly seed: number;
+  readonly processes: number;
+  readonly coverage: boolean;
+  readonly feedback: boolean;
+  readonly input?: string;
+  readonly json?: boolean;
+  readonly list?: boolean;
+}
 
-Feeds every decoder with hostile input and checks the rules of harness/fuzzing/README.md.
-What breaks one is cut to the smallest input and kept in harness/fuzzing/found.
-
-  --inputs <n>       inputs over all targets, shared by what they cost (default 100000)
-  --target <name>    only this one; may be repeated
-  --seed <n>         another seed gives other inputs (default 1)
-  --processes <n>    side by side (default: one for each processor)
-  --no-coverage      do not look at which blocks of the code are reached: a little faster
-  --no-feedback      look, but do not keep inputs that reach something new
-  --input <file>     only this input: a file of found/, or any file, as it is
-  --json             the figures as JSON
-  --list             the targets
-`;
-
-const { values } = parseArgs({
-  options: {
-    inputs: { type: 'string', default: '100000' },
-    target: { type: 'string', multiple: true },
-    seed: { type: 'string', default: '1' },
-    processes: { type: 'string', default: String(cpus().length) },
-    'no-coverage': { type: 'boolean', default: false },
-    'no-feedback': { type: 'boolean', default: false },
-    input: { type: 'string' },
-    json: { type: 'boolean', default: false },
-    list: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  },
-});
+const names = fuzzTargets.map(({ name }) => name);
+const options = checkoutCommand(
+  'fuzz',
+  'Feeds every decoder with hostile input and checks the rules of harness/fuzzing/README.md. What breaks one is cut to the smallest input and kept in harness/fuzzing/found.',
+)
+  .option(
+    '--inputs <count>',
+    'inputs over all targets, shared by what they cost',
+    wholeWithin(1, 1e9),
+    100_000,
+  )
+  .option(
+    '--target <name>',
+    'only this one; may be repeated',
+    (name: string, before: readonly string[] = []) => [...before, ...namesOf(names)(name)],
+  )
+  .option('--seed <number>', 'another one gives other inputs', wholeWithin(0, 1e9), 1)
+  .addOption(
+    new Option('--processes <count>', 'side by side')
+      .argParser(wholeWithin(1, 1000))
+      .default(cpus().length, 'one for each processor'),
+  )
+  .option('--no-coverage', 'do not look at which blocks of the code are reached: a little faster')
+  .option('--no-feedback', 'look, but do not keep inputs that reach something new')
+  .option('--input <file>', 'only this input: a file of found/, or any file, as it is')
+  .option('--json', 'the figures as JSON')
+  .option('--list', 'the targets')
+  .parse()
+  .opts<FuzzOptions>();
 
 /** Of one target, over its parts. */
 interface TargetFigures {
@@ -69,11 +81,7 @@ const say = (text: string): void => void process.stderr.write(`${text}\n`);
 process.exitCode = await main();
 
 async function main(): Promise<number> {
-  if (values.help) {
-    print(help);
-    return 0;
-  }
-  if (values.list) {
+  if (options.list) {
     print(
       textTable(
         ['', 'what is decoded'],
@@ -82,32 +90,15 @@ async function main(): Promise<number> {
     );
     return 0;
   }
-  const seed = wholeNumber('seed', values.seed);
-  const inputs = wholeNumber('inputs', values.inputs);
-  const processes = Math.max(1, wholeNumber('processes', values.processes));
-  const names = values.target ?? fuzzTargets.map(({ name }) => name);
-  const targets = names.map((name) => {
-    const target = fuzzTargets.find((one) => one.name === name);
-    if (target === undefined) {
-      throw new Error(
-        `There is no target ${name}: ${fuzzTargets.map((one) => one.name).join(', ')}.`,
-      );
-    }
-    return target;
-  });
-  if (values.input !== undefined) return repeat(targets, values.input, seed);
+  const { inputs, seed, processes, target: wanted = names } = options;
+  const targets = wanted.map((name) => fuzzTargets.find((one) => one.name === name)!);
+  if (options.input !== undefined) return repeat(targets, options.input, seed);
   const clock = new SystemClock();
   const figures = await runAll(targets, inputs, seed, processes);
   const seconds = clock.nowUs() / 1e6;
-  if (values.json) print(JSON.stringify({ seed, seconds, targets: figures }, null, 2));
+  if (options.json) print(JSON.stringify({ seed, seconds, targets: figures }, null, 2));
   else show(figures, seconds);
   return figures.some(({ failures }) => failures.length > 0) ? 1 : 0;
-}
-
-function wholeNumber(name: string, written: string): number {
-  if (!/^\d{1,9}$/.test(written))
-    throw new Error(`--${name} takes a whole number, not ${written}.`);
-  return Number(written);
 }
 
 /** @returns 1 when the input still breaks a rule */
@@ -154,8 +145,8 @@ async function runAll(
         // Every part draws other inputs.
         seed: seed + 1000 * i,
         inputs: Math.floor((count * (i + 1)) / many) - Math.floor((count * i) / many),
-        coverage: !values['no-coverage'],
-        feedback: !values['no-feedback'] && !values['no-coverage'],
+        coverage: options.coverage,
+        feedback: options.feedback && options.coverage,
         hangFile: join(folder, `${target.name}-${i}`),
         lastFile: join(folder, `${target.name}-${i}-last`),
       });

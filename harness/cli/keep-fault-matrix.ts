@@ -1,13 +1,12 @@
 /**
  * `npm run fault-matrix`: runs every fault with every provider and writes docs/fault-matrix.md. Exits with 1 when a cell
- * has no outcome, or the turn behind the fault does not work; nothing is written then. `-- --faults a,b` measures only these
- * anew; the others stay as they are in the page.
+ * has no outcome, or the turn behind the fault does not work; nothing is written then.
  */
 import { fork } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { Option } from 'commander';
 import { faults } from '../faults/catalog.ts';
 import {
   cellsOfPage,
@@ -20,27 +19,48 @@ import {
 } from '../runner/fault-matrix.ts';
 import { openLaboratory } from '../runner/laboratory.ts';
 import { cacheFolder } from './cache-folder.ts';
+import { checkoutCommand, namesOf, wholeWithin } from './checkout-command.ts';
 
-const { values } = parseArgs({
-  options: {
-    faults: { type: 'string' },
-    providers: { type: 'string' },
-    jobs: { type: 'string', default: `${availableParallelism()}` },
-    worker: { type: 'boolean', default: false },
-  },
-});
-const providers = values.providers?.split(',') ?? matrixProviders;
-const chosen = values.faults?.split(',');
+interface MatrixOptions {
+  readonly faults?: readonly string[];
+  readonly providers: readonly string[];
+  readonly jobs: number;
+  readonly worker?: boolean;
+}
+
+const options = checkoutCommand(
+  'fault-matrix',
+  'Runs every fault with every provider and writes docs/fault-matrix.md.',
+)
+  .option(
+    '--faults <names>',
+    'measure only these anew, separated by commas; the others stay as they are in the page',
+    namesOf(faults.map(({ name }) => name)),
+  )
+  .addOption(
+    new Option('--providers <names>', 'separated by commas')
+      .argParser(namesOf(matrixProviders))
+      .default(matrixProviders, 'all'),
+  )
+  .addOption(
+    new Option('--jobs <count>', 'processes side by side')
+      .argParser(wholeWithin(1, 1000))
+      .default(availableParallelism(), 'one for each processor'),
+  )
+  .addOption(new Option('--worker', 'of one of these processes').hideHelp())
+  .parse()
+  .opts<MatrixOptions>();
+const { providers, faults: chosen } = options;
 const rows = faults.filter(({ name }) => chosen === undefined || chosen.includes(name));
 
-if (values.worker) {
+if (options.worker) {
   const laboratory = await openLaboratory(cacheFolder());
   for (const provider of providers) {
     for (const fault of rows) process.send!(await matrixCell(laboratory, fault, provider));
   }
   process.disconnect();
 } else {
-  const cells = await allCells(Math.min(Number(values.jobs), providers.length));
+  const cells = await allCells(Math.min(options.jobs, providers.length));
   const problems = cells.flatMap((cell) => matrixProblem(cell) ?? []);
   for (const problem of problems) process.stderr.write(`${problem}\n`);
   for (const cell of chosen === undefined ? [] : cells) {
@@ -72,7 +92,7 @@ async function allCells(jobs: number): Promise<MatrixCell[]> {
     providers.filter((_provider, at) => at % jobs === i),
   );
   const script = fileURLToPath(import.meta.url);
-  const passed = values.faults === undefined ? [] : ['--faults', values.faults];
+  const passed = chosen === undefined ? [] : ['--faults', chosen.join(',')];
   await Promise.all(
     shares.map(
       (share) =>

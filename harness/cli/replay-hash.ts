@@ -1,30 +1,39 @@
 /**
  * Replays recordings of every provider again and again and prints one hash: the same for every repetition, whatever
  * else the computer does, and for every version of Node.
- *
- * `npm run test:replay-hash -- [--repetitions=100] [--providers=openai,elevenlabs]`; default: all providers. The repetitions
- * are spread over four loads: none, and 1, 2 and 4 processes that take what they get.
+ * The repetitions are spread over four loads: none, and 1, 2 and 4 processes that take what they get.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Option } from 'commander';
 import { openLaboratory } from '../runner/laboratory.ts';
 import { builtInProviders } from '../runner/provider-catalog.ts';
 import { openReplayables, recordedMeans, replayPlan } from '../runner/recorded-run.ts';
 import { runPlan } from '../runner/run-plan.ts';
 import { loadScenario } from '../scenario/load.ts';
 import { planRun } from '../scenario/plan.ts';
+import { checkoutCommand, namesOf, wholeWithin } from './checkout-command.ts';
 import { exitCode } from './exit-code.ts';
 import { scenarioCatalog } from './scenario-files.ts';
 import { processTerminal } from './terminal.ts';
 
 const terminal = processTerminal();
-const option = (name: string): string | undefined =>
-  process.argv.find((argument) => argument.startsWith(`--${name}=`))?.slice(name.length + 3);
-const repetitions = Number(option('repetitions') ?? 100);
-const providers = option('providers')?.split(',') ?? builtInProviders.map(({ name }) => name);
+const known = builtInProviders.map(({ name }) => name);
+const { repetitions, providers } = checkoutCommand(
+  'test:replay-hash',
+  'Replays a recording of every provider again and again beside 0, 1, 2 and 4 busy processes and prints one hash.',
+)
+  .option('--repetitions <count>', 'over all loads', wholeWithin(1, 1e6), 100)
+  .addOption(
+    new Option('--providers <names>', 'separated by commas')
+      .argParser(namesOf(known))
+      .default(known, 'all'),
+  )
+  .parse()
+  .opts<{ readonly repetitions: number; readonly providers: readonly string[] }>();
 /** Busy until whoever started it is gone, however that ended. */
 const busyProgram = `
 process.stdin.on('end', () => process.exit()).resume();

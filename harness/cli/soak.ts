@@ -1,10 +1,7 @@
-/**
- * `npm run soak`: does anything grow? Days of conversations in virtual time, then minutes in real time with processes of their own.
- * `-- --virtual-days 2 --real-minutes 15 --devices 50`; 0 leaves a part out. `--out <folder>` keeps the samples as JSON.
- */
+/** `npm run soak`: does anything grow? Days of conversations in virtual time, then minutes in real time with processes of their own. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { Option } from 'commander';
 import { SystemClock } from '../clock/system-clock.ts';
 import { writeWhole } from '../files/written-file.ts';
 import type { LoadFigures } from '../load/load-figures.ts';
@@ -16,34 +13,55 @@ import { openLaboratory } from '../runner/laboratory.ts';
 import { builtInProviders } from '../runner/provider-catalog.ts';
 import { loadScenario } from '../scenario/load.ts';
 import { cacheFolder } from './cache-folder.ts';
+import { checkoutCommand, numberWithin, wholeWithin } from './checkout-command.ts';
 import { exitCode } from './exit-code.ts';
 import { LoadProcess } from './load-processes.ts';
 import { scenarioCatalog } from './scenario-files.ts';
 import { interruptSignal, processTerminal } from './terminal.ts';
 
+interface SoakOptions {
+  readonly virtualDays: number;
+  readonly realMinutes: number;
+  readonly devices: number;
+  readonly provider: string;
+  readonly seed: number;
+  readonly out?: string;
+}
+
 const virtualBoards = 8;
 const virtualPauseMs = 30 * 60_000;
 const samplesPerPart = 96;
 
-const { values } = parseArgs({
-  options: {
-    'virtual-days': { type: 'string', default: '2' },
-    'real-minutes': { type: 'string', default: '15' },
-    devices: { type: 'string', default: '50' },
-    provider: { type: 'string', default: 'openai-stream' },
-    seed: { type: 'string', default: '1' },
-    out: { type: 'string' },
-  },
-});
+const options = checkoutCommand(
+  'soak',
+  'Does anything grow? Days of conversations in virtual time, then minutes in real time: memory, handles and listeners.',
+)
+  .option('--virtual-days <days>', 'of 8 boards; 0: none', numberWithin(0, 365), 2)
+  .option('--real-minutes <minutes>', '0: none', numberWithin(0, 10_080), 15)
+  .option('--devices <count>', 'boards in real time', wholeWithin(1, 10_000), 50)
+  .addOption(
+    new Option('--provider <name>', 'who speaks')
+      .choices(builtInProviders.map(({ name }) => name))
+      .default('openai-stream'),
+  )
+  .option(
+    '--seed <number>',
+    'another one draws other conversations',
+    wholeWithin(0, 2 ** 31 - 1),
+    1,
+  )
+  .option('--out <folder>', 'keep the samples, as JSON')
+  .parse()
+  .opts<SoakOptions>();
 const terminal = processTerminal();
 const signal = interruptSignal(terminal, 'the boards are being switched off.');
-const seed = Number(values.seed);
-const provider = builtInProviders.find(({ name }) => name === values.provider)!;
+const { seed } = options;
+const provider = builtInProviders.find(({ name }) => name === options.provider)!;
 const catalog = scenarioCatalog(builtInProviders.map(({ name }) => name));
 const load = (text: string, file: string) => loadScenario(text, file, catalog);
 let flat = true;
 
-const virtualMs = Number(values['virtual-days']) * 86_400_000;
+const virtualMs = options.virtualDays * 86_400_000;
 if (virtualMs > 0) {
   const plan = soakPlan({
     seed,
@@ -66,11 +84,11 @@ if (virtualMs > 0) {
   tell('virtual', figures, [verdict]);
 }
 
-const realMs = Number(values['real-minutes']) * 60_000;
+const realMs = options.realMinutes * 60_000;
 if (realMs > 0 && !signal.aborted) {
   const plan = soakPlan({
     seed,
-    devices: Number(values.devices),
+    devices: options.devices,
     provider: provider.name,
     rampMs: Math.min(30_000, realMs / 10),
     holdMs: realMs,
@@ -101,7 +119,7 @@ function tell(name: string, figures: LoadFigures, verdicts: readonly SoakVerdict
   terminal.status?.('');
   terminal.print(`${soakText(figures, verdicts)}\n`);
   flat &&= verdicts.every(isFlat) && figures.boards.voices.foreign === 0;
-  const { out } = values;
+  const { out } = options;
   if (out === undefined) return;
   mkdirSync(out, { recursive: true });
   const { eachBoard: _, ...counted } = figures;

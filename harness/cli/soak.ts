@@ -122,8 +122,9 @@ function tell(name: string, figures: LoadFigures, verdicts: readonly SoakVerdict
   const { out } = options;
   if (out === undefined) return;
   mkdirSync(out, { recursive: true });
-  const { eachBoard: _, ...counted } = figures;
-  const document = JSON.stringify({ ...counted, verdicts }, null, 1);
+  const { eachBoard, ...counted } = figures;
+  const failedBoards = eachBoard.filter(({ failed }) => failed > 0);
+  const document = JSON.stringify({ ...counted, failedBoards, verdicts }, null, 1);
   writeWhole(join(out, `soak-${name}.json`), `${document}\n`);
 }
 

@@ -29,8 +29,28 @@ export function soakText(figures: LoadFigures, verdicts: readonly SoakVerdict[])
     `${devices} boards, ${span(ranMs)} of ${time} time in ${span(wallMs)}: ${boards.conversations} conversations, ${boards.turns} turns, ` +
       `${boards.failed} failed${failures.length === 0 ? '' : ` (${failures.join(', ')})`}, ${boards.connections} connections, ${boards.restarts} restarts`,
     `first sound p50 ${ms(p50)}, p99 ${ms(p99)}; ${boards.voices.own} windows of a board's own voice, ${boards.voices.foreign} of another one's`,
+    ...failedLines(figures),
     ...verdicts.flatMap(verdictLines),
   ].join('\n');
+}
+
+/** Boards with most failures: each has one scenario and one network, with which it can be held alone. */
+const failedBoardsMax = 5;
+
+function failedLines({ eachBoard }: LoadFigures): string[] {
+  const failed = eachBoard
+    .filter((one) => one.failed > 0)
+    .sort((a, b) => b.failed - a.failed || a.board - b.board);
+  const more = failed.length - failedBoardsMax;
+  return [
+    ...failed
+      .slice(0, failedBoardsMax)
+      .map(
+        ({ board, scenario, device, network, turns, failed: count }) =>
+          `  board ${board} (${scenario}, ${device}, ${network}): ${count} of ${turns} turns failed`,
+      ),
+    ...(more > 0 ? [`  and ${more} more boards`] : []),
+  ];
 }
 
 function verdictLines(verdict: SoakVerdict): string[] {

@@ -216,6 +216,8 @@ test('every key of [run] is an option of run, and what is no key is told on the 
       // Beside what; [gate] is a table of its own.
       ...['gate', 'allow-different'],
       ...['wiring', 'room-capture', 'room-program', 'link', 'baud', 'reset', 'twin'],
+      // Names a variable of whoever starts it, or a value that no file should have.
+      'secret',
       // Which part of the run this machine holds.
       ...['shard', 'durations'],
       // Many boards at once.

@@ -46,13 +46,22 @@ export function listRun(terminal: Terminal, plan: Plan, { out, json = false }: L
     const tagged = tags.length === 0 ? '' : `  ${neutralize(tags.join(', '))}`;
     terminal.print(`${padDisplay(neutralize(cell), label)} ${length}${tagged}`);
   }
-  const noun = cells.length === 1 ? 'conversation' : 'conversations';
+  const one = cells.length === 1;
   terminal.say(
-    `\n${cells.length} ${noun}, about ${words(totalMs)} on their own clock` +
-      `${plan.time === 'virtual' ? '; virtual time passes many times as fast' : ''}. ` +
-      `${cells.filter(({ lengthFrom }) => lengthFrom === 'recording').length} of the lengths are of earlier recordings, the others guessed from the scripts.`,
+    `\n${cells.length} ${one ? 'conversation' : 'conversations'}, about ${words(totalMs)} on ${one ? 'its' : 'their'} own clock` +
+      `${plan.time === 'virtual' ? '; virtual time passes many times as fast' : ''}. ${lengthsFrom(cells)}`,
   );
   for (const { cell, reason } of notRun) terminal.say(`Not run: ${cell}: ${reason}`);
+}
+
+function lengthsFrom(cells: readonly ListedCell[]): string {
+  const recorded = cells.filter(({ lengthFrom }) => lengthFrom === 'recording').length;
+  const one = cells.length === 1;
+  if (recorded === 0) return `The ${one ? 'length is' : 'lengths are'} guessed from the scripts.`;
+  if (recorded < cells.length) {
+    return `${recorded} of the lengths ${recorded === 1 ? 'is of an earlier recording' : 'are of earlier recordings'}, the others guessed from the scripts.`;
+  }
+  return one ? 'The length is of an earlier recording.' : 'The lengths are of earlier recordings.';
 }
 
 function listedCells(plan: Plan, out: string): ListedCell[] {

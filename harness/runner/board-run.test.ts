@@ -102,6 +102,13 @@ test('the server is found where the board says that it connects to', async (t) =
   t.is(run.verdict.outcome, 'pass', JSON.stringify(run.verdict.failures));
 });
 
+test('a board is seen, whose stored URL holds the token of another server', async (t) => {
+  const serverUrl = 'ws://server.test:8080/token/a1b2c3d4e5f6a7b8/ws/';
+  const run = await bench.run(oneTurn, { board: { serverUrl } });
+  t.is(run.verdict.outcome, 'pass', JSON.stringify(run.verdict));
+  t.true(run.played.some((sample) => Math.abs(sample) > 1000));
+});
+
 for (const [fault, code] of [
   ['rust-panic', 'BOARD_CRASHED'],
   ['brown-out', 'BOARD_POWER'],
